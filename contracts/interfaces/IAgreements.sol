@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+/// @title Agreements: the price, agreed by both.
+/// @notice An agreement is a tier that the center opens for one hospital of one study. A patient's grant names the tier:
+/// both have then signed. A tier can be closed to new grants, never altered.
+interface IAgreements {
+    enum Reward {
+        Tokens,
+        Results
+    }
+
+    /// @param terms digest of the terms in words; salted, so that it tells nothing of who negotiated them.
+    /// @param price paid once to each patient, in the study's token.
+    /// @param purposes bitmap of DUO purposes that the patient permits.
+    /// @param notAfter last second at which a consent under this tier still holds.
+    /// @param maxCount people who may be admitted.
+    /// @param admitted people who were.
+    struct Tier {
+        uint256 study;
+        address hospital;
+        bytes32 terms;
+        uint256 price;
+        uint256 purposes;
+        uint64 notAfter;
+        uint32 maxCount;
+        uint32 admitted;
+        Reward reward;
+        bool closed;
+    }
+
+    /// @notice A patient's answer to a tier, signed with the one-time key for it (EIP-712), carried through the API.
+    /// @param agreement the tier that it answers.
+    /// @param expiry last second at which the center may take it up.
+    /// @param salt makes equal counter-offers different.
+    struct CounterOffer {
+        uint256 agreement;
+        uint256 price;
+        uint256 purposes;
+        uint64 notAfter;
+        uint64 expiry;
+        bytes32 salt;
+    }
+
+    event TierOpened(
+        uint256 indexed agreement,
+        uint256 indexed study,
+        address indexed hospital,
+        bytes32 terms,
+        uint256 price,
+        uint256 purposes,
+        uint64 notAfter,
+        uint32 maxCount,
+        Reward reward
+    );
+    event TierClosed(uint256 indexed agreement);
+
+    error UnknownAgreement(uint256 agreement);
+    /// @notice Thrown when the caller is not the center of the tier's study.
+    error NotTheCenter(address account);
+    /// @notice Thrown when the caller is not the contract that may call.
+    error OnlyConsents();
+    /// @notice Thrown when a tier is for a hospital that the study did not invite.
+    error NotInvited(address hospital);
+    error EmptyTier();
+    error AlreadyClosed(uint256 agreement);
+
+    /// @notice Opens a tier. Only the study's center, before endBy, for an invited hospital.
+    function openTier(
+        uint256 study,
+        address hospital,
+        bytes32 terms,
+        uint256 price,
+        uint256 purposes,
+        uint64 notAfter,
+        uint32 maxCount,
+        Reward reward
+    ) external returns (uint256 agreement);
+
+    function closeTier(uint256 agreement) external;
+
+    /// @notice Counts people admitted under a tier. Only `Consents`.
+    function admit(uint256 agreement, uint32 people) external;
+
+    function count() external view returns (uint256);
+
+    function tier(uint256 agreement) external view returns (Tier memory);
+
+    /// @notice People whom a hospital admitted to a study, over all its tiers.
+    function admittedTo(uint256 study, address hospital) external view returns (uint256);
+
+    /// @notice EIP-712 digest of a counter-offer.
+    function hashCounterOffer(CounterOffer calldata offer) external view returns (bytes32);
+}
