@@ -1,0 +1,1 @@
+"""Settings and the consilium command: where the parts are composed."""

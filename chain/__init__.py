@@ -1,0 +1,1 @@
+"""Typed access to the contracts: wrappers, signing, sending, indexing, deployment."""

@@ -1,0 +1,1 @@
+"""Learning: study spec, local training, exact aggregation, rewards, and the actors."""

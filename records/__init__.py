@@ -1,0 +1,1 @@
+"""The hospital's patient records; raw records live only here."""

