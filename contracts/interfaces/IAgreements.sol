@@ -86,6 +86,9 @@ interface IAgreements {
 
     function tier(uint256 agreement) external view returns (Tier memory);
 
+    /// @notice The tier's hospital; zero for an agreement that was never opened.
+    function hospitalOf(uint256 agreement) external view returns (address);
+
     /// @notice People whom a hospital admitted to a study, over all its tiers.
     function admittedTo(uint256 study, address hospital) external view returns (uint256);
 

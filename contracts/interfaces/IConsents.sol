@@ -18,7 +18,8 @@ interface IConsents {
         TierFull,
         HospitalFull,
         NoMoney,
-        TierExpired
+        TierExpired,
+        UnknownAgreement
     }
 
     /// @dev Why a consent was withdrawn. `Patient` is set by the contract alone.
@@ -112,6 +113,8 @@ interface IConsents {
     ) external;
 
     /// @notice The key itself withdraws. An id never granted is burned, so that a grant held back gains nothing.
+    /// @dev Burning a later nonce needs the one before it revoked, as granting does: else a person could burn nonce 1 and
+    /// hold nonces 0 and 2 at once. So of one key's ids under one agreement at most one is active.
     function revoke(uint256 agreement, uint64 nonce) external;
 
     function revokeBySig(

@@ -87,6 +87,8 @@ interface IStudies {
     /// @dev Requires now < endBy < settleBy < challengeEnd < claimEnd < refundAt, 1 ≤ minHospitals ≤ maxHospitals ≤ 256,
     /// hospitalPool ≤ funding; masked: minHospitals ≥ 3, 2·threshold > maxHospitals, minHospitals ≥ threshold; the
     /// contribution rule needs at least one auditor and 1 ≤ auditorQuorum ≤ auditors. At most 16 auditors, no one twice.
+    /// endBy + answerPeriod < challengeEnd, so that the last round can be asked about; spec, state, purposes, token, the
+    /// periods that the mode has, maxWeight, maxPatients, maxRounds and maxDemands are not zero. Studies count from 1.
     function open(Terms calldata terms, address[] calldata auditors, uint256 funding) external returns (uint256 study);
 
     /// @notice Lets a hospital enrol. Only the study's center.
