@@ -17,8 +17,8 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -70,8 +70,8 @@ def digest(*parts: bytes) -> str:
 
 
 def python_stamp() -> str:
-    """What .venv is made from; its scripts hold absolute paths, so the folder belongs to it."""
-    return digest(str(ROOT).encode(), UV_LOCK.read_bytes(), LOCK.read_bytes())
+    """What .venv is made from."""
+    return digest(UV_LOCK.read_bytes(), LOCK.read_bytes())
 
 
 def project_stamp() -> str:
@@ -87,28 +87,28 @@ def node_stamp() -> str:
 
 
 def stamped(folder: Path, name: str) -> list[str]:
-    """The words of a step's stamp, empty where the step has not been finished."""
+    """The lines of a step's stamp, none where the step has not been finished."""
     try:
-        return (folder / f"{STAMP}-{name}").read_text().split()
+        return (folder / f"{STAMP}-{name}").read_text().splitlines()
     except (FileNotFoundError, NotADirectoryError):
         return []
 
 
-def write_stamp(folder: Path, name: str, *words: str) -> None:
+def write_stamp(folder: Path, name: str, *lines: str) -> None:
     """Record a finished step; the rename makes it whole or absent."""
     temporary = folder / f"{STAMP}-{name}.{os.getpid()}"
-    temporary.write_text(" ".join(words) + "\n")
+    temporary.write_text("\n".join(lines) + "\n")
     temporary.replace(folder / f"{STAMP}-{name}")
 
 
 def pending(torch_backend: str | None) -> list[str]:
     """The steps still to do, in order; without a wish any torch already there will do."""
-    found = stamped(VENV, "python") if (VENV / "bin" / "python").exists() else []
-    if found[:1] != [python_stamp()] or torch_backend not in (None, *found[1:]):
-        return ["python", "project", "node"]
-    steps = []
-    if stamped(VENV, "project") != [project_stamp()]:
-        steps.append("project")
+    found = stamped(VENV, "python")
+    wanted = [python_stamp(), torch_backend or "".join(found[1:2]), str(ROOT)]
+    if found != wanted or not (VENV / "bin" / "python").exists():
+        steps = ["python", "project"]
+    else:
+        steps = ["project"] if stamped(VENV, "project") != [project_stamp()] else []
     if stamped(NODE_MODULES, "node") != [node_stamp()]:
         steps.append("node")
     return steps
@@ -150,9 +150,10 @@ def environment() -> dict[str, str]:
 
 
 def run(*command: str | Path) -> None:
-    """Run a tool in the checkout with its output shown; it ends with us when we are interrupted."""
+    """Run a tool in the checkout with its output shown; SetupError where it fails."""
     words = [str(word) for word in command]
-    code = subprocess.run(words, cwd=ROOT, env=environment(), check=False).returncode
+    # The tool inherits the set-up's lock: should we be killed, nobody starts before it has ended.
+    code = subprocess.run(words, cwd=ROOT, env=environment(), close_fds=False).returncode
     if code:
         raise SetupError(
             f"'{' '.join(words)}' failed with exit status {code}; the lines above say why. "
@@ -166,8 +167,10 @@ def uv(*arguments: str | Path) -> None:
 
 
 def make_venv() -> None:
-    """Make .venv with pip and the pinned uv, afresh where an earlier run was cut short."""
-    if UNFINISHED.exists() or not (VENV / "bin" / "python").exists() or not stamped(VENV, "python"):
+    """Make .venv with pip and the pinned uv; afresh where it is not whole or was made elsewhere."""
+    # Its scripts hold absolute paths.
+    at_home = stamped(VENV, "python")[2:] == [str(ROOT)]
+    if UNFINISHED.exists() or not at_home or not (VENV / "bin" / "python").exists():
         run(sys.executable, "-m", "venv", "--clear", VENV)
     UNFINISHED.touch()
     for name in ("python", "project"):
@@ -192,7 +195,8 @@ def without_cuda(lock: str) -> tuple[str, str]:
 def install_python(torch_backend: str) -> None:
     """Install the lock into .venv and put the wheel's node on its bin."""
     make_venv()
-    sync = ("pip", "sync", "--require-hashes", "--python", VENV / "bin" / "python")
+    # What is built from source is built by the locked setuptools.
+    sync = ("pip", "sync", "--require-hashes", "--build-constraints", LOCK)
     if torch_backend == "default":
         uv(*sync, LOCK)
     else:
@@ -204,7 +208,7 @@ def install_python(torch_backend: str) -> None:
         uv("pip", "install", "--no-deps", "--torch-backend", torch_backend, torch)
     link_node()
     UNFINISHED.unlink()
-    write_stamp(VENV, "python", python_stamp(), torch_backend)
+    write_stamp(VENV, "python", python_stamp(), torch_backend, str(ROOT))
 
 
 def link_node() -> None:
@@ -236,6 +240,7 @@ def install_node() -> None:
 def alone() -> Iterator[None]:
     """Hold this checkout's set-up lock, waiting for another set-up to end."""
     with (ROOT / ".setup.lock").open("w") as handle:
+        os.set_inheritable(handle.fileno(), True)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -255,7 +260,7 @@ def set_up(torch_backend: str | None) -> None:
         steps = pending(torch_backend)
         # An update keeps the torch that the environment was made with.
         backend = torch_backend or (stamped(VENV, "python")[1:2] or ["default"])[0]
-        if "python" in steps:
+        if "python" in steps and not stamped(VENV, "python"):
             check_venv_module()
             check_disk(ROOT, MIN_FREE_GB if backend == "default" else MIN_FREE_GB_CPU)
         for number, step in enumerate(steps, start=1):

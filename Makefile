@@ -1,0 +1,63 @@
+# Every target sets up what it needs first; a second run finds the stamps and opens no connection.
+
+PYTHON ?= python3
+STUDY ?= wisconsin
+SEED ?= 1
+TORCH ?=
+TESTS ?= tests
+WORKERS ?= 2
+
+BIN := .venv/bin
+PRETTIER := $(BIN)/node node_modules/prettier/bin/prettier.cjs
+SOLHINT := $(BIN)/node node_modules/solhint/solhint.js
+
+# The Node of the wheel and the checkout's tools come first, also for what the tools start.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export HARDHAT_DISABLE_TELEMETRY_PROMPT := true
+
+.PHONY: help setup demo test bench lint format contracts lock clean
+
+help:
+	@echo "make demo       one whole study: STUDY=$(STUDY) SEED=$(SEED); TORCH=cpu for a torch without CUDA"
+	@echo "make test       every test: TESTS=tests/storage for a part, WORKERS=$(WORKERS)"
+	@echo "make lint       every check of form, types and layers"
+	@echo "make bench      every claim of speed, measured"
+	@echo "make format     bring Python, Solidity and documents into form"
+	@echo "make contracts  compile contracts/ into the committed artifacts"
+	@echo "make lock       make the locks anew from requirements.in and package.json"
+	@echo "make clean      remove what the set-up and the tools made"
+
+setup:
+	@$(PYTHON) tools/setup.py --torch-backend "$(TORCH)"
+
+demo: setup
+	@$(BIN)/consilium demo --study $(STUDY) --seed $(SEED)
+
+test: setup
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
+
+bench: setup
+	$(BIN)/python -m bench
+
+lint: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(PRETTIER) --check --log-level warn .
+	$(SOLHINT) --disc --max-warnings 0 "contracts/**/*.sol"
+	$(BIN)/python -m chain.compile --check
+
+format: setup
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+	$(PRETTIER) --write --log-level warn .
+
+contracts: setup
+	$(BIN)/python -m chain.compile
+
+lock: setup
+	$(BIN)/python tools/lock.py
+
+clean:
+	rm -rf .venv node_modules build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

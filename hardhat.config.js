@@ -1,0 +1,23 @@
+import { createRequire } from "node:module";
+
+const require = createRequire(import.meta.url);
+
+// The same compiler and settings as chain/compile.py: a test compares bytecode and ABI.
+export default {
+  solidity: {
+    version: "0.8.37",
+    path: require.resolve("solc/soljson.js"),
+    npmFilesToBuild: ["@openzeppelin/contracts/access/manager/AccessManager.sol"],
+    settings: {
+      evmVersion: "cancun",
+      optimizer: { enabled: true, runs: 1000 },
+      metadata: { bytecodeHash: "none", appendCBOR: false },
+    },
+  },
+  paths: {
+    sources: "./contracts",
+    tests: { solidity: "./tests/contracts" },
+    artifacts: "./build/hardhat/artifacts",
+    cache: "./build/hardhat/cache",
+  },
+};

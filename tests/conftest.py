@@ -1,0 +1,44 @@
+"""What holds for every test: one torch thread a process, and the rule for missing engines."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+# Before torch is imported, here and in every child: two workers share two cores.
+for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ[_name] = "1"
+
+ROOT = Path(__file__).resolve().parent.parent
+NODE_MODULES = ROOT / "node_modules"
+
+
+def _anvil() -> bool:
+    return any(NODE_MODULES.glob("@foundry-rs/anvil-*/bin/anvil*"))
+
+
+def _node_tool(entry: str) -> Callable[[], bool]:
+    node = ROOT / ".venv" / "bin" / "node"
+    return lambda: node.exists() and (NODE_MODULES / entry).exists()
+
+
+ENGINES: dict[str, Callable[[], bool]] = {
+    "anvil": _anvil,
+    "hardhat": _node_tool("hardhat/package.json"),
+    "solc": _node_tool("solc/soljson.js"),
+}
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose engine is missing; fail it in CI."""
+    for marker in item.iter_markers("engine"):
+        for name in marker.args:
+            if ENGINES[name]():
+                continue
+            reason = f"{name} is missing: `make setup` brings it"
+            if os.environ.get("CONSILIUM_REQUIRE_ENGINES") == "1":
+                pytest.fail(reason)
+            pytest.skip(reason)
