@@ -98,7 +98,7 @@ interface IStudies {
     function enrol(uint256 study, bytes32 spec) external returns (uint256 index);
 
     /// @notice Takes part in no round opened from now on. The index is never given again; the bond stays.
-    function leave(uint256 study) external;
+    function quit(uint256 study) external;
 
     function isInvited(uint256 study, address hospital) external view returns (bool);
 
