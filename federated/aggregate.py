@@ -1,0 +1,90 @@
+"""The aggregate: an exact weighted sum of integers, one correctly rounded division, one addition.
+
+Integer sums do not depend on the order or the machine, and a round needs one accumulator however
+many hospitals there are. Nothing here uses BLAS, a float reduction or torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from federated.errors import AggregationError
+from federated.grid import Grid
+from federated.schema import Array, Parameters, Schema
+
+_EXACT = 1 << 53
+_INT64_MAX = (1 << 63) - 1
+
+
+class WeightedSum:
+    """Σ weight · update over hospitals, in int64, added one segment at a time."""
+
+    def __init__(self, schema: Schema, grid: Grid) -> None:
+        self._schema = schema
+        self._grid = grid
+        self._steps = np.zeros(schema.size, dtype=np.int64)
+        self._broken = False
+        self.weight = 0
+
+    def add(self, segments: Iterable[Array], weight: int) -> None:
+        """Add one hospital's update, as consecutive flat segments of grid steps.
+
+        The update was judged before: its coordinates are within the bound. Raises
+        `AggregationError` when the segments do not fill the schema (the sum is then unusable) or
+        when the weighted sum could leave int64.
+        """
+        if weight < 1 or (self.weight + weight) * self._grid.bound > _INT64_MAX:
+            raise AggregationError(f"weight {weight} is below 1, or the sum could leave 64 bits")
+        offset, self._broken = 0, True
+        for segment in segments:
+            end = offset + len(segment)
+            if end > len(self._steps) or not self._grid.in_range(segment):
+                raise AggregationError("a segment is too long or off the grid; judge updates first")
+            self._steps[offset:end] += segment.astype(np.int64) * weight
+            offset = end
+        if offset != len(self._steps):
+            raise AggregationError(f"an update has {offset} of {len(self._steps)} elements")
+        self.weight += weight
+        self._broken = False
+
+    def steps(self) -> Array:
+        """The sum so far, in weighted grid steps.  # (size,) int64"""
+        if self._broken:
+            raise AggregationError("an update was added in part; begin the sum anew")
+        return self._steps.copy()
+
+    def mean(self) -> dict[str, Array]:
+        """The weighted mean as float64 tensors, each element rounded once."""
+        if not self.weight:
+            raise AggregationError("nothing was added; a mean needs at least one update")
+        return self._schema.unflatten(divide(self.steps(), self.weight << self._grid.bits))
+
+
+def divide(numerators: Array, denominator: int) -> Array:
+    """int64 numerators over one positive integer: float64, correctly rounded.  # (n,)
+
+    Where both are exact in float64 one IEEE division rounds once; elsewhere Python divides
+    integers, which also rounds once.
+    """
+    odd_part = denominator >> ((denominator & -denominator).bit_length() - 1)
+    if odd_part >= _EXACT or denominator.bit_length() > 900:  # beyond, quotients turn subnormal
+        return np.array([int(value) / denominator for value in numerators], dtype=np.float64)
+    result: Array = numerators.astype(np.float64) / float(denominator)
+    for index in np.flatnonzero((numerators > _EXACT) | (numerators < -_EXACT)):
+        result[index] = int(numerators[index]) / denominator
+    return result
+
+
+def add_mean(parameters: Parameters, mean: Parameters) -> dict[str, Array]:
+    """float32 parameters plus a float64 mean, added in float64 and rounded to float32."""
+    with np.errstate(over="ignore"):
+        result = {
+            name: (array.astype(np.float64) + mean[name]).astype(np.float32)
+            for name, array in parameters.items()
+        }
+    for name, array in result.items():
+        if not np.isfinite(array).all():
+            raise AggregationError(f"tensor {name} left float32; lower the clip or learning rate")
+    return result

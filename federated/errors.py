@@ -1,0 +1,71 @@
+"""Errors of this package; each says what, where and what to do, and never shows a patient's value.
+
+FederatedError
+├── CanonicalError        bytes that are not canonical dag-cbor, or an object that has no such bytes
+├── SpecError             a study spec that is malformed or that a rule refuses; `key` names where
+├── TensorError           tensors that are not what the schema says; `tensor` names which
+│   ├── TensorSchemaError     names, element type or encoding
+│   ├── TensorShapeError      shape or size
+│   └── TensorValueError      NaN, infinite, or outside of the grid
+├── TrainingError         local training that cannot start or that diverged
+├── AggregationError      updates that cannot be summed, or a sum that cannot be applied
+├── CohortError           a cohort or a list of leaves that breaks its rules
+├── RewardError           reports or weights from which no reward can be computed
+└── JournalDamaged        an actor's record of its steps is not what was written
+"""
+
+
+class FederatedError(Exception):
+    """Base of every error that this package raises."""
+
+
+class CanonicalError(FederatedError):
+    """Bytes are not canonical dag-cbor, or an object has no canonical bytes."""
+
+
+class SpecError(FederatedError):
+    """A study spec is malformed or refused; `key` is the dotted path to the reason."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(f"study spec: {key}: {message}")
+        self.key = key
+
+
+class TensorError(FederatedError):
+    """Tensors differ from their schema; `tensor` is a name, or empty for the whole file."""
+
+    def __init__(self, tensor: str, message: str) -> None:
+        super().__init__(f"tensor {tensor}: {message}" if tensor else f"tensors: {message}")
+        self.tensor = tensor
+
+
+class TensorSchemaError(TensorError):
+    """Names, element type or encoding differ from the schema."""
+
+
+class TensorShapeError(TensorError):
+    """A shape or a size differs from the schema."""
+
+
+class TensorValueError(TensorError):
+    """A value is NaN, infinite, or outside of the grid."""
+
+
+class TrainingError(FederatedError):
+    """Local training cannot start, or diverged."""
+
+
+class AggregationError(FederatedError):
+    """Updates cannot be summed, or a sum cannot be applied."""
+
+
+class CohortError(FederatedError):
+    """A cohort or a list of leaves breaks its rules."""
+
+
+class RewardError(FederatedError):
+    """No reward can be computed from these reports or weights."""
+
+
+class JournalDamaged(FederatedError):
+    """An actor's record of its steps is not what was written."""

@@ -1,0 +1,72 @@
+"""What each registered model family computes, in torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+import torch.nn.functional as nn
+from torch import Tensor
+
+from federated.models import input_shape
+from federated.schema import Array, Parameters
+from federated.spec import StudySpec
+
+_BATCH = 4096
+
+
+@contextmanager
+def deterministic() -> Iterator[None]:
+    """One intra-op thread and deterministic algorithms, and what was set before afterwards."""
+    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(strict)
+
+
+def to_torch(parameters: Parameters) -> dict[str, Tensor]:
+    """Copies as torch tensors, by name."""
+    return {name: torch.from_numpy(np.array(array)) for name, array in parameters.items()}
+
+
+def logits(parameters: Mapping[str, Tensor], inputs: Tensor, spec: StudySpec) -> Tensor:
+    """Log odds of the positive label.  # (n, width) → (n,)"""
+    hidden = inputs
+    if spec.model.name == "cnn":
+        hidden = _convolutions(parameters, inputs.reshape(-1, 1, *input_shape(spec)))
+    layer = 0
+    while f"dense{layer}.weight" in parameters:
+        hidden = torch.relu(_dense(parameters, f"dense{layer}", hidden))  # (n, fan_out)
+        layer += 1
+    return _dense(parameters, "out", hidden).squeeze(1)
+
+
+def probabilities(parameters: Parameters, inputs: Array, spec: StudySpec) -> Array:
+    """Probability of the positive label.  # (n, width) float32 → (n,) float64"""
+    tensors = to_torch(parameters)
+    with deterministic(), torch.no_grad():
+        parts = [
+            torch.sigmoid(logits(tensors, torch.from_numpy(inputs[i : i + _BATCH]), spec).double())
+            for i in range(0, len(inputs), _BATCH)
+        ]
+    result: Array = torch.cat(parts).numpy() if parts else np.zeros(0)
+    return result
+
+
+def _dense(parameters: Mapping[str, Tensor], name: str, inputs: Tensor) -> Tensor:
+    return nn.linear(inputs, parameters[f"{name}.weight"], parameters[f"{name}.bias"])
+
+
+def _convolutions(parameters: Mapping[str, Tensor], images: Tensor) -> Tensor:
+    layer = 0
+    while (weight := parameters.get(f"conv{layer}.weight")) is not None:
+        images = nn.conv2d(images, weight, parameters[f"conv{layer}.bias"], padding="same")
+        images = nn.max_pool2d(torch.relu(images), 2)  # (n, channels, height / 2, width / 2)
+        layer += 1
+    return images.flatten(1)

@@ -1,0 +1,229 @@
+"""The study spec: everything that a hospital approves by one digest before it takes part.
+
+`StudySpec` ↔ canonical bytes (hashed, on-chain by digest) ↔ TOML or JSON (written by people). Times
+are seconds; those of `Terms` count from the opening of the study, those of `Phases` from the
+opening of a round and each from the end of the phase before.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import dataclass, field
+
+from federated.canonical import Digest, decode, digest, encode
+from federated.codec import Address, Config, Form, Wei, from_tree, to_tree
+from federated.errors import CanonicalError, SpecError
+
+FORMAT = "consilium/study/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """An input of the model: one number, or an array of `shape` (an image).
+
+    `minimum` and `maximum` are the plausible range in `unit` (UCUM): values outside are quarantined
+    by the hospital, and inputs are scaled by it.
+    """
+
+    name: str
+    unit: str
+    minimum: float
+    maximum: float
+    shape: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What is predicted: the column `name`, and its two values."""
+
+    name: str
+    positive: str
+    negative: str
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """A patient is eligible when the feature `field` lies in [minimum, maximum]."""
+
+    field: str
+    minimum: float
+    maximum: float
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """The dictionary that each hospital maps its records to."""
+
+    dictionary: str
+    features: tuple[Feature, ...]
+    label: Label
+    eligibility: tuple[Criterion, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Fractions of a hospital's records that train on nothing; the rest trains."""
+
+    validation: float
+    test: float
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A registered model family or strategy, by name, and its settings."""
+
+    name: str
+    config: Config = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """Local training by stochastic gradient descent in each round."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class GridTerms:
+    """L2 bound of an update, its fixed-point fraction bits, the largest weight of one hospital."""
+
+    clip_norm: float
+    grid_bits: int
+    max_weight: int
+
+
+@dataclass(frozen=True, slots=True)
+class Phases:
+    """Length of each phase of a round; `unmask_s` is 0 exactly in open mode."""
+
+    freeze_s: int
+    submit_s: int
+    unmask_s: int
+    finalize_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Ends of the study's periods, seconds after its opening, and the rules for demands.
+
+    `end_by_s`: last finalize. `settle_s`: last reward root. `challenge_s`: last challenge.
+    `claim_s`: last claim. `refund_s`: what is left returns to the center. `max_patients`: cap on
+    the consents that one hospital may admit.
+    """
+
+    end_by_s: int
+    settle_s: int
+    challenge_s: int
+    claim_s: int
+    refund_s: int
+    answer_s: int
+    demand_deposit_wei: Wei
+    max_demands: int
+    max_patients: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reward:
+    """`rule` is "count" or "leave-one-out"; `hospitals_wei` of the budget is set aside for them."""
+
+    rule: str
+    budget_wei: Wei
+    hospitals_wei: Wei
+    bond_wei: Wei
+
+
+@dataclass(frozen=True, slots=True)
+class Auditor:
+    """An auditor whom updates are sealed to, and whose vote counts."""
+
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class StudySpec:
+    """A study, whole. `seed` drives initial parameters, splits and shuffles.
+
+    `after_void`: "go-on" keeps a model that descends from a voided update (flagged), "go-back"
+    opens the next round from the last one that does not.
+    """
+
+    format: str
+    name: str
+    title: str
+    question: str
+    purposes: tuple[str, ...]
+    task: str
+    mode: str
+    seed: int
+    rounds: int
+    min_hospitals: int
+    max_hospitals: int
+    data: Data
+    split: Split
+    model: Choice
+    strategy: Choice
+    training: Training
+    grid: GridTerms
+    phases: Phases
+    terms: Terms
+    reward: Reward
+    auditors: tuple[Auditor, ...] = ()
+    auditor_quorum: int = 0
+    threshold: int = 0
+    after_void: str = "go-back"
+
+    @property
+    def masked(self) -> bool:
+        """Whether the center sees only the sum of the updates."""
+        return self.mode == "masked"
+
+    def to_bytes(self) -> bytes:
+        """Canonical bytes."""
+        return encode(to_tree(self, StudySpec, Form.CANONICAL))
+
+    def digest(self) -> Digest:
+        """sha2-256 of the canonical bytes: what hospitals approve and the chain holds."""
+        return digest(self.to_bytes())
+
+    def to_json(self) -> str:
+        """The text form as JSON, to be read by `read_json`."""
+        return json.dumps(to_tree(self, StudySpec, Form.TEXT), indent=2, ensure_ascii=False) + "\n"
+
+
+def read_bytes(data: bytes) -> StudySpec:
+    """The valid spec whose canonical bytes these are. Raises `SpecError`."""
+    try:
+        tree = decode(data)
+    except CanonicalError as exc:
+        raise SpecError("(bytes)", str(exc)) from exc
+    return _checked(from_tree(StudySpec, tree, Form.CANONICAL))
+
+
+def read_toml(text: str) -> StudySpec:
+    """A valid spec from its TOML text. Raises `SpecError`."""
+    try:
+        tree = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as exc:
+        raise SpecError("(file)", f"not TOML: {exc}") from exc
+    return _checked(from_tree(StudySpec, tree, Form.TEXT))
+
+
+def read_json(text: str) -> StudySpec:
+    """A valid spec from its JSON text. Raises `SpecError`."""
+    try:
+        tree = json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        raise SpecError("(file)", f"not JSON: {exc}") from exc
+    return _checked(from_tree(StudySpec, tree, Form.TEXT))
+
+
+def _checked(spec: StudySpec) -> StudySpec:
+    from federated.rules import check_spec  # rules know the spec, not the other way round
+
+    check_spec(spec)
+    return spec

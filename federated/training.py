@@ -1,0 +1,84 @@
+"""Local training: what a hospital does with the global model before it clips and seals.
+
+Deterministic on one machine and one set of versions; it is not replayed by an auditor, who replays
+the aggregate.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as nn
+from numpy.random import Generator, Philox
+
+from federated.canonical import tagged_hash
+from federated.errors import TrainingError
+from federated.networks import deterministic, logits, to_torch
+from federated.schema import Array, Parameters
+from federated.spec import StudySpec, Training
+
+
+def local_update(
+    parameters: Parameters,
+    inputs: Array,
+    labels: Array,
+    spec: StudySpec,
+    *,
+    hospital: str,
+    round_number: int,
+) -> dict[str, Array]:
+    """Trained minus given parameters, float64.
+
+    `inputs` (n, width) float32 and `labels` (n,) of 0 and 1 are in the order of the records' local
+    keys. `hospital` is the name that seeds its shuffles, with the study's seed and the round; it is
+    not the index on-chain, which depends on who enrolled first.
+    """
+    order = shuffles(spec.seed, hospital, round_number)
+    trained = fit(parameters, inputs, labels, spec, spec.training, order)
+    return {name: trained[name].astype(np.float64) - parameters[name] for name in parameters}
+
+
+def shuffles(seed: int, hospital: str, round_number: int) -> Generator:
+    """The source of a hospital's shuffles in one round."""
+    key = tagged_hash("consilium/shuffle/1", seed, hospital, round_number)
+    return Generator(Philox(key=int.from_bytes(key[:16], "big")))
+
+
+def fit(
+    parameters: Parameters,
+    inputs: Array,
+    labels: Array,
+    spec: StudySpec,
+    training: Training,
+    order: Generator,
+) -> dict[str, Array]:
+    """Parameters after `training.epochs` of stochastic gradient descent; float32.
+
+    Raises `TrainingError` without records, and when a parameter is no longer finite.
+    """
+    if not len(inputs) or len(inputs) != len(labels):
+        raise TrainingError(f"{len(inputs)} records and {len(labels)} labels; nothing to train on")
+    tensors = {name: tensor.requires_grad_() for name, tensor in to_torch(parameters).items()}
+    optimiser = torch.optim.SGD(
+        list(tensors.values()),
+        lr=training.learning_rate,
+        momentum=training.momentum,
+        weight_decay=training.weight_decay,
+    )
+    x = torch.from_numpy(np.array(inputs, dtype=np.float32))  # (n, width)
+    y = torch.from_numpy(np.array(labels, dtype=np.float32))  # (n,)
+    with deterministic():
+        for _ in range(training.epochs):
+            shuffled = torch.from_numpy(order.permutation(len(x)))
+            for batch in shuffled.split(training.batch_size):
+                optimiser.zero_grad()
+                loss = nn.binary_cross_entropy_with_logits(
+                    logits(tensors, x[batch], spec), y[batch]
+                )
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimiser.step()
+    trained: dict[str, Array] = {name: t.detach().numpy() for name, t in tensors.items()}
+    for name, array in trained.items():
+        if not np.isfinite(array).all():
+            raise TrainingError(f"tensor {name} is not finite; lower training.learning_rate")
+    return trained
