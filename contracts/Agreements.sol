@@ -7,10 +7,9 @@ import {IStudies} from "./interfaces/IStudies.sol";
 
 /// @title Agreements: the price, agreed by both.
 contract Agreements is IAgreements, EIP712 {
-    bytes32 private constant COUNTER_OFFER_TYPEHASH =
-        keccak256(
-            "CounterOffer(uint256 agreement,uint256 price,uint256 purposes,uint64 notAfter,uint64 expiry,bytes32 salt)"
-        );
+    bytes32 private constant COUNTER_OFFER_TYPEHASH = keccak256(
+        "CounterOffer(uint256 agreement,uint256 price,uint256 purposes,uint64 notAfter,uint64 expiry,bytes32 salt)"
+    );
 
     IStudies private immutable _studies;
     address private immutable _consents;
@@ -49,7 +48,17 @@ contract Agreements is IAgreements, EIP712 {
         opened.notAfter = notAfter;
         opened.maxCount = maxCount;
         opened.reward = reward;
-        emit TierOpened(agreement, study, hospital, terms, price, purposes, notAfter, maxCount, reward);
+        emit TierOpened(
+            agreement,
+            study,
+            hospital,
+            terms,
+            price,
+            purposes,
+            notAfter,
+            maxCount,
+            reward
+        );
     }
 
     /// @inheritdoc IAgreements

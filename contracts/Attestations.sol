@@ -32,7 +32,13 @@ contract Attestations is IAttestations {
     }
 
     /// @inheritdoc IAttestations
-    function attest(uint256 study, uint256 round, Level level, Verdict verdict, bytes32 report) external {
+    function attest(
+        uint256 study,
+        uint256 round,
+        Level level,
+        Verdict verdict,
+        bytes32 report
+    ) external {
         _requireRound(study, round);
         _requireAuditor(study, level);
         if (level == Level.None || verdict == Verdict.None) revert EmptyVerdict();

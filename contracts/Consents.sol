@@ -31,13 +31,13 @@ contract Consents is IConsents, EIP712 {
         bytes32 domain;
     }
 
-    bytes32 private constant GRANT_TYPEHASH =
-        keccak256(
-            "Grant(bytes32 id,uint256 study,uint256 agreement,uint256 price,uint256 purposes,uint64 notAfter,uint64 nonce,uint64 deadline)"
-        );
+    bytes32 private constant GRANT_TYPEHASH = keccak256(
+        "Grant(bytes32 id,uint256 study,uint256 agreement,uint256 price,uint256 purposes,uint64 notAfter,uint64 nonce,uint64 deadline)"
+    );
     bytes32 private constant REVOKE_TYPEHASH = keccak256("Revoke(bytes32 id,uint64 deadline)");
-    bytes32 private constant ADMISSION_TYPEHASH =
-        keccak256("Admission(uint256 agreement,bytes32 ids,uint64 deadline)");
+    bytes32 private constant ADMISSION_TYPEHASH = keccak256(
+        "Admission(uint256 agreement,bytes32 ids,uint64 deadline)"
+    );
 
     IStudies private immutable _studies;
     IAgreements private immutable _agreements;
@@ -84,7 +84,13 @@ contract Consents is IConsents, EIP712 {
         bytes32[] memory ids = new bytes32[](1);
         ids[0] = idOf(key, agreement, nonce);
         _requireAdmission(batch, ids, admissionDeadline, admission);
-        _requireSignature(key, ids[0], deadline, _grantDigest(batch, ids[0], nonce, deadline), signature);
+        _requireSignature(
+            key,
+            ids[0],
+            deadline,
+            _grantDigest(batch, ids[0], nonce, deadline),
+            signature
+        );
         _require(ids[0], _grant(batch, key, ids[0], nonce));
         _closeBatch(batch, ids, 1);
     }
@@ -92,7 +98,10 @@ contract Consents is IConsents, EIP712 {
     /// @inheritdoc IConsents
     function revoke(uint256 agreement, uint64 nonce) external {
         bytes32 id = idOf(msg.sender, agreement, nonce);
-        _require(id, _revoke(msg.sender, agreement, nonce, _knownHospital(agreement), Reason.Patient));
+        _require(
+            id,
+            _revoke(msg.sender, agreement, nonce, _knownHospital(agreement), Reason.Patient)
+        );
     }
 
     /// @inheritdoc IConsents
@@ -128,10 +137,12 @@ contract Consents is IConsents, EIP712 {
     function revokeByHospital(Withdrawal[] calldata withdrawals) external {
         for (uint256 i = 0; i < withdrawals.length; ++i) {
             Withdrawal calldata w = withdrawals[i];
-            if (_agreements.hospitalOf(w.agreement) != msg.sender) revert NotTheHospital(msg.sender);
+            if (_agreements.hospitalOf(w.agreement) != msg.sender)
+                revert NotTheHospital(msg.sender);
             if (w.reason == Reason.None || w.reason == Reason.Patient) revert BadReason();
             Skip skip = _revoke(w.key, w.agreement, w.nonce, msg.sender, w.reason);
-            if (skip != Skip.None) emit RevokeSkipped(w.agreement, idOf(w.key, w.agreement, w.nonce), skip);
+            if (skip != Skip.None)
+                emit RevokeSkipped(w.agreement, idOf(w.key, w.agreement, w.nonce), skip);
         }
     }
 
@@ -151,7 +162,10 @@ contract Consents is IConsents, EIP712 {
     }
 
     /// @inheritdoc IConsents
-    function activeAt(bytes32[] calldata ids, uint64 blockNumber) external view returns (uint256[] memory bitmap) {
+    function activeAt(
+        bytes32[] calldata ids,
+        uint64 blockNumber
+    ) external view returns (uint256[] memory bitmap) {
         bitmap = new uint256[]((ids.length + 255) / 256);
         for (uint256 i = 0; i < ids.length; ++i) {
             if (_slots[ids[i]].isActive(blockNumber)) bitmap[i / 256] |= 1 << (i % 256);
@@ -164,7 +178,12 @@ contract Consents is IConsents, EIP712 {
     }
 
     /// @inheritdoc IConsents
-    function hashGrant(bytes32 id, uint256 agreement, uint64 nonce, uint64 deadline) external view returns (bytes32) {
+    function hashGrant(
+        bytes32 id,
+        uint256 agreement,
+        uint64 nonce,
+        uint64 deadline
+    ) external view returns (bytes32) {
         Batch memory batch;
         _readTier(batch, agreement);
         return _grantDigest(batch, id, nonce, deadline);
@@ -176,9 +195,16 @@ contract Consents is IConsents, EIP712 {
     }
 
     /// @inheritdoc IConsents
-    function hashAdmission(uint256 agreement, bytes32[] memory ids, uint64 deadline) public view returns (bytes32) {
+    function hashAdmission(
+        uint256 agreement,
+        bytes32[] memory ids,
+        uint64 deadline
+    ) public view returns (bytes32) {
         bytes32 idsHash = keccak256(abi.encodePacked(ids));
-        return _hashTypedDataV4(keccak256(abi.encode(ADMISSION_TYPEHASH, agreement, idsHash, deadline)));
+        return
+            _hashTypedDataV4(
+                keccak256(abi.encode(ADMISSION_TYPEHASH, agreement, idsHash, deadline))
+            );
     }
 
     /// @inheritdoc IConsents
@@ -186,7 +212,10 @@ contract Consents is IConsents, EIP712 {
         return keccak256(abi.encode(key, agreement, nonce));
     }
 
-    function _grantMessage(Batch memory batch, GrantMessage calldata message) private returns (Skip) {
+    function _grantMessage(
+        Batch memory batch,
+        GrantMessage calldata message
+    ) private returns (Skip) {
         if (block.timestamp > message.deadline) return Skip.Expired;
         bytes32 digest = _grantDigest(batch, message.id, message.nonce, message.deadline);
         (address key, , ) = ECDSA.tryRecover(digest, message.r, message.vs);
@@ -196,7 +225,12 @@ contract Consents is IConsents, EIP712 {
     }
 
     /// @dev The signature and the admission were checked before.
-    function _grant(Batch memory batch, address key, bytes32 id, uint64 nonce) private returns (Skip skip) {
+    function _grant(
+        Batch memory batch,
+        address key,
+        bytes32 id,
+        uint64 nonce
+    ) private returns (Skip skip) {
         if (batch.ended != Skip.None) return batch.ended;
         if (!_slots[id].isEmpty()) return Skip.AlreadyUsed;
         ConsentSlot slot = ConsentSlots.granted(batch.agreement);
@@ -210,7 +244,11 @@ contract Consents is IConsents, EIP712 {
     }
 
     /// @dev A person whose nonce 0 was burned comes in with a later one: counted and reserved then, in nonce 0's slot.
-    function _grantAgain(Batch memory batch, address key, uint64 nonce) private returns (Skip skip) {
+    function _grantAgain(
+        Batch memory batch,
+        address key,
+        uint64 nonce
+    ) private returns (Skip skip) {
         if (!_isRevoked(key, batch.agreement, nonce - 1)) return Skip.PreviousNotRevoked;
         bytes32 first = idOf(key, batch.agreement, 0);
         ConsentSlot slot = _slots[first];
@@ -228,10 +266,18 @@ contract Consents is IConsents, EIP712 {
         return Skip.None;
     }
 
-    function _revokeMessage(RevokeMessage calldata message, bytes32 id, address hospital) private returns (Skip) {
+    function _revokeMessage(
+        RevokeMessage calldata message,
+        bytes32 id,
+        address hospital
+    ) private returns (Skip) {
         if (hospital == address(0)) return Skip.UnknownAgreement;
         if (block.timestamp > message.deadline) return Skip.Expired;
-        (address key, , ) = ECDSA.tryRecover(hashRevoke(id, message.deadline), message.r, message.vs);
+        (address key, , ) = ECDSA.tryRecover(
+            hashRevoke(id, message.deadline),
+            message.r,
+            message.vs
+        );
         if (key == address(0) || key != message.key) return Skip.BadSignature;
         return _revoke(key, message.agreement, message.nonce, hospital, Reason.Patient);
     }
@@ -290,7 +336,10 @@ contract Consents is IConsents, EIP712 {
     }
 
     /// @dev Fills in what the typed message names.
-    function _readTier(Batch memory batch, uint256 agreement) private view returns (IAgreements.Tier memory tier) {
+    function _readTier(
+        Batch memory batch,
+        uint256 agreement
+    ) private view returns (IAgreements.Tier memory tier) {
         tier = _agreements.tier(agreement);
         batch.agreement = agreement;
         batch.study = tier.study;

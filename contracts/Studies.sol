@@ -195,7 +195,10 @@ contract Studies is IStudies {
         _check(t.finalizePeriod != 0, "finalizePeriod > 0");
         _check(t.answerPeriod != 0, "answerPeriod > 0");
         // A cohort of the very last round can be asked about too.
-        _check(uint256(t.endBy) + t.answerPeriod < t.challengeEnd, "endBy + answerPeriod < challengeEnd");
+        _check(
+            uint256(t.endBy) + t.answerPeriod < t.challengeEnd,
+            "endBy + answerPeriod < challengeEnd"
+        );
     }
 
     function _checkDigests(Terms calldata t) private pure {
@@ -222,7 +225,10 @@ contract Studies is IStudies {
             return;
         }
         _check(t.minHospitals >= 3, "masked mode: minHospitals >= 3");
-        _check(2 * uint256(t.threshold) > t.maxHospitals, "masked mode: 2 threshold > maxHospitals");
+        _check(
+            2 * uint256(t.threshold) > t.maxHospitals,
+            "masked mode: 2 threshold > maxHospitals"
+        );
         _check(t.minHospitals >= t.threshold, "masked mode: minHospitals >= threshold");
     }
 

@@ -13,7 +13,10 @@ contract DevelopmentWallet is IERC1271 {
     }
 
     /// @inheritdoc IERC1271
-    function isValidSignature(bytes32 hash, bytes calldata signature) external view returns (bytes4) {
+    function isValidSignature(
+        bytes32 hash,
+        bytes calldata signature
+    ) external view returns (bytes4) {
         bool valid = Signatures.recover(hash, signature) == owner;
         return valid ? IERC1271.isValidSignature.selector : bytes4(0xffffffff);
     }

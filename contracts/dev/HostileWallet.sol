@@ -25,13 +25,7 @@ contract HostileWallet is IERC1271 {
         bytes4 magic = IERC1271.isValidSignature.selector;
         assembly {
             if eq(chosen, 1) {
-                for {
-
-                } 1 {
-
-                } {
-
-                }
+                for {} 1 {} {}
             }
             // 256 KiB are what 200,000 gas can return; with all the gas of a transaction it would be megabytes
             let size := 0x40000

@@ -34,7 +34,13 @@ interface IAttestations {
     /// @notice Records a verdict; a later one of the same auditor replaces it in the counts, the event stays.
     /// @param round the last round that was replayed; 0 for the whole study.
     /// @param report sha2-256 of the report, or zero.
-    function attest(uint256 study, uint256 round, Level level, Verdict verdict, bytes32 report) external;
+    function attest(
+        uint256 study,
+        uint256 round,
+        Level level,
+        Verdict verdict,
+        bytes32 report
+    ) external;
 
     function verdictOf(
         uint256 study,
@@ -43,5 +49,8 @@ interface IAttestations {
     ) external view returns (Level level, Verdict verdict, bytes32 report);
 
     /// @notice How many auditors hold each verdict now.
-    function counts(uint256 study, uint256 round) external view returns (uint256 ok, uint256 tampered, uint256 incomplete);
+    function counts(
+        uint256 study,
+        uint256 round
+    ) external view returns (uint256 ok, uint256 tampered, uint256 incomplete);
 }

@@ -141,16 +141,28 @@ interface IConsents {
     function consent(bytes32 id) external view returns (Consent memory);
 
     /// @notice One bit per id, in order, least significant first, 256 a word: active at the end of that block?
-    function activeAt(bytes32[] calldata ids, uint64 blockNumber) external view returns (uint256[] memory bitmap);
+    function activeAt(
+        bytes32[] calldata ids,
+        uint64 blockNumber
+    ) external view returns (uint256[] memory bitmap);
 
     function isActive(bytes32 id, uint64 blockNumber) external view returns (bool);
 
     /// @notice EIP-712 digests, as wallets sign them; price, purposes and notAfter are the tier's.
     /// Grant(bytes32 id,uint256 study,uint256 agreement,uint256 price,uint256 purposes,uint64 notAfter,uint64 nonce,uint64 deadline)
-    function hashGrant(bytes32 id, uint256 agreement, uint64 nonce, uint64 deadline) external view returns (bytes32);
+    function hashGrant(
+        bytes32 id,
+        uint256 agreement,
+        uint64 nonce,
+        uint64 deadline
+    ) external view returns (bytes32);
 
     /// @notice Revoke(bytes32 id,uint64 deadline)
     function hashRevoke(bytes32 id, uint64 deadline) external view returns (bytes32);
 
-    function hashAdmission(uint256 agreement, bytes32[] calldata ids, uint64 deadline) external view returns (bytes32);
+    function hashAdmission(
+        uint256 agreement,
+        bytes32[] calldata ids,
+        uint64 deadline
+    ) external view returns (bytes32);
 }

@@ -62,7 +62,13 @@ interface IStudies {
         RewardRule rule;
     }
 
-    event StudyOpened(uint256 indexed study, address indexed center, bytes32 spec, Terms terms, address[] auditors);
+    event StudyOpened(
+        uint256 indexed study,
+        address indexed center,
+        bytes32 spec,
+        Terms terms,
+        address[] auditors
+    );
     event Invited(uint256 indexed study, address indexed hospital);
     event Enrolled(uint256 indexed study, address indexed hospital, uint256 index);
     event Left(uint256 indexed study, address indexed hospital, uint256 index);
@@ -89,7 +95,11 @@ interface IStudies {
     /// contribution rule needs at least one auditor and 1 ≤ auditorQuorum ≤ auditors. At most 16 auditors, no one twice.
     /// endBy + answerPeriod < challengeEnd, so that the last round can be asked about; spec, state, purposes, token, the
     /// periods that the mode has, maxWeight, maxPatients, maxRounds and maxDemands are not zero. Studies count from 1.
-    function open(Terms calldata terms, address[] calldata auditors, uint256 funding) external returns (uint256 study);
+    function open(
+        Terms calldata terms,
+        address[] calldata auditors,
+        uint256 funding
+    ) external returns (uint256 study);
 
     /// @notice Lets a hospital enrol. Only the study's center.
     function invite(uint256 study, address hospital) external;

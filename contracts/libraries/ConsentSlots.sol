@@ -29,7 +29,10 @@ library ConsentSlots {
         uint256 agreement,
         IConsents.Reason reason
     ) internal view returns (ConsentSlot) {
-        uint256 word = (block.number << REVOKED_AT) | (agreement << AGREEMENT_AT) | (uint256(reason) << REASON_AT);
+        uint256 word =
+            (block.number << REVOKED_AT) |
+                (agreement << AGREEMENT_AT) |
+                (uint256(reason) << REASON_AT);
         return ConsentSlot.wrap(ConsentSlot.unwrap(slot) | word);
     }
 
