@@ -1,0 +1,191 @@
+"""Blocks in a folder: the store that needs no daemon. Several processes may share the folder.
+
+blocks/<2 hex>/<digest hex>    one file a block, keyed by digest whatever the codec, as in Kubo
+pins/<cid>                     empty files
+topics/<digest hex>/<cid>      empty files
+tmp/                           what is being written; nothing reads it
+"""
+
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from storage import dagcbor
+from storage.cid import DIGEST_SIZE, Cid, Codec
+from storage.dagpb import decode_node
+from storage.errors import MalformedCid, MissingBlock, Unreachable
+from storage.files import make_folder, sync_folder, write_durably
+from storage.store import check_block_size, verify
+from storage.unixfs import Readable, export_file, import_file
+
+_MARKER = "consilium-store-1"
+_ABANDONED_AFTER_S = 24 * 3600
+
+
+class EmbeddedStore:
+    """A `BlockStore` on a local or shared file system. Writes are atomic and durable."""
+
+    def __init__(self, path: Path | str) -> None:
+        """Open an existing store. Raises Unreachable where there is none."""
+        self.path = Path(path)
+        self._check_present()
+
+    @classmethod
+    def create(cls, path: Path | str) -> "EmbeddedStore":
+        """Make the store's folders where they are missing, then open it. Idempotent."""
+        root = Path(path)
+        with _reported(root):
+            for name in ("blocks", "pins", "topics", "tmp"):
+                (root / name).mkdir(parents=True, exist_ok=True)
+            (root / _MARKER).touch()
+            _drop_abandoned(root / "tmp")
+        return cls(root)
+
+    def put_block(self, codec: Codec, block: bytes) -> Cid:
+        """See BlockStore. A block that is there but corrupt is replaced."""
+        cid = Cid.of(codec, block)
+        self._write(cid, block)
+        return cid
+
+    def get_block(self, cid: Cid) -> bytes:
+        """See BlockStore."""
+        self._check_present()
+        with _reported(self.path):
+            try:
+                block = self._block_path(cid).read_bytes()
+            except FileNotFoundError:
+                raise self._missing(cid) from None
+        return verify(cid, block, str(self.path))
+
+    def has(self, cid: Cid) -> bool:
+        """See BlockStore."""
+        self._check_present()
+        with _reported(self.path):
+            return self._block_path(cid).is_file()
+
+    def add_file(self, stream: Readable) -> Cid:
+        """See BlockStore."""
+        return import_file(stream, self._write)
+
+    def cat(self, cid: Cid, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """See BlockStore."""
+        return export_file(cid, self.get_block, offset, length)
+
+    def pin(self, cid: Cid) -> None:
+        """See BlockStore. Here a pin is a record; nothing collects blocks yet."""
+        seen = {cid}
+        stack = [cid]
+        while stack:
+            current = stack.pop()
+            if not self.has(current):
+                raise self._missing(current)
+            fresh = [link for link in self._links(current) if link not in seen]
+            seen.update(fresh)
+            stack.extend(fresh)
+        self._touch(self.path / "pins" / str(cid))
+
+    def unpin(self, cid: Cid) -> None:
+        """See BlockStore."""
+        self._check_present()
+        with _reported(self.path):
+            (self.path / "pins" / str(cid)).unlink(missing_ok=True)
+            sync_folder(self.path / "pins")
+
+    def pins(self) -> list[Cid]:
+        """See BlockStore."""
+        return self._listed(self.path / "pins")
+
+    def announce(self, topic: bytes, cid: Cid) -> None:
+        """See BlockStore."""
+        self._touch(self._topic_path(topic) / str(cid))
+
+    def announced(self, topic: bytes) -> list[Cid]:
+        """See BlockStore."""
+        return self._listed(self._topic_path(topic))
+
+    def _write(self, cid: Cid, block: bytes) -> None:
+        check_block_size(block)
+        self._check_present()
+        target = self._block_path(cid)
+        with _reported(self.path):
+            if target.is_file() and target.read_bytes() == block:
+                return
+            make_folder(target.parent)
+            temporary = self.path / "tmp" / f"{os.getpid()}-{secrets.token_hex(8)}"
+            try:
+                write_durably(temporary, block)
+                temporary.replace(target)
+            finally:
+                temporary.unlink(missing_ok=True)
+            sync_folder(target.parent)
+
+    def _links(self, cid: Cid) -> list[Cid]:
+        if cid.codec is Codec.RAW:
+            return []
+        block = self.get_block(cid)
+        if cid.codec is Codec.DAG_PB:
+            return [link.cid for link in decode_node(cid, block)]
+        return dagcbor.links(dagcbor.decode(block))
+
+    def _touch(self, path: Path) -> None:
+        self._check_present()
+        with _reported(self.path):
+            if path.is_file():
+                return
+            make_folder(path.parent)
+            path.touch()
+            sync_folder(path.parent)
+
+    def _listed(self, folder: Path) -> list[Cid]:
+        self._check_present()
+        found: list[Cid] = []
+        with _reported(self.path):
+            names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+        for name in names:
+            with suppress(MalformedCid):  # a stray file must not hide the rest of the folder
+                found.append(Cid.parse(name))
+        return sorted(found)
+
+    def _block_path(self, cid: Cid) -> Path:
+        name = cid.digest.hex()
+        return self.path / "blocks" / name[:2] / name
+
+    def _topic_path(self, topic: bytes) -> Path:
+        if len(topic) != DIGEST_SIZE:
+            raise MalformedCid(f"a topic is a digest of 32 bytes, got {len(topic)}")
+        return self.path / "topics" / topic.hex()
+
+    def _check_present(self) -> None:
+        if not (self.path / _MARKER).is_file():
+            raise Unreachable(
+                f"no block store at {self.path}: mount the folder, correct the path, or create "
+                "the store there"
+            )
+
+    def _missing(self, cid: Cid) -> MissingBlock:
+        return MissingBlock(
+            f"{cid} is not in the store at {self.path}: ask the member who made it to pin it "
+            "again, or wait until it has arrived"
+        )
+
+
+@contextmanager
+def _reported(root: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        raise Unreachable(
+            f"the block store at {root} failed: {exc.strerror}; free space or correct its "
+            "permissions, then try again"
+        ) from exc
+
+
+def _drop_abandoned(folder: Path) -> None:
+    """Remove what writers that were killed left behind; a live one is never a day old."""
+    for path in folder.iterdir():
+        with suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > _ABANDONED_AFTER_S:
+                path.unlink()

@@ -1,0 +1,133 @@
+"""What can go wrong in this package. Every message says what, where, and what to do.
+
+StorageError
+├── Unreachable                the store itself is absent, unreadable or full
+├── MalformedCid               text or bytes that are not a CID of this store
+├── MalformedBlock             a block whose bytes are not what its codec promises
+├── BlockTooLarge              more than one block may hold
+├── MissingBlock               the store does not have the block
+├── CorruptBlock               the bytes at hand do not hash to their CID
+├── KeyFailure
+│   ├── MalformedKey           bytes that are not a public or private key
+│   ├── KeyFileMissing         no key file at that path
+│   ├── KeyFileExists          never overwrite a private key
+│   ├── KeyFileExposed         others may read the private key
+│   └── WrongPassphrase        absent, wrong, or the file was altered
+└── ArtefactError
+    ├── MalformedRecord        a signed record with missing or ill-typed fields
+    ├── BadSignature           the record was not signed by the key that it names
+    ├── WrongSigner            signed, but by another than the one expected
+    ├── WrongContext           sealed for another study, round or state
+    ├── WrongManifest          an envelope that names another manifest
+    ├── NoRecipients           nothing is sealed for nobody
+    ├── NotARecipient          no envelope wraps the data key for this identity
+    ├── WrongKey               a wrap for this identity does not open
+    ├── KeyCommitmentMismatch  it opens, to a key that the manifest does not commit to
+    ├── CommitmentMismatch     salt and plaintext do not give the commitment
+    ├── Truncated              the payload is shorter or longer than the manifest says
+    └── CorruptPayload         a segment does not authenticate
+"""
+
+
+class StorageError(Exception):
+    """Base of every error that `storage` raises."""
+
+
+class Unreachable(StorageError):
+    """The store is absent, unreadable or full; nothing is known about its blocks."""
+
+
+class MalformedCid(StorageError):
+    """Not a CIDv1 with sha2-256 over raw, dag-pb or dag-cbor."""
+
+
+class MalformedBlock(StorageError):
+    """The bytes are not canonical dag-cbor, or not a UnixFS file node."""
+
+
+class BlockTooLarge(StorageError):
+    """More than 1 MiB in one block; a file has no such limit."""
+
+
+class MissingBlock(StorageError):
+    """The store is reachable and does not have the block."""
+
+
+class CorruptBlock(StorageError):
+    """The bytes found under a CID hash to something else."""
+
+
+class KeyFailure(StorageError):
+    """Base of the errors about keys and key files."""
+
+
+class MalformedKey(KeyFailure):
+    """Bytes that are not a key of a known profile."""
+
+
+class KeyFileMissing(KeyFailure):
+    """No key file at the path given."""
+
+
+class KeyFileExists(KeyFailure):
+    """A key file is there already and is never overwritten."""
+
+
+class KeyFileExposed(KeyFailure):
+    """Other accounts of the machine may read the private key."""
+
+
+class WrongPassphrase(KeyFailure):
+    """The key file does not open with this passphrase."""
+
+
+class ArtefactError(StorageError):
+    """Base of the errors about sealed artefacts and signed records."""
+
+
+class MalformedRecord(ArtefactError):
+    """Canonical dag-cbor, but not the record that its reader expects."""
+
+
+class BadSignature(ArtefactError):
+    """The signature does not verify under the key that the record names."""
+
+
+class WrongSigner(ArtefactError):
+    """A valid signature of someone else than the expected signer."""
+
+
+class WrongContext(ArtefactError):
+    """The artefact was sealed for another study, round, spec or input state."""
+
+
+class WrongManifest(ArtefactError):
+    """The envelope names another manifest."""
+
+
+class NoRecipients(ArtefactError):
+    """An artefact or envelope without a recipient could be opened by nobody."""
+
+
+class NotARecipient(ArtefactError):
+    """No known envelope of the artefact has a wrap for this identity."""
+
+
+class WrongKey(ArtefactError):
+    """The wrap names this identity and does not open with its private key."""
+
+
+class KeyCommitmentMismatch(ArtefactError):
+    """The unwrapped data key is not the one that the manifest commits to."""
+
+
+class CommitmentMismatch(ArtefactError):
+    """Salt and plaintext do not give the manifest's commitment."""
+
+
+class Truncated(ArtefactError):
+    """The payload does not have the size that the manifest states."""
+
+
+class CorruptPayload(ArtefactError):
+    """A segment of the payload does not authenticate under the data key."""

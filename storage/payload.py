@@ -1,0 +1,180 @@
+"""The payload: plaintext in AES-256-GCM segments, each exactly one raw leaf of 1 MiB.
+
+The STREAM construction (Hoang, Reyhanitabar, Rogaway, Vizár 2015): the nonce of a segment is
+prefix (7 bytes) ‖ index (4, big-endian) ‖ 1 if it is the last, else 0; so segments can neither be
+swapped, dropped nor cut off, and one can be read without the others. An empty plaintext is one
+empty segment.
+"""
+
+import hashlib
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from storage import tags
+from storage.cid import Cid
+from storage.errors import ArtefactError, CorruptPayload, Truncated
+from storage.store import BlockStore
+from storage.unixfs import CHUNK_SIZE, Readable, chunks
+
+TAG_SIZE = 16
+SEGMENT_SIZE = CHUNK_SIZE - TAG_SIZE  # 1,048,560 bytes of plaintext
+NONCE_PREFIX_SIZE = 7
+DATA_KEY_SIZE = 32
+MAX_SEGMENTS = 1 << 32
+
+
+def segment_count(plaintext_size: int) -> int:
+    """How many segments hold that many bytes."""
+    return max(1, -(-plaintext_size // SEGMENT_SIZE))
+
+
+def payload_size(plaintext_size: int) -> int:
+    """Bytes of the payload of that many bytes."""
+    return plaintext_size + segment_count(plaintext_size) * TAG_SIZE
+
+
+def key_commitment(data_key: bytes, context: bytes) -> bytes:
+    """32 bytes that only this data key gives: AES-GCM alone can open under two keys."""
+    return _derive(data_key, context, tags.KEY_COMMITMENT)
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentCipher:
+    """Seals and opens single segments of one artefact."""
+
+    data_key: bytes = field(repr=False)
+    nonce_prefix: bytes
+    context: bytes
+
+    def seal(self, index: int, segment: bytes, *, last: bool) -> bytes:
+        """At most SEGMENT_SIZE bytes, and 16 more. Each index is sealed once under a data key."""
+        return self._aead().encrypt(self._nonce(index, last), segment, self._associated())
+
+    def open(self, index: int, sealed: bytes, *, last: bool) -> bytes:
+        """Inverse of `seal`; raises CorruptPayload."""
+        try:
+            return self._aead().decrypt(self._nonce(index, last), sealed, self._associated())
+        except InvalidTag as exc:
+            raise CorruptPayload(
+                f"segment {index} of the payload does not authenticate: its sender sealed "
+                "something else than the manifest says; refuse the artefact"
+            ) from exc
+
+    def _aead(self) -> AESGCM:
+        return AESGCM(_derive(self.data_key, self.context, tags.PAYLOAD_KEY))
+
+    def _nonce(self, index: int, last: bool) -> bytes:
+        return self.nonce_prefix + struct.pack(">I?", index, last)
+
+    def _associated(self) -> bytes:
+        return tags.SEGMENT + self.context
+
+
+class SealedStream:
+    """Reads a plaintext, gives its payload; afterwards knows the plaintext's size and hash."""
+
+    def __init__(self, plaintext: Readable, cipher: SegmentCipher) -> None:
+        self.plaintext_size = 0
+        self._hash = hashlib.sha256()
+        self._segments = self._seal_all(plaintext, cipher)
+        self._left = b""
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes of payload; b"" at its end."""
+        if not self._left:
+            self._left = next(self._segments, b"")
+        piece, self._left = self._left[:size], self._left[size:]
+        return piece
+
+    def plaintext_sha256(self) -> bytes:
+        """Of the plaintext read so far (32 bytes)."""
+        return self._hash.digest()
+
+    def _seal_all(self, plaintext: Readable, cipher: SegmentCipher) -> Iterator[bytes]:
+        segments = chunks(plaintext, SEGMENT_SIZE)
+        segment = next(segments)
+        for index in range(MAX_SEGMENTS):
+            following = next(segments, None)
+            self._hash.update(segment)
+            self.plaintext_size += len(segment)
+            yield cipher.seal(index, segment, last=following is None)
+            if following is None:
+                return
+            segment = following
+        raise ArtefactError(f"a plaintext over {MAX_SEGMENTS} segments: split it")
+
+
+class PayloadReader:
+    """The plaintext of a payload in a store, whole, by segment, or as a stream of segments."""
+
+    def __init__(
+        self, store: BlockStore, payload: Cid, plaintext_size: int, cipher: SegmentCipher
+    ) -> None:
+        self.plaintext_size = plaintext_size
+        self.segment_count = segment_count(plaintext_size)
+        self._store = store
+        self._payload = payload
+        self._cipher = cipher
+
+    def read(self) -> bytes:
+        """The whole plaintext. Raises Truncated, CorruptPayload and what `BlockStore.cat` does."""
+        return b"".join(self.segments())
+
+    def segments(self) -> Iterator[bytes]:
+        """Plaintext segments in order, memory one segment.
+
+        Act on them only after the last one: a payload cut short shows at its end.
+        """
+        sealed = chunks(_IteratorStream(self._store.cat(self._payload)), CHUNK_SIZE)
+        for index in range(self.segment_count):
+            yield self._open(index, next(sealed, b""))
+        if next(sealed, b""):
+            raise self._truncated("more")
+
+    def segment(self, index: int) -> bytes:
+        """One segment, fetching no other leaf. IndexError outside `range(segment_count)`."""
+        if not 0 <= index < self.segment_count:
+            raise IndexError(f"segment {index} of {self.segment_count}")
+        return self._open(
+            index, b"".join(self._store.cat(self._payload, index * CHUNK_SIZE, CHUNK_SIZE))
+        )
+
+    def _open(self, index: int, sealed: bytes) -> bytes:
+        last = index == self.segment_count - 1
+        expected = self.plaintext_size - index * SEGMENT_SIZE if last else SEGMENT_SIZE
+        if len(sealed) != expected + TAG_SIZE:
+            raise self._truncated("less" if len(sealed) < expected + TAG_SIZE else "more")
+        return self._cipher.open(index, sealed, last=last)
+
+    def _truncated(self, how: str) -> Truncated:
+        return Truncated(
+            f"the payload {self._payload} holds {how} than the {self.plaintext_size} bytes of "
+            "plaintext that its manifest states: refuse the artefact"
+        )
+
+
+class _IteratorStream:
+    """An iterator of byte strings as a Readable."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._left = b""
+
+    def read(self, size: int, /) -> bytes:
+        while not self._left:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return b""
+            self._left = piece
+        piece, self._left = self._left[:size], self._left[size:]
+        return piece
+
+
+def _derive(data_key: bytes, context: bytes, info: bytes) -> bytes:
+    return HKDF(algorithm=SHA256(), length=32, salt=context, info=info).derive(data_key)

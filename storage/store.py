@@ -1,0 +1,94 @@
+"""What a backend must do: blocks by CID, files by CID, pins, and announcements by topic.
+
+A backend is never trusted: every read recomputes the CID, so that a block is right or an error.
+"""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from storage import dagcbor
+from storage.cid import Cid, Codec, dag_cbor_cid
+from storage.errors import BlockTooLarge, CorruptBlock
+from storage.unixfs import Readable
+
+MAX_BLOCK_SIZE = 1 << 20  # what every IPFS node exchanges
+
+
+class BlockStore(Protocol):
+    """Content-addressed blocks that all members of the swarm can read: encrypt before writing."""
+
+    def put_block(self, codec: Codec, block: bytes) -> Cid:
+        """Keep one block, durably, and return its CID. Raises BlockTooLarge, Unreachable."""
+        ...
+
+    def get_block(self, cid: Cid) -> bytes:
+        """The block's verified bytes. Raises MissingBlock, CorruptBlock, Unreachable."""
+        ...
+
+    def has(self, cid: Cid) -> bool:
+        """Whether the block is there; its bytes are not looked at. Raises Unreachable."""
+        ...
+
+    def add_file(self, stream: Readable) -> Cid:
+        """Keep a file of any size as a UnixFS DAG of profile `unixfs-v1-2025`; return its root."""
+        ...
+
+    def cat(self, cid: Cid, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """The verified bytes `[offset, offset + length)` of a file, to its end if None."""
+        ...
+
+    def pin(self, cid: Cid) -> None:
+        """Keep the block and all that it links to. Idempotent. Raises MissingBlock."""
+        ...
+
+    def unpin(self, cid: Cid) -> None:
+        """Forget the pin; the blocks may be collected. Idempotent."""
+        ...
+
+    def pins(self) -> list[Cid]:
+        """Every pinned root, sorted."""
+        ...
+
+    def announce(self, topic: bytes, cid: Cid) -> None:
+        """Tell all members that the block has to do with a 32-byte digest. Idempotent.
+
+        Anyone in the swarm may announce anything: whoever lists a topic verifies what it finds.
+        """
+        ...
+
+    def announced(self, topic: bytes) -> list[Cid]:
+        """Every CID announced under a 32-byte digest, sorted; empty if there is none."""
+        ...
+
+
+def put_record(store: BlockStore, value: dagcbor.Value) -> Cid:
+    """Keep a value as one canonical dag-cbor block; its digest is what a chain can hold."""
+    return store.put_block(Codec.DAG_CBOR, dagcbor.encode(value))
+
+
+def get_record(store: BlockStore, digest: bytes) -> dagcbor.Value:
+    """The value of the record with this sha2-256 digest (32 bytes).
+
+    Raises MissingBlock, CorruptBlock, MalformedBlock, Unreachable.
+    """
+    return dagcbor.decode(store.get_block(dag_cbor_cid(digest)))
+
+
+def check_block_size(block: bytes) -> None:
+    """Raise BlockTooLarge over MAX_BLOCK_SIZE."""
+    if len(block) > MAX_BLOCK_SIZE:
+        raise BlockTooLarge(
+            f"a block of {len(block)} bytes is over the {MAX_BLOCK_SIZE} that nodes exchange: "
+            "add it as a file"
+        )
+
+
+def verify(cid: Cid, block: bytes, where: str) -> bytes:
+    """The block itself if it hashes to its CID, else CorruptBlock that names CID and place."""
+    found = Cid.of(cid.codec, block)
+    if found != cid:
+        raise CorruptBlock(
+            f"{cid} in {where} is corrupt: its {len(block)} bytes hash to {found.digest.hex()} "
+            f"instead of {cid.digest.hex()}; fetch it again from another member"
+        )
+    return block

@@ -1,0 +1,128 @@
+"""Files as UnixFS DAGs, with the CIDs of Kubo's import profile `unixfs-v1-2025`.
+
+CIDv1, sha2-256, raw leaves of 1 MiB, balanced tree of at most 1024 links a node; a file of one
+leaf is that leaf. https://specs.ipfs.tech/unixfs/
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+from storage.cid import Cid, Codec
+from storage.dagpb import Link, decode_node, encode_node
+from storage.errors import MalformedBlock
+
+CHUNK_SIZE = 1 << 20
+MAX_LINKS = 1024
+_MAX_HEIGHT = 8  # 1024**8 leaves; a higher tree is made to waste its reader's time
+
+
+class Readable(Protocol):
+    """A binary stream; `read(n)` may return fewer bytes and returns b"" at its end."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes."""
+        ...
+
+
+def import_file(
+    stream: Readable,
+    put: Callable[[Cid, bytes], None],
+    chunk_size: int = CHUNK_SIZE,
+    max_links: int = MAX_LINKS,
+) -> Cid:
+    """Hand every block of the stream's DAG to `put`, children first; return the root's CID.
+
+    Memory is one chunk and at most `max_links` links a level, whatever the file's size.
+    """
+    levels: list[list[Link]] = [[]]
+
+    def add(level: int, link: Link) -> None:
+        if level == len(levels):
+            levels.append([])
+        if len(levels[level]) == max_links:  # full, and more follows: close this node
+            closed = _put_node(levels[level], put)
+            levels[level] = []
+            add(level + 1, closed)
+        levels[level].append(link)
+
+    for chunk in chunks(stream, chunk_size):
+        cid = Cid.of(Codec.RAW, chunk)
+        put(cid, chunk)
+        add(0, Link(cid, len(chunk), len(chunk)))
+    level = 0
+    while len(levels) > level + 1 or len(levels[level]) > 1:
+        node = _put_node(levels[level], put)
+        level += 1
+        add(level, node)
+    return levels[level][0].cid
+
+
+def chunks(stream: Readable, size: int) -> Iterator[bytes]:
+    """The stream in pieces of exactly `size` bytes, the last one shorter; b"" if it is empty."""
+    first = True
+    while chunk := _read_full(stream, size):
+        yield chunk
+        first = False
+        if len(chunk) < size:
+            return
+    if first:
+        yield b""
+
+
+def export_file(
+    root: Cid, get: Callable[[Cid], bytes], offset: int = 0, length: int | None = None
+) -> Iterator[bytes]:
+    """The bytes `[offset, offset + length)` of a file, block by block; to its end if None.
+
+    Only the blocks that hold them are fetched. Raises MalformedBlock where the DAG is no file.
+    """
+    end = None if length is None else offset + length
+    # (node, position of its first byte, size that its parent states, height left)
+    stack: list[tuple[Cid, int, int | None, int]] = [(root, 0, None, _MAX_HEIGHT)]
+    while stack:
+        cid, position, size, height = stack.pop()
+        block = get(cid)
+        if cid.codec is Codec.RAW:
+            _check_size(root, cid, len(block), size)
+            piece = block[max(offset - position, 0) : None if end is None else end - position]
+            if piece:
+                yield piece
+            continue
+        children = decode_node(cid, block)
+        _check_size(root, cid, sum(child.file_size for child in children), size)
+        if height == 0:
+            raise MalformedBlock(f"{root} is a tree higher than {_MAX_HEIGHT}: refuse the file")
+        wanted: list[tuple[Cid, int, int | None, int]] = []
+        for child in children:
+            if position + child.file_size > offset and (end is None or position < end):
+                wanted.append((child.cid, position, child.file_size, height - 1))
+            position += child.file_size
+        stack.extend(reversed(wanted))
+
+
+def _check_size(root: Cid, cid: Cid, size: int, stated: int | None) -> None:
+    if stated is not None and size != stated:
+        raise MalformedBlock(
+            f"{cid} in the file {root} holds {size} bytes where its parent states {stated}: "
+            "refuse the file"
+        )
+
+
+def _put_node(links: Sequence[Link], put: Callable[[Cid, bytes], None]) -> Link:
+    block = encode_node(links)
+    cid = Cid.of(Codec.DAG_PB, block)
+    put(cid, block)
+    dag_size = len(block) + sum(link.dag_size for link in links)
+    return Link(cid, sum(link.file_size for link in links), dag_size)
+
+
+def _read_full(stream: Readable, size: int) -> bytes:
+    chunk = stream.read(size)
+    if not chunk or len(chunk) == size:
+        return chunk
+    parts = [chunk]
+    missing = size - len(chunk)
+    while missing and (chunk := stream.read(missing)):
+        parts.append(chunk)
+        missing -= len(chunk)
+    return b"".join(parts)
