@@ -39,13 +39,26 @@ interface IEscrow {
     event Reserved(uint256 indexed study, uint256 amount);
     event PatientPaid(uint256 indexed study, uint256 indexed agreement, bytes32 id, uint256 amount);
     event BonusPaid(uint256 indexed study, uint256 indexed agreement, bytes32 id, uint256 amount);
-    event HospitalPaid(uint256 indexed study, address indexed hospital, uint256 index, uint256 amount);
+    event HospitalPaid(
+        uint256 indexed study,
+        address indexed hospital,
+        uint256 index,
+        uint256 amount
+    );
     event RewardRootPosted(uint256 indexed study, bytes32 root, uint256 total);
-    event RewardRootRejected(uint256 indexed study, address indexed auditor, uint256 votes, bool rejected);
+    event RewardRootRejected(
+        uint256 indexed study,
+        address indexed auditor,
+        uint256 votes,
+        bool rejected
+    );
     event Refunded(uint256 indexed study, address indexed center, uint256 amount);
     event BondPosted(uint256 indexed study, address indexed hospital, uint256 amount);
     event BondReturned(uint256 indexed study, address indexed hospital, uint256 amount);
     event BondTaken(uint256 indexed study, address indexed hospital, uint256 amount);
+    event DepositTaken(uint256 indexed study, address indexed from, uint256 amount);
+    event DepositCredited(uint256 indexed study, address indexed to, uint256 amount);
+    event DepositWithdrawn(uint256 indexed study, address indexed account, uint256 amount);
 
     error OnlyStudies();
     error OnlyConsents();
@@ -81,7 +94,13 @@ interface IEscrow {
     function fund(uint256 study, uint256 amount) external;
 
     /// @notice Opens the account of a study. Only `Studies`.
-    function openAccount(uint256 study, address center, address token, uint256 setAside, uint256 funding) external;
+    function openAccount(
+        uint256 study,
+        address center,
+        address token,
+        uint256 setAside,
+        uint256 funding
+    ) external;
 
     /// @notice Takes a hospital's bond. Only `Studies`.
     function postBond(uint256 study, address hospital, uint256 amount) external;
@@ -95,10 +114,16 @@ interface IEscrow {
     /// @notice Reserves prices of people just admitted. Only `Consents`.
     function reserve(uint256 study, uint256 amount) external;
 
-    /// @notice Moves the deposit of a demand in or out. Only `Challenges`.
+    /// @notice Takes the deposit of a demand. Only `Challenges`.
     function takeDeposit(uint256 study, address from, uint256 amount) external;
 
+    /// @notice Credits a deposit to whom it is due. Only `Challenges`.
+    /// @dev A transfer here could fail by the receiver's doing, and a demand that can be neither answered nor expired
+    /// would void an honest hospital, or hold its claim for ever.
     function payDeposit(uint256 study, address to, uint256 amount) external;
+
+    /// @notice Pays an account the deposits credited to it. Anyone; it goes to the account.
+    function withdrawDeposit(uint256 study, address account) external;
 
     /// @notice The key itself claims its tier's price, from the round's end to claimEnd.
     function claim(
@@ -121,7 +146,8 @@ interface IEscrow {
     ) external;
 
     /// @notice A paid person's equal share of the patients' pot, between claimEnd and refundAt, with the key's signature of
-    /// `ClaimBonus(bytes32 id,address recipient,uint64 deadline)`, id that of nonce 0.
+    /// `ClaimBonus(bytes32 id,address recipient,uint64 deadline)`, id that of nonce 0. What nobody claims of the pot, or
+    /// does not divide, stays in the contract for ever: it never goes to the center, who would gain by a void.
     function claimBonus(
         address key,
         uint256 agreement,
@@ -141,7 +167,12 @@ interface IEscrow {
     function claimHospital(uint256 study, uint256 index) external;
 
     /// @notice Pays a hospital by the posted, unrejected root.
-    function claimHospitalByRoot(uint256 study, uint256 index, uint256 amount, bytes32[] calldata proof) external;
+    function claimHospitalByRoot(
+        uint256 study,
+        uint256 index,
+        uint256 amount,
+        bytes32[] calldata proof
+    ) external;
 
     /// @notice Returns to the center what is unreserved (after endBy), and all that nobody claimed (from refundAt on).
     function refund(uint256 study) external;
@@ -153,14 +184,27 @@ interface IEscrow {
 
     function bondOf(uint256 study, address hospital) external view returns (uint256);
 
-    function rewardRoot(uint256 study) external view returns (bytes32 root, uint256 total, uint256 votes, bool rejected);
+    /// @notice Deposits credited to an account and not yet withdrawn.
+    function depositOf(uint256 study, address account) external view returns (uint256);
+
+    function rewardRoot(
+        uint256 study
+    ) external view returns (bytes32 root, uint256 total, uint256 votes, bool rejected);
 
     function hospitalPaid(uint256 study, uint256 index) external view returns (bool);
 
     /// @notice What the `count` rule pays: largest remainder, ties by index; 0 for a voided hospital.
     function shareOf(uint256 study, uint256 index) external view returns (uint256);
 
-    function hashClaim(bytes32 id, address recipient, uint64 deadline) external view returns (bytes32);
+    function hashClaim(
+        bytes32 id,
+        address recipient,
+        uint64 deadline
+    ) external view returns (bytes32);
 
-    function hashClaimBonus(bytes32 id, address recipient, uint64 deadline) external view returns (bytes32);
+    function hashClaimBonus(
+        bytes32 id,
+        address recipient,
+        uint64 deadline
+    ) external view returns (bytes32);
 }

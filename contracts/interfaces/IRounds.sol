@@ -63,8 +63,19 @@ interface IRounds {
         uint32 weight;
     }
 
-    event RoundOpened(uint256 indexed study, uint256 indexed round, uint256 parent, bytes32 state, uint256 enrolled);
-    event Frozen(uint256 indexed study, uint256 indexed round, address indexed hospital, Freeze freeze);
+    event RoundOpened(
+        uint256 indexed study,
+        uint256 indexed round,
+        uint256 parent,
+        bytes32 state,
+        uint256 enrolled
+    );
+    event Frozen(
+        uint256 indexed study,
+        uint256 indexed round,
+        address indexed hospital,
+        Freeze freeze
+    );
     event Submitted(
         uint256 indexed study,
         uint256 indexed round,
@@ -74,7 +85,12 @@ interface IRounds {
         bytes32 commitment
     );
     event SubmitClosed(uint256 indexed study, uint256 indexed round, uint256 survivors);
-    event Unmasked(uint256 indexed study, uint256 indexed round, address indexed hospital, bytes32 shares);
+    event Unmasked(
+        uint256 indexed study,
+        uint256 indexed round,
+        address indexed hospital,
+        bytes32 shares
+    );
     event Finalized(
         uint256 indexed study,
         uint256 indexed round,
@@ -133,7 +149,13 @@ interface IRounds {
     /// @notice Binds the inputs, one state digest and the round manifest. Only the center, until finalizeBy, when freezing
     /// ended and every unvoided frozen hospital has submitted or submitBy is past.
     /// @dev inputs = keccak256(abi.encode(study, round, included, submission digests of included in order of index)).
-    function finalize(uint256 study, uint256 round, uint256 included, bytes32 state, bytes32 manifest) external;
+    function finalize(
+        uint256 study,
+        uint256 round,
+        uint256 included,
+        bytes32 state,
+        bytes32 manifest
+    ) external;
 
     /// @notice Counts the weights of a round that ran past finalizeBy unfinalized with k submissions. Anyone.
     function lapse(uint256 study, uint256 round) external;
@@ -146,10 +168,24 @@ interface IRounds {
 
     function round(uint256 study, uint256 number) external view returns (Round memory);
 
-    function cohort(uint256 study, uint256 round, uint256 index) external view returns (Cohort memory);
+    /// @notice The deadlines alone: one slot, for those who judge many leaves of a round.
+    function deadlines(
+        uint256 study,
+        uint256 round
+    ) external view returns (uint64 freezeBy, uint64 submitBy, uint64 unmaskBy, uint64 finalizeBy);
+
+    function cohort(
+        uint256 study,
+        uint256 round,
+        uint256 index
+    ) external view returns (Cohort memory);
 
     /// @notice keccak256(abi.encode(manifest, commitment)); zero where not submitted.
-    function submissionDigest(uint256 study, uint256 round, uint256 index) external view returns (bytes32);
+    function submissionDigest(
+        uint256 study,
+        uint256 round,
+        uint256 index
+    ) external view returns (bytes32);
 
     /// @notice Over now: finalized, aborted, or past finalizeBy.
     function isOver(uint256 study, uint256 round) external view returns (bool);
@@ -159,10 +195,15 @@ interface IRounds {
 
     /// @notice Weight that the `count` rule pays to the hospital (0 once voided), and the total over all hospitals, which a
     /// void after counting does not change.
-    function countedWeight(uint256 study, uint256 index) external view returns (uint256 weight, uint256 total);
+    function countedWeight(
+        uint256 study,
+        uint256 index
+    ) external view returns (uint256 weight, uint256 total);
 
     /// @notice The weights as counted, voided or not: what the largest-remainder split divides by.
-    function countedWeights(uint256 study) external view returns (uint256[] memory weights, uint256 total);
+    function countedWeights(
+        uint256 study
+    ) external view returns (uint256[] memory weights, uint256 total);
 
     /// @notice Hospitals voided in any round.
     function barred(uint256 study) external view returns (uint256 mask);
