@@ -29,6 +29,8 @@ STAMP = ".consilium-stamp"
 UNFINISHED = VENV / ".consilium-unfinished"
 
 OLDEST_PYTHON = (3, 11)
+# Beyond it some locked packages have no wheels: they are built, which takes a C compiler.
+NEWEST_PYTHON = (3, 13)
 MIN_FREE_GB = 12
 MIN_FREE_GB_CPU = 4
 CUDA_PREFIXES = ("torch==", "triton==", "nvidia-", "cuda-")
@@ -287,14 +289,28 @@ def perform(step: str, torch_backend: str) -> None:
         install_node()
 
 
-def newer_python() -> str | None:
-    """A Python on PATH that is new enough, for a machine whose python3 is not."""
-    for minor in (13, 12, 11, 14):
+def better_python() -> str | None:
+    """A Python on PATH that every locked package has a wheel for, newest first."""
+    for minor in range(NEWEST_PYTHON[1], OLDEST_PYTHON[1] - 1, -1):
         found = shutil.which(f"python3.{minor}")
-        works = (found or "false", "-c", "import venv, ensurepip")
-        if found and not subprocess.run(works, capture_output=True, check=False).returncode:
+        # A version manager's shim may name a Python that it does not start.
+        if found and not subprocess.run([found, "-c", ""], capture_output=True).returncode:
             return found
     return None
+
+
+def choose_python() -> None:
+    """Go on under a Python that fits the lock; SetupError where there is only one too old."""
+    if OLDEST_PYTHON <= sys.version_info[:2] <= NEWEST_PYTHON:
+        return
+    better = better_python()
+    if better is not None:
+        os.execv(better, [better, *sys.argv])
+    if sys.version_info < OLDEST_PYTHON:
+        raise SetupError(
+            f"python3 is {sys.version.split()[0]} and 3.11 or newer is needed. Install one that "
+            "is found as python3.11 to python3.13, or name it: make demo PYTHON=/path/to/python3."
+        )
 
 
 def main() -> int:
@@ -303,11 +319,7 @@ def main() -> int:
     parser.add_argument("--torch-backend", metavar="NAME", help="cpu: torch without CUDA")
     wanted = parser.parse_args().torch_backend or None
     try:
-        if sys.version_info < OLDEST_PYTHON:
-            newer = newer_python()
-            if newer is None:
-                raise SetupError("Python 3.11 or newer is needed: install it and run again.")
-            os.execv(newer, [newer, *sys.argv])
+        choose_python()
         set_up(wanted)
     except SetupError as exc:
         print(f"setup: error: {exc}", file=sys.stderr)

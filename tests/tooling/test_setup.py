@@ -169,6 +169,25 @@ def test_a_python_without_ensurepip_names_the_package_to_install(checkout: Path)
     assert not (checkout / ".venv").exists()
 
 
+def test_a_python_too_old_is_refused_by_its_version(
+    setup: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "version_info", (3, 10, 13))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(setup.SetupError, match=r"3\.11 or newer is needed"):
+        setup.choose_python()
+
+
+def test_a_python_that_fits_is_found_where_python3_does_not(
+    setup: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "python3.13").write_text("#!/bin/sh\nexit 127\n")  # a shim that starts nothing
+    (tmp_path / "python3.12").symlink_to(sys.executable)
+    (tmp_path / "python3.13").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert setup.better_python() == str(tmp_path / "python3.12")
+
+
 def test_a_small_disk_is_refused_before_anything_is_made(
     setup: ModuleType, checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
