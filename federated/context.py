@@ -1,4 +1,4 @@
-"""What binds every artefact of a round: chain, contract, study, round, spec, input state, cohort."""
+"""What every artefact of a round is bound to, from the chain down to the cohort."""
 
 from __future__ import annotations
 
@@ -22,10 +22,36 @@ def update_context(
     `rounds` as its 20 bytes; digests and root are 32 bytes each. Other uses of it (HPKE info,
     associated data, masks, signatures) hash it again under tags of their own.
     """
-    if any(len(item) != 32 for item in (spec, state, root)):
-        raise CanonicalError("context: spec, state and root have 32 bytes each")
+    place = _place(chain_id, rounds, study, round_number)
+    return tagged_hash("consilium/context/1", *place, *_digests(spec, state, root))
+
+
+def state_context(
+    *,
+    chain_id: int,
+    rounds: Address,
+    study: int,
+    round_number: int,
+    spec: bytes,
+    state: bytes,
+    result: bytes,
+) -> Digest:
+    """What a round's global model and manifest are bound to: as `update_context`, with the state
+    digest that the round ends with in the place of a root, under a tag of its own."""
+    place = _place(chain_id, rounds, study, round_number)
+    return tagged_hash("consilium/state-context/1", *place, *_digests(spec, state, result))
+
+
+def _place(
+    chain_id: int, rounds: Address, study: int, round_number: int
+) -> tuple[int, bytes, int, int]:
     contract = bytes.fromhex(rounds.removeprefix("0x"))
     if len(contract) != 20:
         raise CanonicalError("context: the address of Rounds has 20 bytes")
-    parts = (chain_id, contract, study, round_number, spec, state, root)
-    return tagged_hash("consilium/context/1", *parts)
+    return chain_id, contract, study, round_number
+
+
+def _digests(*items: bytes) -> tuple[bytes, ...]:
+    if any(len(item) != 32 for item in items):
+        raise CanonicalError("context: digests and roots have 32 bytes each")
+    return items

@@ -11,7 +11,10 @@ FederatedError
 ├── AggregationError      updates that cannot be summed, or a sum that cannot be applied
 ├── CohortError           a cohort or a list of leaves that breaks its rules
 ├── RewardError           reports or weights from which no reward can be computed
-└── JournalDamaged        an actor's record of its steps is not what was written
+├── JournalDamaged        an actor's record of its steps is not what was written
+├── RecordError           a round manifest or report that is not what its place on-chain says
+├── StepError             a step that cannot be taken now: wrong phase, no cohort, nobody submitted
+└── PolicyRefused         a hospital's policy forbids the study; `rule` names why
 """
 
 
@@ -69,3 +72,19 @@ class RewardError(FederatedError):
 
 class JournalDamaged(FederatedError):
     """An actor's record of its steps is not what was written."""
+
+
+class RecordError(FederatedError):
+    """A round manifest or a report is not what its place on-chain says."""
+
+
+class StepError(FederatedError):
+    """An actor's step cannot be taken now."""
+
+
+class PolicyRefused(FederatedError):
+    """A hospital's policy forbids the study; `rule` names the line that does."""
+
+    def __init__(self, rule: str, message: str) -> None:
+        super().__init__(f"policy: {rule}: {message}")
+        self.rule = rule

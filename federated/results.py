@@ -1,0 +1,85 @@
+"""A hospital's signed results: how a global model does on its own patients, as integers.
+
+Counts are disclosure: with very few patients of a class they tell about single ones. A hospital
+whose split has too few of either class publishes `suppressed`, which is not zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from federated.canonical import tagged_hash
+from federated.errors import RecordError
+from storage.cid import Cid, Codec
+from storage.signed import Shape, open_record, sign_record
+from storage.signing import Sender, Signer
+from storage.store import BlockStore
+
+TAG = "consilium/results/1"
+LEAST_COUNT = 5
+"""Fewest people of either class for which counts leave a hospital."""
+
+_NUMBERS = ("tp", "fp", "tn", "fn", "loss", "auc", "auc_low", "auc_high")
+_BODY: Shape = {
+    "context": 32,
+    "hospital": int,
+    "round": int,
+    "split": str,
+    "state": 32,
+    "study": int,
+    "suppressed": bool,
+    **dict.fromkeys(_NUMBERS, int),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """Counts at the study's operating point for the model with this state digest.
+
+    `split` is "validation" or "test"; `loss` is the summed log-loss in millionths; `auc` and its
+    95 % interval are in millionths. All numbers are 0 where `suppressed`.
+    """
+
+    context: bytes
+    study: int
+    round_number: int
+    hospital: int
+    state: bytes
+    split: str
+    suppressed: bool
+    tp: int
+    fp: int
+    tn: int
+    fn: int
+    loss: int
+    auc: int
+    auc_low: int
+    auc_high: int
+
+
+def results_topic(state: bytes) -> bytes:
+    """Where results of the model with this state digest are announced (32 bytes)."""
+    return tagged_hash("consilium/results-topic/1", state)
+
+
+def write_results(store: BlockStore, results: Results, sender: Sender) -> bytes:
+    """Sign, keep and announce results; returns its digest."""
+    body = {"round": results.round_number} | {
+        key: getattr(results, key) for key in _BODY if key != "round"
+    }
+    cid = store.put_block(Codec.DAG_CBOR, sign_record(TAG, body, sender))
+    store.pin(cid)
+    store.announce(results_topic(results.state), cid)
+    return cid.digest
+
+
+def read_results(store: BlockStore, cid: Cid) -> tuple[Results, Signer]:
+    """Results and who signed it. Raises `RecordError` and what the store raises."""
+    record = open_record(TAG, store.get_block(cid), _BODY)
+    fields = {key: value for key, value in record.body.items() if key != "round"}
+    results = Results(round_number=record.body["round"], **fields)
+    if results.split not in ("validation", "test"):
+        raise RecordError(f"results {cid}: the split is neither validation nor test")
+    if min(getattr(results, key) for key in _NUMBERS) < 0:
+        raise RecordError(f"results {cid}: a count is negative")
+    return results, record.signer

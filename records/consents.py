@@ -1,0 +1,110 @@
+"""The hospital's own table of who consented: which patient stands behind which consent id.
+
+This link exists nowhere else. Forgetting a row leaves an id on the chain that leads to nobody.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from records.errors import StoreError
+from records.record import LocalKey
+
+_TABLE = """
+CREATE TABLE IF NOT EXISTS consent (
+    id BLOB PRIMARY KEY,
+    patient TEXT NOT NULL,
+    study INTEGER NOT NULL,
+    agreement INTEGER NOT NULL,
+    nonce INTEGER NOT NULL,
+    key TEXT NOT NULL
+) STRICT;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class PatientConsent:
+    """A consent (id of 32 bytes) that the hospital admitted for one of its patients.
+
+    `key` is the address of the one-time key, in text; with agreement and nonce it is the preimage
+    of the id, which a withdrawal on paper needs.
+    """
+
+    patient: LocalKey
+    id: bytes
+    study: int
+    agreement: int
+    nonce: int
+    key: str
+
+
+class ConsentTable:
+    """One SQLite file that only its owner can read."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the file with mode 600. Raises `StoreError`."""
+        self._path = path
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            path.chmod(0o600)
+            self._db = sqlite3.connect(path)
+            self._db.executescript(_TABLE)
+        except (OSError, sqlite3.Error) as exc:
+            raise StoreError(f"{path}: not a table of consents, or it cannot be opened") from exc
+
+    def add(self, consents: Iterable[PatientConsent]) -> None:
+        """Record consents, all or none; one that is there already stays as it is.
+
+        Raises `StoreError` when a patient would consent to one study under two keys.
+        """
+        rows = list(consents)
+        for row in rows:
+            self._check_one_key(row)
+        with self._db:
+            self._db.executemany(
+                "INSERT OR IGNORE INTO consent VALUES (?, ?, ?, ?, ?, ?)",
+                [(x.id, x.patient, x.study, x.agreement, x.nonce, x.key) for x in rows],
+            )
+
+    def of_study(self, study: int) -> list[PatientConsent]:
+        """All consents to a study, in the order of patients and nonces."""
+        found = self._db.execute(
+            "SELECT patient, id, study, agreement, nonce, key FROM consent"
+            " WHERE study = ? ORDER BY patient, agreement, nonce",
+            (study,),
+        )
+        return [PatientConsent(LocalKey(row[0]), *row[1:]) for row in found]
+
+    def of_patient(self, patient: str) -> list[PatientConsent]:
+        """All consents of one patient."""
+        found = self._db.execute(
+            "SELECT patient, id, study, agreement, nonce, key FROM consent"
+            " WHERE patient = ? ORDER BY study, agreement, nonce",
+            (patient,),
+        )
+        return [PatientConsent(LocalKey(row[0]), *row[1:]) for row in found]
+
+    def forget(self, patient: str) -> int:
+        """Forget who stands behind a patient's ids; returns how many."""
+        with self._db:
+            return self._db.execute("DELETE FROM consent WHERE patient = ?", (patient,)).rowcount
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def _check_one_key(self, row: PatientConsent) -> None:
+        found = self._db.execute(
+            "SELECT count(*) FROM consent WHERE patient = ? AND study = ?"
+            " AND (key <> ? OR agreement <> ?)",
+            (row.patient, row.study, row.key, row.agreement),
+        )
+        if found.fetchone()[0]:
+            raise StoreError(
+                f"{self._path}: this patient was admitted to study {row.study} under another key; "
+                "a hospital admits one person once per study: withdraw that consent first"
+            )
