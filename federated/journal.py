@@ -9,11 +9,12 @@ the same round.
 from __future__ import annotations
 
 import json
+import secrets
 from pathlib import Path
 from typing import Any
 
 from federated.errors import JournalDamaged
-from storage.files import write_durably
+from storage.files import sync_folder, write_durably
 
 
 class Journal:
@@ -35,7 +36,10 @@ class Journal:
 
     def put(self, step: str, value: Any) -> None:
         """Record a step; after a crash the old value or the new one is there, never a part."""
-        write_durably(self._path(step), json.dumps(value, sort_keys=True).encode())
+        temporary = self._folder / f".{step}.{secrets.token_hex(8)}"
+        write_durably(temporary, json.dumps(value, sort_keys=True).encode(), 0o600)
+        temporary.replace(self._path(step))
+        sync_folder(self._folder)
 
     def steps(self) -> list[str]:
         """Names of the recorded steps, sorted."""
