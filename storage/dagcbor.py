@@ -168,7 +168,7 @@ def _decode_string(block: bytes, at: int, size: int, *, text: bool) -> tuple[str
 def _decode_link(block: bytes, at: int, tag: int) -> tuple[Cid, int]:
     major, size, start = _decode_head(block, at)
     end = start + size
-    if tag != 42 or major != _BYTES or block[start : start + 1] != b"\x00":
+    if tag != 42 or end > len(block) or major != _BYTES or block[start : start + 1] != b"\x00":
         raise _refused(block, at, "a tag that is not a link")
     try:
         return Cid.from_bytes(block[start + 1 : end]), end

@@ -1,0 +1,70 @@
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from storage import (
+    Cid,
+    EmbeddedStore,
+    Identity,
+    Opened,
+    Sealed,
+    Sender,
+    SigningKey,
+    open_artefact,
+    seal,
+)
+
+# How long an example takes says more of the machine's other work than of the code.
+settings.register_profile("no-deadline", deadline=None)
+settings.load_profile("no-deadline")
+
+CONTEXT = bytes(range(32))
+SCHEMA = b"s" * 32
+
+
+@dataclass
+class World:
+    """One store, a sender, and two who can read; a stranger who cannot."""
+
+    store: EmbeddedStore
+    sender: Sender = field(default_factory=lambda: Sender(b"\xaa" * 20, SigningKey.generate()))
+    center: Identity = field(default_factory=Identity.generate)
+    auditor: Identity = field(default_factory=Identity.generate)
+    stranger: Identity = field(default_factory=Identity.generate)
+
+    def seal(self, plaintext: bytes, *, context: bytes = CONTEXT) -> Sealed:
+        return seal(
+            self.store,
+            plaintext,
+            kind="update",
+            schema=SCHEMA,
+            context=context,
+            sender=self.sender,
+            recipients=[self.center.recipient, self.auditor.recipient],
+        )
+
+    def open(self, sealed: Sealed, identity: Identity | None = None) -> Opened:
+        return open_artefact(
+            self.store,
+            sealed.manifest_digest,
+            identity or self.center,
+            expected_context=CONTEXT,
+            expected_signer=self.sender.signer,
+        )
+
+    def block_file(self, cid: Cid) -> Path:
+        name = cid.digest.hex()
+        return self.store.path / "blocks" / name[:2] / name
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(EmbeddedStore.create(tmp_path / "store"))
+
+
+@pytest.fixture
+def new_store(tmp_path: Path) -> Callable[[str], EmbeddedStore]:
+    return lambda name: EmbeddedStore.create(tmp_path / name)
