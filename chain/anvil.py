@@ -1,0 +1,140 @@
+"""Runs anvil as a child process: the chain of a machine on which nobody installed one."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import selectors
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from filelock import FileLock, Timeout
+
+from chain import toolchain
+from chain.errors import NodeFailed
+from chain.rpc import request
+
+CHAIN_ID = 31337
+
+
+class Anvil:
+    """A running anvil; a context manager. It dies with the process that started it.
+
+    `state` is a file from which the chain goes on, and to which a keeper saves it every second
+    or so: `kill -9` loses what came later, which the outboxes send again.
+    """
+
+    def __init__(
+        self, state: Path | None = None, *, chain_id: int = CHAIN_ID, timeout_s: float = 30
+    ) -> None:
+        self.state = state
+        self.chain_id = chain_id
+        self._folder = Path(tempfile.mkdtemp(prefix="anvil-"))
+        self._lock = _lock(state) if state else None
+        try:
+            goes_on = state is not None and state.exists()
+            self._keeper = self._start(goes_on)
+            self.pid, self.port = self._announced(timeout_s)
+            self.url = f"http://127.0.0.1:{self.port}"
+            if goes_on:
+                self._catch_up()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Saves the state and ends anvil."""
+        if (keeper := getattr(self, "_keeper", None)) is not None:
+            keeper.terminate()
+            keeper.wait(60)
+            keeper.stdout.close()
+        if self._lock is not None:
+            self._lock.release()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def kill(self) -> None:
+        """Ends anvil as a crash would, without saving."""
+        os.kill(self.pid, signal.SIGKILL)
+        self._keeper.wait(60)
+
+    def fund(self, address: str, wei: int) -> None:
+        """Sets an account's coins, and mines, so that the state is saved with them."""
+        request(self.url, "anvil_setBalance", address, hex(wei))
+        request(self.url, "evm_mine")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _start(self, goes_on: bool) -> subprocess.Popen[bytes]:
+        command = [str(toolchain.anvil()), "--port", "0", "--accounts", "0"]
+        command += ["--chain-id", str(self.chain_id), "--preserve-historical-states"]
+        command += ["--cache-path", str(self._folder), "--no-request-size-limit"]
+        if goes_on:
+            command += ["--load-state", str(self._unpacked())]
+        state = str(self.state.resolve()) if self.state else "-"
+        return subprocess.Popen(
+            [
+                *(sys.executable, "-m", "chain.keeper"),
+                *(str(os.getpid()), state, str(self._folder)),
+                *command,
+            ],
+            cwd=toolchain.ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C reaches this process, which then saves and stops
+        )
+
+    def _unpacked(self) -> Path:
+        assert self.state is not None
+        target = self._folder / "state.json"
+        try:
+            with gzip.open(self.state) as source, target.open("wb") as file:
+                shutil.copyfileobj(source, file)
+        except (OSError, EOFError) as exc:
+            raise NodeFailed(f"{self.state} is no saved chain: restore it from a copy") from exc
+        return target
+
+    def _announced(self, timeout_s: float) -> tuple[int, int]:
+        assert self._keeper.stdout is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._keeper.stdout, selectors.EVENT_READ)
+            line = self._keeper.stdout.readline() if selector.select(timeout_s) else b""
+        if not line:
+            raise NodeFailed(f"anvil did not start within {timeout_s:.0f} s; its output is above")
+        answer = json.loads(line)
+        return answer["pid"], answer["port"]
+
+    def _catch_up(self) -> None:
+        """A loaded chain's clock may be ahead; BLOCKHASH of blocks before the load is wrong."""
+        latest = request(self.url, "eth_getBlockByNumber", "latest", False)
+        now = max(int(time.time()), int(latest["timestamp"], 16) + 1)
+        request(self.url, "evm_setNextBlockTimestamp", now)
+        request(self.url, "evm_mine")
+
+
+def _lock(state: Path) -> FileLock:
+    state.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(f"{state}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as exc:
+        raise NodeFailed(
+            f"another process runs a chain on {state}: use its address, or another folder"
+        ) from exc
+    return lock
