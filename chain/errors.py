@@ -21,6 +21,7 @@ ChainError
 ├── KeyFailure
 │   ├── BadPhrase          not a recovery phrase
 │   ├── BadKey             not a private key, or a keystore that does not open
+│   ├── BadSignature       bytes from which no signer can be recovered
 │   └── NoPassphrase       neither X nor X_FILE gives one
 └── LogsDisagree           logs that do not match what the contract stores
 """
@@ -122,6 +123,10 @@ class BadPhrase(KeyFailure):
 
 class BadKey(KeyFailure):
     """Not a private key, or a keystore that does not open."""
+
+
+class BadSignature(KeyFailure):
+    """Bytes that are no signature of the form the contracts accept."""
 
 
 class NoPassphrase(KeyFailure):

@@ -1,0 +1,403 @@
+"""Rounds: open → freeze → submit → (closeSubmit → unmask) → finalize."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from eth_abi.abi import encode
+from eth_utils.crypto import keccak
+
+from chain.contract import Contract, build, plain
+from chain.errors import LogsDisagree
+from chain.types import Address, BlockNumber, Call, RoundNumber, StudyId
+
+_FREEZE = "(uint256,uint256,uint256,uint64,bytes32,bytes32,uint32,uint32,bytes32,bytes32)"
+
+
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """A hospital's commitment to its cohort; the interface tells what each field means."""
+
+    study: StudyId
+    round: RoundNumber
+    hospital: int
+    snapshot: BlockNumber
+    snapshot_hash: bytes
+    root: bytes
+    n: int
+    weight: int
+    leaf_list: bytes
+    round_keys: bytes
+
+    def digest(self) -> bytes:
+        """keccak256(abi.encode(freeze)): what the contract stores."""
+        return keccak(encode([_FREEZE], [plain(self)]))
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """A round's state; times are seconds, words are one bit per hospital."""
+
+    freeze_by: int
+    submit_by: int
+    unmask_by: int
+    finalize_by: int
+    open_block: BlockNumber
+    parent: RoundNumber
+    reached: bool
+    closed: bool
+    finalized: bool
+    lapsed: bool
+    aborted: bool
+    contaminated: bool
+    enrolled: int
+    frozen: int
+    submitted: int
+    voided: int
+    included: int
+    survivors: int
+    unmasked: int
+    start_state: bytes
+    state: bytes
+    inputs: bytes
+    manifest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Cohort:
+    """What the contract stores of a freeze; the digest is zero where nothing is frozen."""
+
+    digest: bytes
+    snapshot: BlockNumber
+    n: int
+    weight: int
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """A round's times, seconds."""
+
+    freeze_by: int
+    submit_by: int
+    unmask_by: int
+    finalize_by: int
+
+
+@dataclass(frozen=True, slots=True)
+class RoundOpened:
+    """A round began from its parent's state."""
+
+    study: StudyId
+    round: RoundNumber
+    parent: RoundNumber
+    state: bytes
+    enrolled: int
+    block: BlockNumber
+    log_index: int
+    transaction: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """A hospital committed to its cohort."""
+
+    study: StudyId
+    round: RoundNumber
+    hospital: Address
+    freeze: Freeze
+    block: BlockNumber
+    log_index: int
+    transaction: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A hospital's submission: digest of the artefact's manifest, commitment of its plaintext."""
+
+    study: StudyId
+    round: RoundNumber
+    hospital: Address
+    index: int
+    manifest: bytes
+    commitment: bytes
+    block: BlockNumber
+    log_index: int
+    transaction: bytes
+
+    def digest(self) -> bytes:
+        """keccak256(abi.encode(manifest, commitment)): what the contract stores."""
+        return keccak(encode(["bytes32", "bytes32"], [self.manifest, self.commitment]))
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitClosed:
+    """Masked mode: the survivors are fixed."""
+
+    study: StudyId
+    round: RoundNumber
+    survivors: int
+    block: BlockNumber
+    log_index: int
+    transaction: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Unmasked:
+    """Masked mode: a survivor recorded its shares."""
+
+    study: StudyId
+    round: RoundNumber
+    hospital: Address
+    shares: bytes
+    block: BlockNumber
+    log_index: int
+    transaction: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Finalized:
+    """The center bound inputs, state and manifest."""
+
+    study: StudyId
+    round: RoundNumber
+    included: int
+    inputs: bytes
+    state: bytes
+    manifest: bytes
+    block: BlockNumber
+    log_index: int
+    transaction: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Lapsed:
+    """A round ran out unfinalized; its weights are counted."""
+
+    study: StudyId
+    round: RoundNumber
+    block: BlockNumber
+    log_index: int
+    transaction: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Aborted:
+    """A round ended before anybody submitted."""
+
+    study: StudyId
+    round: RoundNumber
+    block: BlockNumber
+    log_index: int
+    transaction: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Voided:
+    """A hospital's update was proven false."""
+
+    study: StudyId
+    round: RoundNumber
+    index: int
+    contaminated: bool
+    block: BlockNumber
+    log_index: int
+    transaction: bytes
+
+
+class Rounds(Contract):
+    """See contracts/interfaces/IRounds.sol."""
+
+    name = "Rounds"
+    events: ClassVar[dict[str, type]] = {
+        "RoundOpened": RoundOpened,
+        "Frozen": Frozen,
+        "Submitted": Submitted,
+        "SubmitClosed": SubmitClosed,
+        "Unmasked": Unmasked,
+        "Finalized": Finalized,
+        "Lapsed": Lapsed,
+        "Aborted": Aborted,
+        "Voided": Voided,
+    }
+
+    def open(self, study: StudyId, parent: RoundNumber, state: bytes) -> Call:
+        """Only the center."""
+        return self._call("open", study, parent, state)
+
+    def abort(self, study: StudyId, round_number: RoundNumber) -> Call:
+        """Only the center, before the first submission."""
+        return self._call("abort", study, round_number)
+
+    def freeze(self, commitment: Freeze) -> Call:
+        """Only the hospital that the commitment names."""
+        return self._call("freeze", commitment)
+
+    def submit(
+        self, study: StudyId, round_number: RoundNumber, manifest: bytes, commitment: bytes
+    ) -> Call:
+        """Only a hospital that froze."""
+        return self._call("submit", study, round_number, manifest, commitment)
+
+    def close_submit(self, study: StudyId, round_number: RoundNumber) -> Call:
+        """Masked mode; anyone."""
+        return self._call("closeSubmit", study, round_number)
+
+    def unmask(self, study: StudyId, round_number: RoundNumber, shares: bytes) -> Call:
+        """Masked mode; a survivor."""
+        return self._call("unmask", study, round_number, shares)
+
+    def finalize(
+        self,
+        study: StudyId,
+        round_number: RoundNumber,
+        included: int,
+        state: bytes,
+        manifest: bytes,
+    ) -> Call:
+        """Only the center."""
+        return self._call("finalize", study, round_number, included, state, manifest)
+
+    def lapse(self, study: StudyId, round_number: RoundNumber) -> Call:
+        """Anyone, past finalizeBy."""
+        return self._call("lapse", study, round_number)
+
+    def void_update(self, study: StudyId, round_number: RoundNumber, index: int) -> Call:
+        """Only Challenges."""
+        return self._call("voidUpdate", study, round_number, index)
+
+    def count(self, study: StudyId, *, block_identifier: BlockNumber) -> int:
+        """Rounds are numbered from 1 to this."""
+        return int(self._read(block_identifier, "count", study)[0])
+
+    def round(self, study: StudyId, number: RoundNumber, *, block_identifier: BlockNumber) -> Round:
+        """Raises TxReverted `UnknownRound`."""
+        found: Round = build(Round, self._read(block_identifier, "round", study, number)[0])
+        return found
+
+    def deadlines(
+        self, study: StudyId, number: RoundNumber, *, block_identifier: BlockNumber
+    ) -> Deadlines:
+        """The round's times alone."""
+        return Deadlines(*self._read(block_identifier, "deadlines", study, number))
+
+    def cohort(
+        self, study: StudyId, number: RoundNumber, index: int, *, block_identifier: BlockNumber
+    ) -> Cohort:
+        """What a hospital froze."""
+        values = self._read(block_identifier, "cohort", study, number, index)[0]
+        found: Cohort = build(Cohort, values)
+        return found
+
+    def submission_digest(
+        self, study: StudyId, number: RoundNumber, index: int, *, block_identifier: BlockNumber
+    ) -> bytes:
+        """Zero where nothing was submitted."""
+        return bytes(self._read(block_identifier, "submissionDigest", study, number, index)[0])
+
+    def is_over(
+        self, study: StudyId, number: RoundNumber, *, block_identifier: BlockNumber
+    ) -> bool:
+        """Finalized, aborted, or past finalizeBy."""
+        return bool(self._read(block_identifier, "isOver", study, number)[0])
+
+    def pays(self, study: StudyId, number: RoundNumber, *, block_identifier: BlockNumber) -> bool:
+        """Whether patients of its cohorts can claim."""
+        return bool(self._read(block_identifier, "pays", study, number)[0])
+
+    def counted_weight(
+        self, study: StudyId, index: int, *, block_identifier: BlockNumber
+    ) -> tuple[int, int]:
+        """A hospital's weight (0 once voided) and the total as counted."""
+        weight, total = self._read(block_identifier, "countedWeight", study, index)
+        return int(weight), int(total)
+
+    def counted_weights(
+        self, study: StudyId, *, block_identifier: BlockNumber
+    ) -> tuple[list[int], int]:
+        """All weights as counted, voided or not, and their total."""
+        weights, total = self._read(block_identifier, "countedWeights", study)
+        return list(weights), int(total)
+
+    def barred(self, study: StudyId, *, block_identifier: BlockNumber) -> int:
+        """One bit per hospital voided in any round."""
+        return int(self._read(block_identifier, "barred", study)[0])
+
+    def hash_freeze(self, commitment: Freeze, *, block_identifier: BlockNumber) -> bytes:
+        """What `Freeze.digest` computes."""
+        return bytes(self._read(block_identifier, "hashFreeze", commitment)[0])
+
+    def opened(self, study: StudyId, *, to_block: BlockNumber) -> list[RoundOpened]:
+        """All openings of a study's rounds."""
+        return self._find(RoundOpened, BlockNumber(0), to_block, study=study)
+
+    def freezes(
+        self, study: StudyId, number: RoundNumber, *, to_block: BlockNumber
+    ) -> list[Frozen]:
+        """Freezes by hospital index, each equal to the digest stored. Raises `LogsDisagree`."""
+        found = self._find(Frozen, BlockNumber(0), to_block, study=study, round=number)
+        for event in found:
+            stored = self.cohort(study, number, event.freeze.hospital, block_identifier=to_block)
+            self._agree(event.freeze.digest(), stored.digest, "freeze", event.hospital)
+        self._complete(study, number, to_block, "frozen", [e.freeze.hospital for e in found])
+        return sorted(found, key=lambda event: event.freeze.hospital)
+
+    def submissions(
+        self, study: StudyId, number: RoundNumber, *, to_block: BlockNumber
+    ) -> list[Submitted]:
+        """Submissions by hospital index, each equal to the digest stored. Raises `LogsDisagree`."""
+        found = self._find(Submitted, BlockNumber(0), to_block, study=study, round=number)
+        for event in found:
+            stored = self.submission_digest(study, number, event.index, block_identifier=to_block)
+            self._agree(event.digest(), stored, "submission", event.hospital)
+        self._complete(study, number, to_block, "submitted", [e.index for e in found])
+        return sorted(found, key=lambda event: event.index)
+
+    def finalized(self, study: StudyId, number: RoundNumber, *, to_block: BlockNumber) -> Finalized:
+        """The event of a finalized round. Raises `LogsDisagree` where the node omits it."""
+        found = self._find(Finalized, BlockNumber(0), to_block, study=study, round=number)
+        if not found:
+            raise LogsDisagree(
+                f"study {study}: round {number}: no Finalized event up to block {to_block}; the "
+                "round is not finalized, or the node drops logs: ask another"
+            )
+        return found[-1]
+
+    def voids(self, study: StudyId, *, to_block: BlockNumber) -> list[Voided]:
+        """All updates of a study that were proven false."""
+        return self._find(Voided, BlockNumber(0), to_block, study=study)
+
+    def lapses(self, study: StudyId, *, to_block: BlockNumber) -> list[Lapsed]:
+        """All rounds of a study that ran out and were counted."""
+        return self._find(Lapsed, BlockNumber(0), to_block, study=study)
+
+    def aborts(self, study: StudyId, *, to_block: BlockNumber) -> list[Aborted]:
+        """All rounds of a study that were aborted."""
+        return self._find(Aborted, BlockNumber(0), to_block, study=study)
+
+    def closings(self, study: StudyId, *, to_block: BlockNumber) -> list[SubmitClosed]:
+        """Masked mode: where survivors were fixed."""
+        return self._find(SubmitClosed, BlockNumber(0), to_block, study=study)
+
+    def unmaskings(
+        self, study: StudyId, number: RoundNumber, *, to_block: BlockNumber
+    ) -> list[Unmasked]:
+        """Masked mode: the shares recorded in a round."""
+        return self._find(Unmasked, BlockNumber(0), to_block, study=study, round=number)
+
+    def _agree(self, found: bytes, stored: bytes, what: str, hospital: Address) -> None:
+        if found != stored:
+            raise LogsDisagree(
+                f"the {what} of {hospital} in the node's logs is not the one that Rounds stores: "
+                "the node lies or is out of step; ask another"
+            )
+
+    def _complete(
+        self, study: StudyId, number: RoundNumber, block: BlockNumber, word: str, found: list[int]
+    ) -> None:
+        stored = getattr(self.round(study, number, block_identifier=block), word)
+        if stored != sum(1 << index for index in set(found)):
+            raise LogsDisagree(
+                f"study {study}: round {number}: the node's logs do not show every hospital that "
+                f"has {word}: it lies or is out of step; ask another"
+            )
