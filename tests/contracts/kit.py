@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+import threading
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -259,11 +261,19 @@ def terms_of(world: World, **changes: Any) -> dict[str, Any]:
     } | changes
 
 
+def open_call(
+    world: World, auditors: Sequence[str] = (), funding: int = FUNDING, **changes: Any
+) -> Any:
+    """The call that opens a study, not sent."""
+    terms = terms_of(world, **changes)
+    return world.studies.open(tuple(terms.values()), list(auditors), funding)
+
+
 def open_study(
     world: World, auditors: Sequence[str] = (), funding: int = FUNDING, **changes: Any
 ) -> int:
     """Opens a study as the center; returns its number."""
-    call = world.studies.open(terms_of(world, **changes), list(auditors), funding)
+    call = open_call(world, auditors, funding, **changes)
     world.send(call, world.center)
     return int(world.studies.count().call())
 
@@ -352,10 +362,16 @@ def deployed() -> Iterator[World]:
         assert node.stdout is not None
         lines = iter(node.stdout.readline, "")
         address = next(line.split()[-1] for line in lines if line.startswith("Listening on"))
+        # anvil prints a line for each call: a full pipe would block it.
+        drain = threading.Thread(target=deque, args=(lines, 0), daemon=True)
+        drain.start()
         yield deploy_world(Web3(Web3.HTTPProvider(f"http://{address}")))
     finally:
         node.terminate()
-        node.communicate(timeout=10)
+        node.wait(timeout=10)
+        drain.join(timeout=10)
+        assert node.stdout is not None
+        node.stdout.close()
 
 
 @pytest.fixture
