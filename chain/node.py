@@ -1,0 +1,214 @@
+"""Asks a node over JSON-RPC. Every read names its block; every failure is an error of ours."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
+
+import requests
+from eth_utils.address import to_checksum_address
+from web3 import HTTPProvider
+from web3.types import RPCEndpoint
+
+from chain import abi
+from chain.errors import BlockMissing, NodeDown, NodeError, TxReverted, WrongChain
+from chain.rpc import without_credentials
+from chain.types import Address, Block, BlockId, BlockNumber, Call, Json, Log, Receipt, Wei
+
+LOG_RANGE = 10_000  # blocks asked for at once, until the node refuses
+_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+_UNKNOWN_BLOCK = ("not found", "out of range", "outofrange", "unknown block", "missing trie")
+
+
+class Node:
+    """A node's RPC address. `chain_id`, where given, must be the node's."""
+
+    def __init__(self, url: str, *, chain_id: int | None = None, timeout_s: float = 30) -> None:
+        self.name = without_credentials(url)
+        session = requests.Session()
+        # A node on this machine is never asked through a proxy of the environment.
+        session.trust_env = urlsplit(url).hostname not in _LOOPBACK
+        self._provider = HTTPProvider(
+            url,
+            request_kwargs={"timeout": timeout_s},
+            session=session,
+            exception_retry_configuration=None,
+        )
+        self.chain_id = int(self.request("eth_chainId"), 16)
+        if chain_id not in (None, self.chain_id):
+            raise WrongChain(
+                f"{self.name} serves chain {self.chain_id}, not {chain_id}: correct the address"
+            )
+
+    def request(self, method: str, *params: Any) -> Any:
+        """The result of one JSON-RPC method; raises NodeDown or RpcRefusal."""
+        try:
+            answer = self._provider.make_request(RPCEndpoint(method), params)
+        except (requests.RequestException, OSError, ValueError) as exc:
+            raise NodeDown(
+                f"no node answers at {self.name}: start it, or correct the address"
+            ) from exc
+        if error := answer.get("error"):
+            raise RpcRefusal(f"{method} at {self.name}: {_message(error)}", error)
+        return answer.get("result")
+
+    def call(self, call: Call, *, block: BlockId, sender: Address | None = None) -> bytes:
+        """What a call returns in the state at the end of a block; raises TxReverted."""
+        try:
+            answer = self.request("eth_call", _transaction(call, sender), _block(block))
+        except RpcRefusal as exc:
+            self._raise(exc, call, block)
+        return bytes.fromhex(answer[2:])
+
+    def estimate(self, call: Call, *, sender: Address) -> int:
+        """Gas that a call needs on top of what is pending; raises TxReverted."""
+        try:
+            gas = self.request("eth_estimateGas", _transaction(call, sender), "pending")
+        except RpcRefusal as exc:
+            self._raise(exc, call, "pending")
+        return int(gas, 16)
+
+    def block(self, block: BlockId) -> Block:
+        """A block's header; raises BlockMissing."""
+        if isinstance(block, bytes):
+            raw = self.request("eth_getBlockByHash", "0x" + block.hex(), False)
+        else:
+            raw = self.request("eth_getBlockByNumber", _block(block), False)
+        if raw is None:
+            raise BlockMissing(f"{self.name} has no block {_shown(block)}")
+        fee = raw.get("baseFeePerGas")
+        return Block(
+            number=BlockNumber(int(raw["number"], 16)),
+            hash=bytes.fromhex((raw["hash"] or "0x")[2:]),
+            timestamp=int(raw["timestamp"], 16),
+            base_fee=None if fee is None else Wei(int(fee, 16)),
+        )
+
+    def latest(self) -> BlockNumber:
+        """Number of the newest block: name it in the reads that follow."""
+        return BlockNumber(int(self.request("eth_blockNumber"), 16))
+
+    def code(self, address: Address, *, block: BlockId) -> bytes:
+        """The code at an address; empty where there is no contract."""
+        return bytes.fromhex(self.request("eth_getCode", address, _block(block))[2:])
+
+    def balance(self, address: Address, *, block: BlockId) -> Wei:
+        """Coins that an account holds."""
+        return Wei(int(self.request("eth_getBalance", address, _block(block)), 16))
+
+    def nonce(self, address: Address, *, block: BlockId) -> int:
+        """Transactions that an account has sent."""
+        return int(self.request("eth_getTransactionCount", address, _block(block)), 16)
+
+    def receipt(self, transaction: bytes) -> tuple[Receipt, bool] | None:
+        """A mined transaction's receipt, and whether it took effect; None while it is not mined."""
+        raw = self.request("eth_getTransactionReceipt", "0x" + transaction.hex())
+        if raw is None or raw.get("blockHash") is None:
+            return None
+        contract = raw.get("contractAddress")
+        receipt = Receipt(
+            transaction=transaction,
+            block=BlockNumber(int(raw["blockNumber"], 16)),
+            block_hash=bytes.fromhex(raw["blockHash"][2:]),
+            gas_used=int(raw["gasUsed"], 16),
+            contract=Address(to_checksum_address(contract)) if contract else None,
+            logs=tuple(_log(log) for log in raw["logs"]),
+        )
+        return receipt, int(raw["status"], 16) == 1
+
+    def logs(
+        self,
+        address: Address,
+        topics: list[str | None],
+        *,
+        from_block: int,
+        to_block: int,
+    ) -> list[Log]:
+        """Logs of a contract in a range of blocks, both ends included, in order.
+
+        Asked for in pieces, that shrink where the node caps a range or an answer.
+        """
+        found: list[Log] = []
+        start, size = from_block, LOG_RANGE
+        while start <= to_block:
+            end = min(start + size - 1, to_block)
+            asked = {"address": address, "topics": topics}
+            try:
+                found += map(
+                    _log,
+                    self.request(
+                        "eth_getLogs", asked | {"fromBlock": hex(start), "toBlock": hex(end)}
+                    ),
+                )
+            except RpcRefusal:
+                if end == start:
+                    raise
+                size = max(1, (end - start + 1) // 4)
+                continue
+            start = end + 1
+        return found
+
+    def _raise(self, refusal: RpcRefusal, call: Call, block: BlockId) -> NoReturn:
+        """Raises what the node's refusal of a call means."""
+        if refusal.revert is not None:
+            name, arguments = abi.decode_error(refusal.revert)
+            raise TxReverted(name, arguments, call.what) from refusal
+        if any(word in str(refusal).lower() for word in _UNKNOWN_BLOCK):
+            raise BlockMissing(
+                f"{self.name} cannot answer {call.what} at block {_shown(block)}: "
+                "ask a node that keeps old states"
+            ) from refusal
+        raise refusal
+
+
+class RpcRefusal(NodeError):
+    """The node answered with an error; `revert` is what a contract reverted with, if one did."""
+
+    def __init__(self, message: str, error: Any) -> None:
+        super().__init__(message)
+        self.revert = _revert_data(error)
+
+
+def _revert_data(error: Any) -> bytes | None:
+    data = error.get("data") if isinstance(error, dict) else None
+    if isinstance(data, dict):
+        data = data.get("data") or data.get("result")
+    if isinstance(data, str) and data.startswith("0x"):
+        return bytes.fromhex(data[2:])
+    return b"" if "revert" in _message(error).lower() else None
+
+
+def _message(error: Any) -> str:
+    return str(error.get("message", error)) if isinstance(error, dict) else str(error)
+
+
+def _transaction(call: Call, sender: Address | None) -> Json:
+    found: dict[str, Any] = {"data": "0x" + call.data.hex()}
+    if call.to is not None:
+        found["to"] = call.to
+    if sender is not None:
+        found["from"] = sender
+    if call.value:
+        found["value"] = hex(call.value)
+    return found
+
+
+def _block(block: BlockId) -> Any:
+    if isinstance(block, bytes):
+        return {"blockHash": "0x" + block.hex()}
+    return block if isinstance(block, str) else hex(block)
+
+
+def _shown(block: BlockId) -> str:
+    return "0x" + block.hex() if isinstance(block, bytes) else str(block)
+
+
+def _log(raw: Json) -> Log:
+    return Log(
+        address=Address(to_checksum_address(raw["address"])),
+        topics=tuple(bytes.fromhex(topic[2:]) for topic in raw["topics"]),
+        data=bytes.fromhex(raw["data"][2:]),
+        block=BlockNumber(int(raw["blockNumber"], 16)),
+        log_index=int(raw["logIndex"], 16),
+        transaction=bytes.fromhex(raw["transactionHash"][2:]),
+    )
