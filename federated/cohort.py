@@ -85,6 +85,8 @@ def decode_leaves(data: bytes) -> tuple[Leaf, ...]:
     rows = tree["leaves"]
     if not isinstance(rows, list) or any(not isinstance(r, list) or len(r) != 2 for r in rows):
         raise CohortError("list of leaves: each is a pair of consent id and record digest")
+    if any(not isinstance(item, bytes) for row in rows for item in row):
+        raise CohortError("list of leaves: ids and digests are bytes")
     leaves = tuple(Leaf(index, row[0], row[1]) for index, row in enumerate(rows))
     _check(leaves)
     return leaves
@@ -94,7 +96,7 @@ def _check(leaves: Sequence[Leaf]) -> None:
     if not 0 < len(leaves) <= MAX_LEAVES:
         raise CohortError("the cohort is empty: no eligible record has an active consent")
     for position, leaf in enumerate(leaves):
-        if any(not isinstance(x, bytes) or len(x) != 32 for x in (leaf.consent, leaf.record)):
+        if any(len(item) != 32 for item in (leaf.consent, leaf.record)):
             raise CohortError(f"leaf {position}: 32 bytes each are expected")
         if leaf.index != position:
             raise CohortError(f"leaf {position} has index {leaf.index}; number leaves from 0")

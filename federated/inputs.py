@@ -20,7 +20,7 @@ from federated.spec import StudySpec
 
 
 def scale(values: Sequence[Sequence[float]] | Array, spec: StudySpec) -> Array:
-    """Values in the features' order and units, to inputs.  # (n, width) float64 → (n, width) float32
+    """Values in the features' order and units, to float32 inputs.  # (n, width)
 
     A feature with a shape takes as many columns as it has elements. Raises `TrainingError` for
     another width or for values that are not finite, without showing one.
@@ -37,4 +37,5 @@ def scale(values: Sequence[Sequence[float]] | Array, spec: StudySpec) -> Array:
     if not np.isfinite(matrix).all():
         raise TrainingError("a value is missing or not finite; import the records again")
     scaled = (matrix.reshape(-1, len(low)) - (low + high) / 2) / ((high - low) / 4)
-    return scaled.astype(np.float32)
+    inputs: Array = scaled.astype(np.float32)
+    return inputs

@@ -64,18 +64,18 @@ def fit(
         lr=training.learning_rate,
         momentum=training.momentum,
         weight_decay=training.weight_decay,
+        fused=True,
     )
     x = torch.from_numpy(np.array(inputs, dtype=np.float32))  # (n, width)
     y = torch.from_numpy(np.array(labels, dtype=np.float32))  # (n,)
     with deterministic():
         for _ in range(training.epochs):
             shuffled = torch.from_numpy(order.permutation(len(x)))
-            for batch in shuffled.split(training.batch_size):
+            batches = (torch.split(part[shuffled], training.batch_size) for part in (x, y))
+            for patients, truth in zip(*batches, strict=True):  # (batch, width), (batch,)
                 optimiser.zero_grad()
-                loss = nn.binary_cross_entropy_with_logits(
-                    logits(tensors, x[batch], spec), y[batch]
-                )
-                loss.backward()  # type: ignore[no-untyped-call]
+                odds = logits(tensors, patients, spec)  # (batch,)
+                torch.autograd.backward(nn.binary_cross_entropy_with_logits(odds, truth))
                 optimiser.step()
     trained: dict[str, Array] = {name: t.detach().numpy() for name, t in tensors.items()}
     for name, array in trained.items():

@@ -1,0 +1,102 @@
+"""What hospitals report about models: signed integer counts over their own validation cohorts.
+
+A report is about one round. It judges the finalized model and, for a contribution rule, the models
+that the round would have given without each included hospital. The signature is the artefact's;
+here are the bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from federated.canonical import Digest, Value, decode, encode
+from federated.errors import CanonicalError, RewardError
+from federated.metrics import LOSS_CAP, LOSS_UNIT, Confusion
+
+_FORMAT = "consilium/report/1"
+_KEYS = {"format", "study", "round", "hospital", "root", "evaluations"}
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Counts of one model; `without` is the hospital left out of it, None for the model itself."""
+
+    state: Digest
+    without: int | None
+    counts: Confusion
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A hospital's evaluations in a round; `root` is that of its frozen cohort."""
+
+    study: int
+    round_number: int
+    hospital: int
+    root: bytes
+    evaluations: tuple[Evaluation, ...]
+
+    def to_bytes(self) -> bytes:
+        """Canonical bytes, to be signed by the hospital. Raises `RewardError`."""
+        check_report(self)
+        rows = [[item.state, item.without, _counts(item.counts)] for item in self.evaluations]
+        content: Value = {"study": self.study, "round": self.round_number, "root": self.root}
+        return encode(
+            {"format": _FORMAT, **content, "hospital": self.hospital, "evaluations": rows}
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Report:
+        """The report whose canonical bytes these are. Raises `RewardError`."""
+        try:
+            tree = decode(data)
+            if set(tree) != _KEYS or tree["format"] != _FORMAT:
+                raise RewardError(f"report: the format is not {_FORMAT}")
+            rows = tuple(
+                Evaluation(state, without, Confusion(*counts))
+                for state, without, counts in tree["evaluations"]
+            )
+            report = cls(tree["study"], tree["round"], tree["hospital"], tree["root"], rows)
+        except (CanonicalError, TypeError, ValueError) as exc:
+            raise RewardError(f"report: not bytes of {_FORMAT}; ask the hospital again") from exc
+        check_report(report)
+        return report
+
+
+def check_report(report: Report) -> None:
+    """Raise `RewardError` unless types, order and counts are ones that a hospital can report.
+
+    Evaluations are ordered: the model itself, then by hospital left out, each once. All are over
+    the same records, so they agree in the number of positives and of negatives.
+    """
+    where = "report"
+    if any(type(x) is not int or x < 0 for x in (report.study, report.round_number)):
+        raise RewardError(f"{where}: study and round are whole numbers")
+    if type(report.hospital) is not int or not 0 <= report.hospital < 256:
+        raise RewardError(f"{where}: the hospital's index lies in [0, 256)")
+    where = f"report of hospital {report.hospital} in round {report.round_number}"
+    if type(report.root) is not bytes or len(report.root) != 32:
+        raise RewardError(f"{where}: the cohort's root has 32 bytes")
+    for item in report.evaluations:
+        _check_evaluation(item, where)
+    order = [-1 if item.without is None else item.without for item in report.evaluations]
+    if not order or order[0] != -1 or order != sorted(set(order)):
+        raise RewardError(f"{where}: the model comes first, then each hospital left out, once")
+    sizes = {(x.counts.tp + x.counts.fn, x.counts.tn + x.counts.fp) for x in report.evaluations}
+    if len(sizes) != 1:
+        raise RewardError(f"{where}: evaluations are over different records")
+
+
+def _check_evaluation(item: Evaluation, where: str) -> None:
+    if type(item.state) is not bytes or len(item.state) != 32:
+        raise RewardError(f"{where}: a state digest has 32 bytes")
+    if item.without is not None and (type(item.without) is not int or not 0 <= item.without < 256):
+        raise RewardError(f"{where}: a hospital left out has an index in [0, 256)")
+    if any(type(count) is not int or not 0 <= count < 1 << 53 for count in _counts(item.counts)):
+        raise RewardError(f"{where}: counts are whole numbers, not negative")
+    if item.counts.loss > item.counts.total * LOSS_CAP * LOSS_UNIT:
+        raise RewardError(f"{where}: the loss exceeds {LOSS_CAP} nats a record")
+
+
+def _counts(counts: Confusion) -> list[int]:
+    return [counts.tp, counts.fp, counts.tn, counts.fn, counts.loss]
