@@ -1,0 +1,51 @@
+"""Which records train, which validate and which test: decided once for all of a hospital's records.
+
+Every label is dealt by itself, in the order of a hash keyed by seed and hospital. Consents play no
+part, so a revoked one takes its record out and moves no other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable
+from enum import StrEnum
+
+import dag_cbor
+
+from records.record import LocalKey, Record
+
+
+class Part(StrEnum):
+    """What a record is used for."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+def assign(
+    records: Iterable[Record], *, seed: int, hospital: str, validation: float, test: float
+) -> dict[LocalKey, Part]:
+    """A part for each of a hospital's records, stratified by label.
+
+    Of n records with one label the first round(test·n) in keyed order test, the next
+    round(validation·n) validate, halves rounded up.
+    """
+    parts: dict[LocalKey, Part] = {}
+    everyone = list(records)
+    for label in (False, True):
+        keys = [record.key for record in everyone if record.positive is label]
+        keys.sort(key=lambda key: _order(seed, hospital, key))
+        tests = math.floor(test * len(keys) + 0.5)
+        held_out = tests + math.floor(validation * len(keys) + 0.5)
+        for position, key in enumerate(keys):
+            if position < tests:
+                parts[key] = Part.TEST
+            else:
+                parts[key] = Part.VALIDATION if position < held_out else Part.TRAIN
+    return dict(sorted(parts.items()))
+
+
+def _order(seed: int, hospital: str, key: LocalKey) -> bytes:
+    return hashlib.sha256(dag_cbor.encode(["consilium/split/1", seed, hospital, key])).digest()
