@@ -92,8 +92,8 @@ def to_abi(value: Any) -> Any:
 
 def from_abi(kind: type[T], value: Any) -> T:
     """A decoded value as the type given: a dataclass from its struct's values, in order."""
-    built: T = _converter(kind)(value)
-    return built
+    convert: Callable[[Any], T] = _converter(typing.cast(Any, kind))
+    return convert(value)
 
 
 def decode_error(data: bytes) -> tuple[str, dict[str, Any]]:

@@ -5,6 +5,7 @@ ChainError
 ├── CompileFailed          solc refused a source, or a contract is too large
 ├── ArtifactsStale         a compiled contract or a source is not the one recorded
 ├── CodeMismatch           the code at an address is not the committed artifact
+├── DeploymentUnreadable   the file of a deployment is damaged or incomplete
 ├── NodeError
 │   ├── NodeDown           the node does not answer
 │   ├── NodeFailed         the node started and ended, or never became ready
@@ -16,8 +17,7 @@ ChainError
 ├── TxTimeout              no receipt in time; the signed transaction stays in the outbox
 ├── OutboxError
 │   ├── OutboxBusy         another process is sending with the same key
-│   ├── OutboxConflict     one step was asked for with two different calls
-│   └── OutboxMissing      no such step
+│   └── OutboxConflict     one step was asked for with two different calls
 ├── KeyFailure
 │   ├── BadPhrase          not a recovery phrase
 │   ├── BadKey             not a private key, or a keystore that does not open
@@ -49,6 +49,10 @@ class ArtifactsStale(ChainError):
 
 class CodeMismatch(ChainError):
     """The code at an address is not the committed artifact with its immutables."""
+
+
+class DeploymentUnreadable(ChainError):
+    """A deployment's file is no JSON of ours, or lacks a contract."""
 
 
 class NodeError(ChainError):
@@ -107,10 +111,6 @@ class OutboxBusy(OutboxError):
 
 class OutboxConflict(OutboxError):
     """A step that was taken with one call is asked for with another."""
-
-
-class OutboxMissing(OutboxError):
-    """The outbox knows no such step."""
 
 
 class KeyFailure(ChainError):

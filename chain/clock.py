@@ -1,0 +1,76 @@
+"""The chain's time, and waiting for it. Development chains mine on demand and can be moved on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from chain.errors import NotDevelopment, TxTimeout
+from chain.node import Node
+from chain.types import BlockNumber
+
+T = TypeVar("T")
+
+MINE_EVERY_S = 1.0
+_POLL_S = 0.1
+_DEVELOPMENT = ("anvil", "hardhat")
+
+
+class Clock:
+    """One node's clock."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        version = str(node.request("web3_clientVersion")).lower()
+        self.is_development = version.startswith(_DEVELOPMENT)
+
+    def now(self) -> int:
+        """The time at which a transaction sent now would be judged, in seconds."""
+        return self.node.block("pending").timestamp
+
+    def advance(self, seconds: int) -> None:
+        """Moves a development chain's time on and mines; raises NotDevelopment elsewhere."""
+        if not self.is_development:
+            raise NotDevelopment(
+                f"{self.node.name} is no development chain, whose time could be moved: wait"
+            )
+        self.node.request("evm_increaseTime", hex(seconds))
+        self.node.request("evm_mine")
+
+    def advance_to(self, timestamp: int) -> None:
+        """Moves a development chain on until `timestamp` has come."""
+        if (missing := timestamp - self.now()) > 0:
+            self.advance(missing)
+
+    def sleep_until(self, timestamp: int, *, timeout_s: float) -> None:
+        """Waits until the chain's newest block is at `timestamp` or later; raises TxTimeout."""
+        self.wait_for(
+            lambda: self.node.block("latest").timestamp >= timestamp or None,
+            what=f"the chain's time {timestamp}",
+            timeout_s=timeout_s,
+        )
+
+    def wait_for(
+        self, ready: Callable[[], T | None], *, what: str, timeout_s: float, poll_s: float = _POLL_S
+    ) -> T:
+        """What `ready` gives once it gives something; raises TxTimeout, which names `what`.
+
+        A chain that mines on demand stands still while everybody waits: here it gets a block a
+        second, unless someone else made one.
+        """
+        end = time.monotonic() + timeout_s
+        seen, mine_at = self.node.latest(), time.monotonic() + MINE_EVERY_S
+        while (found := ready()) is None:
+            if time.monotonic() > end:
+                raise TxTimeout(f"waited {timeout_s:.0f} s at {self.node.name} for {what}")
+            time.sleep(poll_s)
+            if self.is_development and time.monotonic() >= mine_at:
+                seen = self._mine_if_still(seen)
+                mine_at = time.monotonic() + MINE_EVERY_S
+        return found
+
+    def _mine_if_still(self, seen: BlockNumber) -> BlockNumber:
+        if self.node.latest() == seen:
+            self.node.request("evm_mine")
+        return self.node.latest()
