@@ -15,11 +15,9 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import Enum
 from typing import Any, NewType, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
 
+from chain.types import Wei
 from federated.canonical import Value, wei_bytes
 from federated.errors import SpecError
-
-Wei = NewType("Wei", int)
-"""An amount in the token's smallest unit, in [0, 2²⁵⁶)."""
 
 Address = NewType("Address", str)
 """0x and 40 hexadecimal digits, lower case."""

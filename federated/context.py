@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from federated.canonical import Digest, tagged_hash
-from federated.codec import Address
 from federated.errors import CanonicalError
 
 
 def update_context(
     *,
     chain_id: int,
-    rounds: Address,
+    rounds: str,
     study: int,
     round_number: int,
     spec: bytes,
@@ -19,8 +18,8 @@ def update_context(
 ) -> Digest:
     """H("consilium/context/1", chain id, Rounds' address, study, round, spec, state, freeze root).
 
-    `rounds` as its 20 bytes; digests and root are 32 bytes each. Other uses of it (HPKE info,
-    associated data, masks, signatures) hash it again under tags of their own.
+    `rounds` (0x text) as its 20 bytes; digests and root are 32 bytes each. Other uses of it (HPKE
+    info, associated data, masks, signatures) hash it again under tags of their own.
     """
     place = _place(chain_id, rounds, study, round_number)
     return tagged_hash("consilium/context/1", *place, *_digests(spec, state, root))
@@ -29,7 +28,7 @@ def update_context(
 def state_context(
     *,
     chain_id: int,
-    rounds: Address,
+    rounds: str,
     study: int,
     round_number: int,
     spec: bytes,
@@ -43,7 +42,7 @@ def state_context(
 
 
 def _place(
-    chain_id: int, rounds: Address, study: int, round_number: int
+    chain_id: int, rounds: str, study: int, round_number: int
 ) -> tuple[int, bytes, int, int]:
     contract = bytes.fromhex(rounds.removeprefix("0x"))
     if len(contract) != 20:

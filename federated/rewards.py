@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from federated.codec import Wei
+from chain.types import Wei
 from federated.errors import RewardError
 from federated.reports import Report, check_report
 

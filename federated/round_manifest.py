@@ -33,6 +33,7 @@ _BODY: Shape = {
 _ENTRY: Shape = {
     "code": str,
     "commitment": 32,
+    "envelope": bytes,
     "freeze": 32,
     "hospital": int,
     "manifest": 32,
@@ -45,7 +46,8 @@ class Entry:
     """One submission as the center judged it; `code` is None where it was included.
 
     `hospital` is the index in the study, `freeze` the digest that the chain holds, `weight` the
-    frozen one, `manifest` and `commitment` as submitted.
+    frozen one, `manifest` and `commitment` as submitted. `envelope` is the CID (in bytes) of the
+    envelope that an "undecryptable" was judged on, else empty.
     """
 
     hospital: int
@@ -54,6 +56,7 @@ class Entry:
     manifest: bytes
     commitment: bytes
     code: ExclusionCode | None = None
+    envelope: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,7 @@ def _body(manifest: RoundManifest) -> dict[str, Any]:
             {
                 "code": "" if entry.code is None else entry.code.value,
                 "commitment": entry.commitment,
+                "envelope": entry.envelope,
                 "freeze": entry.freeze,
                 "hospital": entry.hospital,
                 "manifest": entry.manifest,
@@ -150,4 +154,5 @@ def _read_entry(item: Any, where: str) -> Entry:
         manifest=fields["manifest"],
         commitment=fields["commitment"],
         code=code,
+        envelope=fields["envelope"],
     )

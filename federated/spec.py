@@ -11,8 +11,9 @@ import json
 import tomllib
 from dataclasses import dataclass, field
 
+from chain.types import Wei
 from federated.canonical import Digest, decode, digest, encode
-from federated.codec import Address, Config, Form, Wei, from_tree, to_tree
+from federated.codec import Address, Config, Form, from_tree, to_tree
 from federated.errors import CanonicalError, SpecError
 
 FORMAT = "consilium/study/1"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from federated.codec import Address, Wei
+from chain.types import Wei
+from federated.codec import Address
 from federated.rules import check_spec
 from federated.spec import (
     FORMAT,

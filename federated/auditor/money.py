@@ -1,0 +1,122 @@
+"""Money: every price once and to a cohort's consents, every share by the rule, nothing made."""
+
+from __future__ import annotations
+
+from chain.studies import RewardRule
+from chain.types import BlockNumber, RoundNumber
+from federated.auditor.cohorts import Consents
+from federated.auditor.verdict import Checks, Place
+from federated.errors import RewardError
+from federated.party import Party
+from federated.rewards import split
+from federated.shares import shares_by_rule, shares_tree
+from federated.study import Study
+
+
+def check_money(
+    party: Party, study: Study, block: BlockNumber, consents: Consents, checks: Checks
+) -> None:
+    """Recompute what the escrow owes and compare it with what it paid."""
+    _check_patients(party, study, block, consents, checks)
+    weights = _check_weights(party, study, block, checks)
+    _check_hospitals(party, study, block, weights, checks)
+    _check_sum(party, study, block, checks)
+
+
+def _check_patients(
+    party: Party, study: Study, block: BlockNumber, consents: Consents, checks: Checks
+) -> None:
+    rounds = party.chain.rounds
+    paying = {
+        key: ids
+        for key, ids in consents.cohorts.items()
+        if rounds.pays(study.number, RoundNumber(key[0]), block_identifier=block)
+        and rounds.round(study.number, RoundNumber(key[0]), block_identifier=block).submitted
+        >> key[1]
+        & 1
+    }
+    known = frozenset().union(*paying.values()) if paying else frozenset()
+    seen: set[bytes] = set()
+    for event in party.chain.escrow.patients_paid(study.number, to_block=block):
+        tier = consents.tiers.get(event.agreement)
+        fair = tier is not None and event.amount == tier.price
+        ok = fair and event.id in known and event.id not in seen
+        seen.add(event.id)
+        if not ok:
+            detail = f"agreement {event.agreement}: a price that is not due, or twice"
+            checks.add("patient-payments", False, detail)
+            return
+    checks.add("patient-payments", True)
+
+
+def _check_weights(
+    party: Party, study: Study, block: BlockNumber, checks: Checks
+) -> dict[int, int]:
+    """Weights by the `count` rule, from the freezes of finalized and lapsed rounds."""
+    rounds = party.chain.rounds
+    weights = dict.fromkeys(range(len(study.hospitals)), 0)
+    for number in range(1, rounds.count(study.number, block_identifier=block) + 1):
+        round_ = rounds.round(study.number, RoundNumber(number), block_identifier=block)
+        counted = round_.included if round_.finalized else 0
+        if round_.lapsed and round_.reached:
+            counted = round_.submitted & ~_voided_in_time(party, study, number, block)
+        for event in rounds.freezes(study.number, RoundNumber(number), to_block=block):
+            if counted >> event.freeze.hospital & 1:
+                weights[event.freeze.hospital] += event.freeze.weight
+    held, total = rounds.counted_weights(study.number, block_identifier=block)
+    ok = held == [weights[index] for index in range(len(held))] and total == sum(held)
+    checks.add("counted-weights", ok, "not the weights of finalized and lapsed rounds")
+    return weights
+
+
+def _voided_in_time(party: Party, study: Study, number: int, block: BlockNumber) -> int:
+    lapse = next(
+        event
+        for event in party.chain.rounds.lapses(study.number, to_block=block)
+        if event.round == number
+    )
+    return sum(
+        1 << void.index
+        for void in party.chain.rounds.voids(study.number, to_block=block)
+        if void.round == number and (void.block, void.log_index) < (lapse.block, lapse.log_index)
+    )
+
+
+def _check_hospitals(
+    party: Party, study: Study, block: BlockNumber, weights: dict[int, int], checks: Checks
+) -> None:
+    posted = party.chain.escrow.reward_root(study.number, block_identifier=block)
+    by_root = study.terms.rule is RewardRule.CONTRIBUTION and any(posted.root)
+    if by_root and not posted.rejected:
+        with checks.guarded("reward-root"):
+            root = shares_tree(study.number, shares_by_rule(party, study, weights, block)).root
+            ok = posted.root == root
+            checks.add("reward-root", ok, "not the shares that the reports give")
+    try:
+        shares = split(study.terms.hospital_pool, weights)
+    except RewardError:
+        shares = {}
+    barred = party.chain.rounds.barred(study.number, block_identifier=block)
+    for event in party.chain.escrow.hospitals_paid(study.number, to_block=block):
+        due = 0 if barred >> event.index & 1 else shares.get(event.index, 0)
+        ok = event.amount == due or (by_root and not posted.rejected)
+        detail = f"paid {event.amount}, due {due}"
+        checks.add("hospital-share", ok, detail, Place(None, event.index))
+
+
+def _check_sum(party: Party, study: Study, block: BlockNumber, checks: Checks) -> None:
+    escrow = party.chain.escrow
+    account = escrow.account(study.number, block_identifier=block)
+    patients = sum(e.amount for e in escrow.patients_paid(study.number, to_block=block))
+    hospitals = sum(e.amount for e in escrow.hospitals_paid(study.number, to_block=block))
+    refunds = sum(e.amount for e in escrow.refunds(study.number, to_block=block))
+    funded = sum(e.amount for e in escrow.fundings(study.number, to_block=block))
+    ok = (patients, hospitals, refunds, funded) == (
+        account.paid_patients,
+        account.paid_hospitals,
+        account.refunded,
+        account.funded,
+    )
+    checks.add("payments", ok, "the escrow's account is not the sum of its events")
+    out = patients + hospitals + refunds
+    checks.add("escrow-sum", out <= funded, f"{out} left the escrow, {funded} came in")

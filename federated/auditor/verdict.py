@@ -1,0 +1,104 @@
+"""What an audit found: named results, each with the round and the hospital that it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from chain.attestations import Level
+from chain.errors import ChainError, NodeDown
+from federated.canonical import encode
+from federated.errors import FederatedError
+from storage.errors import StorageError, Unreachable
+
+__all__ = ["Check", "Checks", "Level", "Place", "Verdict"]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One result. `round_number` and `hospital` (an index) are None where it is about neither."""
+
+    name: str
+    ok: bool
+    round_number: int | None = None
+    hospital: int | None = None
+    detail: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """As reports and `--json` show it."""
+        return {
+            "name": self.name,
+            "ok": self.ok,
+            "round": self.round_number,
+            "hospital": self.hospital,
+            "detail": self.detail,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """All results of one replay up to a block, at the level that ran."""
+
+    study: int
+    block: int
+    level: Level
+    checks: tuple[Check, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether all checks of the level hold."""
+        return bool(self.checks) and all(check.ok for check in self.checks)
+
+    @property
+    def failures(self) -> list[Check]:
+        """What did not hold."""
+        return [check for check in self.checks if not check.ok]
+
+    def to_json(self) -> dict[str, Any]:
+        """As `--json` shows it."""
+        return {
+            "study": self.study,
+            "block": self.block,
+            "level": self.level.name.lower(),
+            "ok": self.ok,
+            "checks": [check.to_json() for check in self.checks],
+        }
+
+    def to_bytes(self) -> bytes:
+        """Canonical bytes of the report that an attestation names by digest."""
+        return encode({"format": "consilium/audit/1", **self.to_json()})
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a result is about: a round, a hospital's index in it, or neither."""
+
+    round_number: int | None = None
+    hospital: int | None = None
+
+
+NOWHERE = Place()
+
+
+@dataclass(slots=True)
+class Checks:
+    """Collects results; a foreseen error inside `guarded` is a result, not a crash."""
+
+    found: list[Check] = field(default_factory=list)
+
+    def add(self, name: str, ok: bool, detail: str = "", at: Place = NOWHERE) -> bool:
+        """Record a result; `detail` is kept where it failed."""
+        self.found.append(Check(name, ok, at.round_number, at.hospital, "" if ok else detail))
+        return ok
+
+    @contextmanager
+    def guarded(self, name: str, at: Place = NOWHERE) -> Iterator[None]:
+        """Errors about what was fetched fail this check; an unreachable store or node raises."""
+        try:
+            yield
+        except (Unreachable, NodeDown):
+            raise
+        except (FederatedError, StorageError, ChainError) as exc:
+            self.add(name, False, str(exc), at)

@@ -1,0 +1,62 @@
+"""How a global model does on the hospital's own consented patients."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from chain.types import RoundNumber, StudyId
+from federated.hospital.data import arrays
+from federated.hospital.freeze import frozen_members
+from federated.hospital.node import HospitalNode
+from federated.metrics import auc, confusion
+from federated.networks import probabilities
+from federated.published import context_of_state, open_state
+from federated.results import LEAST_COUNT, Results, write_results
+from federated.schema import Array
+from federated.study import read_study
+from records.splits import Part
+
+
+def publish_results(
+    node: HospitalNode, number: StudyId, round_number: RoundNumber, part: Part
+) -> Results:
+    """Sign and announce the counts of a finalized round's model on one part of its cohort.
+
+    `part` is TEST or VALIDATION; only patients in the cohort frozen for that round are counted.
+    """
+    party, block = node.party, node.party.head()
+    study = read_study(party.chain, party.store, number, block)
+    round_ = party.chain.rounds.round(number, round_number, block_identifier=block)
+    state = open_state(party, study, round_number, block)
+    members = [m for m in frozen_members(node, study, round_number) if m.part is part]
+    inputs, labels = arrays(members, study.spec)
+    numbers = _numbers(labels, probabilities(state.parameters, inputs, study.spec))
+    results = Results(
+        context=context_of_state(party, study, round_number, round_.start_state, round_.state),
+        study=number,
+        round_number=round_number,
+        hospital=study.index_of(party.address),
+        state=round_.state,
+        split=part.value,
+        suppressed=not numbers,
+        **(numbers or dict.fromkeys(_NAMES, 0)),
+    )
+    write_results(party.store, results, party.sender)
+    return results
+
+
+_NAMES = ("tp", "fp", "tn", "fn", "loss", "auc", "auc_low", "auc_high")
+
+
+def _numbers(labels: Array, predicted: Array) -> dict[str, int]:
+    """Counts and AUC in millionths; empty where too few people of a class would show."""
+    positives = int(np.count_nonzero(labels))
+    if min(positives, len(labels) - positives) < LEAST_COUNT:
+        return {}
+    counts, area = confusion(labels, predicted), auc(labels, predicted)
+    if area is None:
+        return {}
+    shares = {"auc": area.value, "auc_low": area.low, "auc_high": area.high}
+    return {name: getattr(counts, name) for name in ("tp", "fp", "tn", "fn", "loss")} | {
+        name: round(value * 1_000_000) for name, value in shares.items()
+    }

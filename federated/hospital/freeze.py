@@ -1,0 +1,142 @@
+"""Freeze: the hospital commits to its cohort before it trains."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chain.rounds import Freeze
+from chain.types import BlockNumber, RoundNumber, StudyId
+from federated.canonical import Digest
+from federated.cohort import ConsentId, Entry, build_leaves, new_salt
+from federated.errors import CohortError, StepError
+from federated.hospital.enrol import approved_policy
+from federated.hospital.members import cohort_members, members_of
+from federated.hospital.node import HospitalNode, dictionary_of
+from federated.hospital.policy import check_cohort
+from federated.leaf_list import publish_leaves, tree_of
+from federated.study import Study, read_study
+from records.cohort import Member
+from records.splits import Part
+
+
+def freeze(node: HospitalNode, number: StudyId, round_number: RoundNumber) -> Freeze:
+    """Commit to the cohort of the newest block; what is frozen already stays as it is.
+
+    Salts are kept: the same cohort at another block (after a reorganisation) has the same root, so
+    a sealed update stays valid. Raises `CohortError` for an empty cohort, `PolicyRefused` for one
+    that the hospital's policy finds too small.
+    """
+    party = node.party
+    block = party.head()
+    study = read_study(party.chain, party.store, number, block)
+    index = study.index_of(party.address)
+    record = party.journal.get(_step(number, round_number))
+    held = party.chain.rounds.cohort(number, round_number, index, block_identifier=block)
+    if record and held.digest.hex() == record["digest"]:
+        return _commitment(record)
+    commitment = _commit(node, study, round_number, block, record)
+    party.chain.client.send(
+        party.chain.rounds.freeze(commitment),
+        step=f"freeze-{number}-{round_number}-{commitment.snapshot_hash.hex()[:16]}",
+    )
+    return commitment
+
+
+def frozen_members(node: HospitalNode, study: Study, round_number: RoundNumber) -> list[Member]:
+    """The members of the cohort as frozen, by local key. Raises `StepError` where none is."""
+    record = _frozen(node, study, round_number)
+    active = {patient: bytes.fromhex(consent) for patient, consent, _ in record["entries"]}
+    return members_of(node, study, active)
+
+
+def frozen_commitment(node: HospitalNode, study: Study, round_number: RoundNumber) -> Freeze:
+    """The commitment that the chain holds for this hospital. Raises `StepError`."""
+    return _commitment(_frozen(node, study, round_number))
+
+
+def _frozen(node: HospitalNode, study: Study, round_number: RoundNumber) -> dict[str, Any]:
+    party = node.party
+    record: dict[str, Any] | None = party.journal.get(_step(study.number, round_number))
+    held = party.chain.rounds.cohort(
+        study.number, round_number, study.index_of(party.address), block_identifier=party.head()
+    )
+    if record is None or held.digest.hex() != record["digest"]:
+        raise StepError(
+            f"study {study.number}: round {round_number}: the cohort is not frozen on-chain; run "
+            "`consilium hospital freeze` first"
+        )
+    return record
+
+
+def _commit(
+    node: HospitalNode,
+    study: Study,
+    round_number: RoundNumber,
+    block: BlockNumber,
+    earlier: dict[str, Any] | None,
+) -> Freeze:
+    members = cohort_members(node, study, round_number, block)
+    check_cohort(approved_policy(node, study), len(members))
+    weight = sum(member.part is Part.TRAIN for member in members)
+    if not weight:
+        raise CohortError(
+            f"study {study.number}: round {round_number}: no consented record is for training"
+        )
+    entries = _entries(study, members, earlier)
+    leaves = build_leaves(entries)
+    commitment = Freeze(
+        study=study.number,
+        round=round_number,
+        hospital=study.index_of(node.party.address),
+        snapshot=block,
+        snapshot_hash=node.party.chain.client.block_hash(block),
+        root=tree_of(leaves).root,
+        n=len(leaves),
+        weight=min(weight, study.terms.max_weight),
+        leaf_list=publish_leaves(node.party.store, leaves),
+        round_keys=bytes(32),
+    )
+    _record(node, commitment, members, entries)
+    return commitment
+
+
+def _entries(study: Study, members: list[Member], earlier: dict[str, Any] | None) -> list[Entry]:
+    dictionary = dictionary_of(study.spec)
+    salts = {consent: salt for _, consent, salt in earlier["entries"]} if earlier else {}
+    return [
+        Entry(
+            ConsentId(member.consent),
+            Digest(member.record.digest(dictionary)),
+            bytes.fromhex(salts.get(member.consent.hex(), "")) or new_salt(),
+        )
+        for member in members
+    ]
+
+
+def _record(
+    node: HospitalNode, commitment: Freeze, members: list[Member], entries: list[Entry]
+) -> None:
+    fields = {name: getattr(commitment, name) for name in Freeze.__dataclass_fields__}
+    node.party.journal.put(
+        _step(commitment.study, commitment.round),
+        {
+            "digest": commitment.digest().hex(),
+            "freeze": {k: v.hex() if isinstance(v, bytes) else v for k, v in fields.items()},
+            "entries": [
+                [member.record.key, entry.consent.hex(), entry.salt.hex()]
+                for member, entry in zip(members, entries, strict=True)
+            ],
+        },
+    )
+
+
+def _commitment(record: dict[str, Any]) -> Freeze:
+    fields: dict[str, Any] = {
+        name: bytes.fromhex(value) if isinstance(value, str) else value
+        for name, value in record["freeze"].items()
+    }
+    return Freeze(**fields)
+
+
+def _step(number: StudyId, round_number: RoundNumber) -> str:
+    return f"freeze-{number}-{round_number}"

@@ -1,0 +1,47 @@
+"""What a hospital's node holds besides a party's keys: its records and who consented."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from federated.party import Party
+from federated.spec import StudySpec
+from records.cohort import Criterion, eligible
+from records.consents import ConsentTable
+from records.dictionary import Dictionary, Field
+from records.record import LocalKey, Record
+from records.splits import Part, assign
+from records.store import RecordStore
+
+
+@dataclass(frozen=True, slots=True)
+class HospitalNode:
+    """`party.name` seeds splits and shuffles, so it stays the same over a study."""
+
+    party: Party
+    records: RecordStore
+    consents: ConsentTable
+
+    def eligible_records(self, spec: StudySpec) -> list[Record]:
+        """The records that the study could use if their patients consent, by local key."""
+        criteria = [Criterion(c.field, c.minimum, c.maximum) for c in spec.data.eligibility]
+        found = self.records.records(spec.data.dictionary)
+        return eligible(found, dictionary_of(spec), criteria)
+
+    def parts(self, spec: StudySpec) -> Mapping[LocalKey, Part]:
+        """Which part each eligible record plays, whoever consents."""
+        return assign(
+            self.eligible_records(spec),
+            seed=spec.seed,
+            hospital=self.party.name,
+            validation=spec.split.validation,
+            test=spec.split.test,
+        )
+
+
+def dictionary_of(spec: StudySpec) -> Dictionary:
+    """The dictionary that records are imported by, as the spec states it."""
+    fields = tuple(Field(f.name, f.unit, f.minimum, f.maximum) for f in spec.data.features)
+    label = spec.data.label
+    return Dictionary(spec.data.dictionary, fields, label.name, label.positive, label.negative)

@@ -1,0 +1,124 @@
+"""Train on the frozen cohort, seal the update, submit it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from chain.types import RoundNumber, StudyId
+from federated.context import update_context
+from federated.errors import StepError
+from federated.grid import Grid
+from federated.hospital.data import arrays
+from federated.hospital.freeze import frozen_commitment, frozen_members
+from federated.hospital.node import HospitalNode
+from federated.models import parameter_schema, update_schema
+from federated.party import Party, recipient_at
+from federated.published import open_state
+from federated.study import Study, read_study
+from federated.tensors import encode_tensors
+from federated.training import local_update
+from records.splits import Part
+from storage.artefact import publish, seal
+from storage.sealed import Sealed
+
+UPDATE_KIND = "update"
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A sealed update; `upload_s` is what sealing and storing took when it was made."""
+
+    sealed: Sealed
+    size: int
+    upload_s: float
+
+
+def train(node: HospitalNode, number: StudyId, round_number: RoundNumber) -> Trained:
+    """Train, clip, quantise and seal for the center and the auditors; once per frozen cohort.
+
+    Raises `StepError` when the hospital has not frozen this round.
+    """
+    party = node.party
+    study = read_study(party.chain, party.store, number, party.head())
+    root = frozen_commitment(node, study, round_number).root
+    if (record := party.journal.get(_step(number, round_number))) and record["root"] == root.hex():
+        sealed = Sealed.from_json(record["sealed"])
+        publish(party.store, sealed)
+        return Trained(sealed, record["size"], record["upload_s"])
+    update = _update(node, study, round_number)
+    started = time.perf_counter()
+    sealed = _seal(party, study, round_number, root, update)
+    trained = Trained(sealed, len(update), time.perf_counter() - started)
+    party.journal.put(
+        _step(number, round_number),
+        {
+            "root": root.hex(),
+            "sealed": sealed.to_json(),
+            "size": trained.size,
+            "upload_s": trained.upload_s,
+        },
+    )
+    return trained
+
+
+def submit(node: HospitalNode, number: StudyId, round_number: RoundNumber) -> float:
+    """Record the sealed update on-chain; returns the seconds that the transaction took."""
+    party = node.party
+    record = party.journal.get(_step(number, round_number))
+    if record is None:
+        raise StepError(
+            f"study {number}: round {round_number}: nothing is sealed; run `consilium hospital "
+            "train` first"
+        )
+    sealed = Sealed.from_json(record["sealed"])
+    call = party.chain.rounds.submit(
+        number, round_number, sealed.manifest_digest, sealed.commitment
+    )
+    started = time.perf_counter()
+    party.chain.client.send(call, step=f"submit-{number}-{round_number}")
+    return time.perf_counter() - started
+
+
+def _update(node: HospitalNode, study: Study, round_number: RoundNumber) -> bytes:
+    party, spec = node.party, study.spec
+    block = party.head()
+    round_ = party.chain.rounds.round(study.number, round_number, block_identifier=block)
+    start = open_state(party, study, RoundNumber(round_.parent), block)
+    members = frozen_members(node, study, round_number)
+    inputs, labels = arrays([m for m in members if m.part is Part.TRAIN], spec)
+    delta = local_update(
+        start.parameters, inputs, labels, spec, hospital=party.name, round_number=round_number
+    )
+    steps = Grid.of(spec.grid).quantise(delta, parameter_schema(spec))
+    return encode_tensors(steps, update_schema(spec))
+
+
+def _seal(
+    party: Party, study: Study, round_number: RoundNumber, root: bytes, update: bytes
+) -> Sealed:
+    block = party.head()
+    round_ = party.chain.rounds.round(study.number, round_number, block_identifier=block)
+    context = update_context(
+        chain_id=party.chain.client.chain_id,
+        rounds=party.chain.rounds.address,
+        study=study.number,
+        round_number=round_number,
+        spec=study.spec_digest,
+        state=round_.start_state,
+        root=root,
+    )
+    recipients = [recipient_at(party, who, block) for who in (study.center, *study.auditors)]
+    return seal(
+        party.store,
+        update,
+        kind=UPDATE_KIND,
+        schema=update_schema(study.spec).digest(),
+        context=context,
+        sender=party.sender,
+        recipients=recipients,
+    )
+
+
+def _step(number: StudyId, round_number: RoundNumber) -> str:
+    return f"sealed-{number}-{round_number}"

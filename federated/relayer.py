@@ -1,0 +1,112 @@
+"""The relayer: sends what patients and hospitals signed, and pays the gas.
+
+It can hold a message back, and alter none: every message is judged by the contract that it is for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from chain.challenges import Leaf
+from chain.consents import GrantMessage, GrantSkipped, RevokeMessage, RevokeSkipped
+from chain.errors import TxRefused, TxReverted
+from chain.escrow import Claimant
+from chain.rounds import Freeze
+from chain.types import Address, AgreementId, Call, ConsentId, Receipt
+from federated.mail import Mail, mail_for
+from federated.party import Party
+
+
+@dataclass(slots=True)
+class Relayed:
+    """What became of the mail: messages sent, and for each refused one why."""
+
+    sent: int = 0
+    refused: list[str] = field(default_factory=list)
+
+
+def relay(party: Party, progress: Callable[[str], None] = lambda _: None) -> Relayed:
+    """Send all mail that was not sent yet; withdrawals first. Idempotent after a kill."""
+    report = Relayed()
+    waiting = [
+        mail
+        for mail in mail_for(party.store, party.address)
+        if party.journal.get(_step(mail)) is None
+    ]
+    waiting.sort(key=lambda mail: (mail.kind != "revocations", mail.kind != "grants"))
+    calls = []
+    for mail in waiting:
+        try:
+            calls.append((mail, _call(party, mail)))
+        except (KeyError, TypeError, ValueError, IndexError):
+            _done(party, mail, report, f"{mail.kind} {mail.cid}: not a message of that kind")
+    progress(f"{len(calls)} messages")
+    results = party.chain.client.send_many([(call, _step(mail)) for mail, call in calls])
+    for (mail, _), result in zip(calls, results, strict=True):
+        _conclude(party, mail, result, report)
+    return report
+
+
+def _conclude(
+    party: Party, mail: Mail, result: Receipt | TxReverted | TxRefused, report: Relayed
+) -> None:
+    if isinstance(result, TxReverted | TxRefused):
+        _done(party, mail, report, f"{mail.kind} {mail.cid}: {result}")
+        return
+    consents = party.chain.consents
+    for grant in consents.in_receipt(GrantSkipped, result):
+        report.refused.append(f"grant {grant.id.hex()}: {grant.reason.name.lower()}")
+    for withdrawal in consents.in_receipt(RevokeSkipped, result):
+        report.refused.append(f"withdrawal {withdrawal.id.hex()}: {withdrawal.reason.name.lower()}")
+    _done(party, mail, report, None)
+
+
+def _done(party: Party, mail: Mail, report: Relayed, refusal: str | None) -> None:
+    party.journal.put(_step(mail), {"refused": refusal})
+    if refusal is None:
+        report.sent += 1
+    else:
+        report.refused.append(refusal)
+
+
+def _call(party: Party, mail: Mail) -> Call:
+    return _CALLS[mail.kind](party, mail.body)
+
+
+def _grants(party: Party, body: Mapping[str, Any]) -> Call:
+    messages = [GrantMessage(ConsentId(m[0]), *m[1:]) for m in body["messages"]]
+    agreement = AgreementId(body["agreement"])
+    return party.chain.consents.grant_batch(
+        agreement, messages, body["deadline"], body["admission"]
+    )
+
+
+def _revocations(party: Party, body: Mapping[str, Any]) -> Call:
+    messages = [RevokeMessage(Address(m[0]), *m[1:]) for m in body["messages"]]
+    return party.chain.consents.revoke_batch(messages)
+
+
+def _claim(party: Party, body: Mapping[str, Any]) -> Call:
+    index, consent, record = body["leaf"]
+    return party.chain.escrow.claim_by_sig(
+        Freeze(*body["freeze"]),
+        Leaf(index, ConsentId(consent), record),
+        body["proof"],
+        Claimant(Address(body["key"]), body["nonce"]),
+        Address(body["recipient"]),
+        body["deadline"],
+        body["signature"],
+    )
+
+
+_CALLS: dict[str, Callable[[Party, Mapping[str, Any]], Call]] = {
+    "grants": _grants,
+    "revocations": _revocations,
+    "claim": _claim,
+}
+
+
+def _step(mail: Mail) -> str:
+    return f"mail-{mail.cid.digest.hex()}"
