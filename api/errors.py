@@ -1,0 +1,18 @@
+"""What can go wrong at the composition root; every message says what, where and what to do.
+
+ApiError
+├── HomeError      a home that is missing, of another role, or damaged
+└── DemoError      a demo that cannot run, or was not run yet
+"""
+
+
+class ApiError(Exception):
+    """Base of the errors of this package."""
+
+
+class HomeError(ApiError):
+    """A home that is missing, of another role, or damaged."""
+
+
+class DemoError(ApiError):
+    """A demo that cannot run, or that was not run yet."""

@@ -1,0 +1,197 @@
+"""A participant's home: one folder with its keys, its outbox, its journal, and what it keeps.
+
+    home.json        role, name, node, store
+    deployment.json  where the contracts are
+    keys/            account.json (keystore v3), signing.json, encryption.json
+    journal/         durable steps; outbox.sqlite: signed transactions
+    records.sqlite, consents.sqlite, policy.toml    a hospital's alone
+    phrase.txt       a patient's alone: the recovery phrase
+
+One passphrase, from CONSILIUM_PASSPHRASE or CONSILIUM_PASSPHRASE_FILE, protects the keys.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from api.errors import HomeError
+from chain.client import Client
+from chain.contracts import Contracts
+from chain.deploy import Deployment
+from chain.errors import NoPassphrase
+from chain.keys import PatientSecret, load_keystore, new_phrase, passphrase_from, save_keystore
+from chain.node import Node
+from chain.types import Address
+from federated.hospital import HospitalNode
+from federated.journal import Journal
+from federated.party import Party
+from federated.patient import Patient
+from records.consents import ConsentTable
+from records.store import RecordStore
+from storage.embedded import EmbeddedStore
+from storage.keyfile import load_identity, load_signing_key, save_key
+from storage.keys import Identity
+from storage.signing import Sender, SigningKey
+
+PASSPHRASE = "CONSILIUM_PASSPHRASE"  # noqa: S105 - the name of a variable
+
+
+class HomeRole(StrEnum):
+    """Who a home belongs to; operators deploy and admit, relayers send for others."""
+
+    OPERATOR = "operator"
+    CENTER = "center"
+    HOSPITAL = "hospital"
+    AUDITOR = "auditor"
+    RELAYER = "relayer"
+    PATIENT = "patient"
+
+
+@dataclass(frozen=True, slots=True)
+class HomeConfig:
+    """What home.json says. `store` is a folder; `rpc` the node's address."""
+
+    role: HomeRole
+    name: str
+    rpc: str
+    store: str
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """An existing home. `passphrase` opens its keys; a patient's home has none."""
+
+    path: Path
+    config: HomeConfig
+    passphrase: str = ""
+
+    @classmethod
+    def create(
+        cls, path: Path, config: HomeConfig, deployment: str | None, passphrase: str = ""
+    ) -> Home:
+        """Make a new home with new keys. Raises `HomeError` where there is one already."""
+        if (path / "home.json").exists():
+            raise HomeError(f"{path} is a home already; its keys are never replaced")
+        (path / "keys").mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.chmod(0o700)
+        home = cls(path, config, passphrase)
+        home._new_keys()
+        if deployment is not None:
+            home.set_deployment(deployment)
+        _write(path / "home.json", json.dumps(asdict(config), indent=1))
+        return home
+
+    @classmethod
+    def open(cls, path: Path, passphrase: str | None = None) -> Home:
+        """The home in a folder. Raises `HomeError`, `NoPassphrase`."""
+        try:
+            raw = json.loads((path / "home.json").read_text("utf-8"))
+            config = HomeConfig(HomeRole(raw["role"]), raw["name"], raw["rpc"], raw["store"])
+        except FileNotFoundError as exc:
+            raise HomeError(
+                f"{path} is no home: make one with `consilium participant init`, or name another "
+                "with --home"
+            ) from exc
+        except (OSError, ValueError, KeyError, TypeError) as exc:
+            raise HomeError(f"{path / 'home.json'} is damaged: restore it from a backup") from exc
+        if passphrase is None and config.role is not HomeRole.PATIENT:
+            passphrase = passphrase_from(os.environ, PASSPHRASE)
+        return cls(path, config, passphrase or "")
+
+    def require(self, *roles: HomeRole) -> Home:
+        """This home, if it is of one of these roles. Raises `HomeError`."""
+        if self.config.role not in roles:
+            wanted = " or ".join(roles)
+            raise HomeError(f"{self.path} is the home of a {self.config.role}, not of a {wanted}")
+        return self
+
+    def set_deployment(self, text: str) -> None:
+        """Keep where the contracts are."""
+        Deployment.from_json(text)
+        _write(self.path / "deployment.json", text)
+
+    def deployment(self) -> Deployment:
+        """Where the contracts are. Raises `HomeError`."""
+        try:
+            return Deployment.from_json((self.path / "deployment.json").read_text("utf-8"))
+        except OSError as exc:
+            raise HomeError(
+                f"{self.path} lacks deployment.json: get it from the operator and run `consilium "
+                "participant init` with --deployment"
+            ) from exc
+
+    def account_key(self) -> bytes:
+        """The private key of the account. Raises `BadKey`."""
+        return load_keystore(self.path / "keys" / "account.json", self.passphrase)
+
+    def address(self) -> Address:
+        """The account's address, from the keystore's name alone."""
+        return Address((self.path / "keys" / "address").read_text("utf-8").strip())
+
+    def identity(self) -> Identity:
+        """The key that artefacts are sealed to."""
+        return load_identity(self.path / "keys" / "encryption.json")
+
+    def signing_key(self) -> SigningKey:
+        """The key that signs manifests."""
+        return load_signing_key(self.path / "keys" / "signing.json")
+
+    def client(self, rpc: str | None = None) -> Client:
+        """Access to the chain with the account's key, over the home's outbox."""
+        node = Node(rpc or self.config.rpc)
+        return Client(node, self.account_key(), self.path / "outbox.sqlite")
+
+    def store(self) -> EmbeddedStore:
+        """The store. Raises `Unreachable`."""
+        return EmbeddedStore(Path(self.config.store))
+
+    def party(self, rpc: str | None = None) -> Party:
+        """The actor of this home."""
+        client = self.client(rpc)
+        return Party(
+            name=self.config.name,
+            chain=Contracts(client, self.deployment()),
+            store=self.store(),
+            sender=Sender(bytes.fromhex(client.address[2:]), self.signing_key()),
+            identity=self.identity(),
+            journal=Journal(self.path / "journal"),
+        )
+
+    def hospital(self, rpc: str | None = None) -> HospitalNode:
+        """The hospital's node of this home."""
+        self.require(HomeRole.HOSPITAL)
+        records = RecordStore(self.path / "records.sqlite")
+        return HospitalNode(self.party(rpc), records, ConsentTable(self.path / "consents.sqlite"))
+
+    def patient(self, rpc: str | None = None) -> Patient:
+        """The patient of this home; reads the chain, signs, and sends nothing."""
+        self.require(HomeRole.PATIENT)
+        phrase = (self.path / "phrase.txt").read_text("utf-8")
+        chain = Contracts(Client(Node(rpc or self.config.rpc)), self.deployment())
+        return Patient(PatientSecret(phrase), chain)
+
+    def _new_keys(self) -> None:
+        if self.config.role is HomeRole.PATIENT:
+            _write(self.path / "phrase.txt", new_phrase() + "\n")
+            return
+        if not self.passphrase:
+            raise NoPassphrase(f"set {PASSPHRASE} or {PASSPHRASE}_FILE: it protects the new keys")
+        keys = self.path / "keys"
+        address = save_keystore(keys / "account.json", os.urandom(32), self.passphrase)
+        _write(keys / "address", address + "\n")
+        save_key(keys / "signing.json", SigningKey.generate())
+        save_key(keys / "encryption.json", Identity.generate())
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

@@ -1,0 +1,89 @@
+"""The same study in one process, without chain or store: what the actors compute, and baselines.
+
+It sees every hospital's records, as nobody in a real study does: rows that need this (a pooled
+test, a centralised model) come from here alone, and say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from federated.aggregate import WeightedSum
+from federated.baselines import fit_baseline
+from federated.grid import Grid
+from federated.metrics import Scores, scores
+from federated.models import parameter_schema
+from federated.networks import probabilities
+from federated.schema import Array, Parameters
+from federated.spec import StudySpec
+from federated.state import GlobalState, initial_state, next_state
+from federated.training import local_update
+
+Records = tuple[Array, Array]
+"""Inputs (n, width) float32 and labels (n,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A hospital's consented records by part, in the order of their local keys."""
+
+    train: Records
+    validation: Records
+    test: Records
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the comparison: a model on a hospital's test records, or on all of them."""
+
+    model: str
+    test: str
+    scores: Scores
+
+
+def simulate(spec: StudySpec, cohorts: Sequence[Mapping[str, Records]]) -> list[GlobalState]:
+    """The states of a study whose rounds train on these records, by hospital name.
+
+    The first state is the study's own. The states equal those that the actors finalize when
+    nobody is excluded.
+    """
+    states = [initial_state(spec)]
+    schema, grid = parameter_schema(spec), Grid.of(spec.grid)
+    for number, cohort in enumerate(cohorts, start=1):
+        start, total = states[-1], WeightedSum(schema, grid)
+        for name, (inputs, labels) in cohort.items():
+            delta = local_update(
+                start.parameters, inputs, labels, spec, hospital=name, round_number=number
+            )
+            steps = schema.flatten(grid.quantise(delta, schema))
+            total.add([steps], min(len(labels), spec.grid.max_weight))
+        states.append(next_state(spec, start, total.mean(), number))
+    return states
+
+
+def compare(spec: StudySpec, sites: Mapping[str, Site], federated: Parameters) -> list[Row]:
+    """Federated, centralised, and each hospital alone; on each hospital's test and on the pool.
+
+    The opponents are tuned on validation records; all use the same consented records.
+    """
+    pooled = Site(*(_pool([getattr(site, part) for site in sites.values()]) for part in _PARTS))
+    models = {"federated": federated}
+    models["centralised"] = fit_baseline(pooled.train, pooled.validation, spec, "pooled")
+    for name, site in sites.items():
+        models[f"local:{name}"] = fit_baseline(site.train, site.validation, spec, name)
+    tests = {"pooled": pooled.test} | {name: site.test for name, site in sites.items()}
+    return [
+        Row(model, where, scores(labels, probabilities(parameters, inputs, spec)))
+        for model, parameters in models.items()
+        for where, (inputs, labels) in tests.items()
+    ]
+
+
+_PARTS = ("train", "validation", "test")
+
+
+def _pool(parts: Sequence[Records]) -> Records:
+    return np.concatenate([x for x, _ in parts]), np.concatenate([y for _, y in parts])
