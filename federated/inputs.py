@@ -29,13 +29,15 @@ def scale(values: Sequence[Sequence[float]] | Array, spec: StudySpec) -> Array:
     sizes = [math.prod(feature.shape) for feature in features]
     low = np.repeat([feature.minimum for feature in features], sizes)
     high = np.repeat([feature.maximum for feature in features], sizes)
-    matrix = np.asarray(values, dtype=np.float64).reshape(len(values), -1)  # (n, width)
-    if len(matrix) and matrix.shape[1] != len(low):
+    matrix = np.asarray(values, dtype=np.float64).reshape(
+        len(values), -1 if len(values) else len(low)
+    )
+    if matrix.shape[1] != len(low):
         raise TrainingError(
             f"{matrix.shape[1]} values a patient, but the study has {len(low)}; map the columns"
         )
     if not np.isfinite(matrix).all():
         raise TrainingError("a value is missing or not finite; import the records again")
-    scaled = (matrix.reshape(-1, len(low)) - (low + high) / 2) / ((high - low) / 4)
+    scaled = (matrix - (low + high) / 2) / ((high - low) / 4)
     inputs: Array = scaled.astype(np.float32)
     return inputs

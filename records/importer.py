@@ -82,14 +82,16 @@ def _read(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
 
 
 def _check_header(path: Path, header: list[str], dictionary: Dictionary) -> None:
-    twice = sorted(column for column, count in Counter(header).items() if count > 1)
-    if twice:
-        raise ImportFailed(f"{path}: columns named twice in the header: {', '.join(twice)}")
+    # only names of the dictionary are shown: where the header is missing, a patient stands there
     missing = [column for column in dictionary.columns if column not in header]
     if missing:
         raise ImportFailed(
             f"{path}: the header lacks {', '.join(missing)}; {dictionary.name} needs these columns"
         )
+    twice = [column for column in dictionary.columns if header.count(column) > 1]
+    if twice or len(set(header)) < len(header):
+        names = ", ".join(twice) or "an unknown column"
+        raise ImportFailed(f"{path}: named twice in the header: {names}; rename one")
 
 
 def _judge(

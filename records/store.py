@@ -26,8 +26,8 @@ CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, data TEXT NOT NULL) STR
 class RecordStore:
     """Records by local key, the quarantine, and the quality report of the last import."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or create the file with mode 600. Raises `StoreError`."""
+    def __init__(self, path: Path, timeout_s: float = 5.0) -> None:
+        """Open or create the file with mode 600; wait so long for a lock. Raises `StoreError`."""
         self._path = path
         try:
             # created before SQLite does, which would follow the umask; its journal copies the mode
@@ -36,7 +36,7 @@ class RecordStore:
         except OSError as exc:
             raise StoreError(f"{path}: cannot be opened ({exc.strerror})") from exc
         with self._guarded():
-            self._db = sqlite3.connect(path)
+            self._db = sqlite3.connect(path, timeout=timeout_s)
             self._db.executescript(_TABLES)
 
     def replace(self, imported: Imported, dictionary: str) -> None:

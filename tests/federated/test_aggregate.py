@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from federated.aggregate import WeightedSum, add_mean, divide
+from federated.errors import AggregationError
+from federated.grid import Grid
+from federated.models import update_schema
+from federated.schema import Array, Schema
+from federated.spec import StudySpec
+from federated.state import GlobalState, initial_state, next_state, state_digest
+from federated.studies import wisconsin_spec
+
+SCHEMA = Schema.of("I32", {"b": (1,), "w": (2,)})
+
+
+def steps(*values: int) -> Array:
+    return np.array(values, dtype=np.int32)
+
+
+def test_the_mean_of_two_hospitals_is_the_one_on_paper() -> None:
+    total = WeightedSum(SCHEMA, Grid(2, 8))
+    total.add([steps(4, -8, 3)], 3)
+    total.add([steps(0, 8, 1)], 1)
+    assert total.steps().tolist() == [12, -16, 10]
+    mean = total.mean()  # over 4 patients and 4 steps a unit
+    assert mean["b"].tolist() == [0.75]
+    assert mean["w"].tolist() == [-1.0, 0.625]
+
+
+def test_the_next_model_of_two_hospitals_is_the_one_on_paper(spec: StudySpec) -> None:
+    begin = GlobalState(
+        0,
+        {
+            "out.bias": np.array([1.0], dtype=np.float32),
+            "out.weight": np.array([[0.5, -0.5]], dtype=np.float32),
+        },
+        {},
+    )
+    total = WeightedSum(update_schema(spec), Grid.of(spec.grid))
+    total.add([steps(4, -8, 0)], 1)
+    total.add([steps(-4, 0, 8)], 3)
+    end = next_state(spec, begin, total.mean(), 1)
+    assert end.parameters["out.bias"].tolist() == [0.5]  # 1 + (4 − 12) / 16
+    assert end.parameters["out.weight"].tolist() == [[0.0, 1.0]]  # 0.5 − 8/16, −0.5 + 24/16
+    assert end.parameters["out.weight"].dtype == np.float32
+    assert end.round_number == 1
+
+
+def submissions(spec: StudySpec, count: int) -> list[tuple[Array, int]]:
+    grid, size = Grid.of(spec.grid), update_schema(spec).size
+    source = np.random.default_rng(7)
+    top = int(grid.bound / np.sqrt(size))
+    return [
+        (source.integers(-top, top, size).astype(np.int32), int(source.integers(1, 4096)))
+        for _ in range(count)
+    ]
+
+
+@settings(max_examples=100)
+@given(st.randoms(use_true_random=False))
+def test_the_aggregate_has_one_digest_whatever_the_order_of_submissions(
+    order: random.Random,
+) -> None:
+    spec = wisconsin_spec(hospitals=9)
+    given_in = submissions(spec, 9)
+    shuffled = order.sample(given_in, len(given_in))
+    digests = set()
+    for updates in (given_in, shuffled):
+        total = WeightedSum(update_schema(spec), Grid.of(spec.grid))
+        for update, weight in updates:
+            total.add([update], weight)
+        digests.add(state_digest(spec, next_state(spec, initial_state(spec), total.mean(), 1)))
+    assert len(digests) == 1
+
+
+def test_how_an_update_is_cut_into_segments_does_not_show() -> None:
+    whole, cut = WeightedSum(SCHEMA, Grid(2, 8)), WeightedSum(SCHEMA, Grid(2, 8))
+    whole.add([steps(1, 2, 3)], 5)
+    cut.add(iter([steps(1), steps(), steps(2, 3)]), 5)
+    assert whole.steps().tolist() == cut.steps().tolist() == [5, 10, 15]
+
+
+@pytest.mark.parametrize("segments", [[], [steps(1)], [steps(1, 2, 3), steps(4)], [steps(9, 0, 0)]])
+def test_a_sum_that_got_a_part_of_an_update_is_never_used(segments: list[Array]) -> None:
+    total = WeightedSum(SCHEMA, Grid(2, 8))
+    total.add([steps(1, 1, 1)], 1)
+    with pytest.raises(AggregationError):
+        total.add(segments, 1)
+    with pytest.raises(AggregationError, match="in part"):
+        total.mean()
+
+
+def test_a_sum_stops_before_it_could_leave_64_bits() -> None:
+    grid = Grid(0, 2**32)
+    schema = Schema.of("I64", {"w": (1,)})
+    total = WeightedSum(schema, grid)
+    total.add([np.array([-(2**32)])], 2**31 - 1)
+    with pytest.raises(AggregationError, match="64 bits"):
+        total.add([np.array([1])], 1)
+    assert total.steps().tolist() == [-(2**63 - 2**32)]
+
+
+@pytest.mark.parametrize("weight", [0, -1])
+def test_a_weight_below_one_is_refused(weight: int) -> None:
+    with pytest.raises(AggregationError):
+        WeightedSum(SCHEMA, Grid(2, 8)).add([steps(1, 1, 1)], weight)
+
+
+def test_a_mean_of_nothing_is_refused() -> None:
+    with pytest.raises(AggregationError, match="nothing was added"):
+        WeightedSum(SCHEMA, Grid(2, 8)).mean()
+
+
+def nearest(value: Fraction) -> float:
+    """Round half to even, from the definition."""
+    guess = value.numerator / value.denominator
+    around = [guess, float(np.nextafter(guess, -np.inf)), float(np.nextafter(guess, np.inf))]
+    best = min(abs(Fraction(x) - value) for x in around)
+    ties = [x for x in around if abs(Fraction(x) - value) == best]
+    return next(x for x in ties if len(ties) == 1 or int(np.float64(x).view(np.int64)) % 2 == 0)
+
+
+@given(
+    st.lists(st.integers(-(2**63) + 1, 2**63 - 1), min_size=1, max_size=8),
+    st.integers(1, 2**63 - 1),
+    st.integers(0, 40),
+)
+def test_division_is_rounded_correctly_once(values: list[int], weight: int, bits: int) -> None:
+    denominator = weight << bits
+    result = divide(np.array(values, dtype=np.int64), denominator)
+    assert result.tolist() == [nearest(Fraction(value, denominator)) for value in values]
+
+
+def test_division_differs_from_rounding_the_sum_first() -> None:
+    value, denominator = 2**53 + 1, 3
+    assert divide(np.array([value]), denominator)[0] == nearest(Fraction(value, denominator))
+    assert divide(np.array([value]), denominator)[0] != float(value) / denominator
+
+
+def test_adding_a_mean_rounds_in_float64_and_then_to_float32() -> None:
+    one = {"w": np.array([1.0], dtype=np.float32)}
+    tiny = {"w": np.array([2.0**-24 + 2.0**-50])}
+    assert add_mean(one, tiny)["w"][0] == np.float32(1 + 2.0**-23)
+    assert add_mean(one, {"w": np.array([2.0**-24])})["w"][0] == 1  # a tie goes to even
+
+
+def test_a_model_that_leaves_float32_is_refused() -> None:
+    with pytest.raises(AggregationError, match="tensor w"):
+        add_mean({"w": np.array([3e38], dtype=np.float32)}, {"w": np.array([3e38])})
+
+
+def test_the_schema_of_the_sum_is_that_of_the_model(spec: StudySpec) -> None:
+    wide = replace(spec, grid=replace(spec.grid, clip_norm=2.0, grid_bits=30, max_weight=2**20))
+    total = WeightedSum(update_schema(wide), Grid.of(wide.grid))
+    total.add([np.array([2**31, 0, 0], dtype=np.int64)], 2**20)
+    assert total.mean()["out.bias"].tolist() == [2.0]

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from federated.canonical import digest, encode
+from federated.errors import TensorError
+from federated.models import initial_parameters, parameter_schema, update_schema
+from federated.networks import probabilities
+from federated.schema import Schema
+from federated.spec import Choice, Feature, StudySpec
+from federated.state import decode_state, encode_state, initial_state, state_digest
+from federated.studies import wisconsin_spec
+
+
+def image_study(spec: StudySpec) -> StudySpec:
+    picture = Feature("scan", "1", 0.0, 255.0, (9, 8))
+    return replace(
+        spec,
+        data=replace(spec.data, features=(picture,)),
+        model=Choice("cnn", {"channels": [2, 3], "kernel": 3, "hidden": 5}),
+    )
+
+
+def test_each_family_has_its_tensors(spec: StudySpec) -> None:
+    def shapes(study: StudySpec) -> dict[str, tuple[int, ...]]:
+        return {tensor.name: tensor.shape for tensor in parameter_schema(study).tensors}
+
+    assert shapes(spec) == {"out.bias": (1,), "out.weight": (1, 2)}
+    assert shapes(replace(spec, model=Choice("mlp", {"hidden": [4, 3]}))) == {
+        "dense0.bias": (4,),
+        "dense0.weight": (4, 2),
+        "dense1.bias": (3,),
+        "dense1.weight": (3, 4),
+        "out.bias": (1,),
+        "out.weight": (1, 3),
+    }
+    assert shapes(image_study(spec)) == {
+        "conv0.bias": (2,),
+        "conv0.weight": (2, 1, 3, 3),
+        "conv1.bias": (3,),
+        "conv1.weight": (3, 2, 3, 3),
+        "dense0.bias": (5,),
+        "dense0.weight": (5, 3 * 2 * 2),
+        "out.bias": (1,),
+        "out.weight": (1, 5),
+    }
+
+
+def test_each_family_turns_inputs_into_probabilities(spec: StudySpec) -> None:
+    for study, width in (
+        (spec, 2),
+        (replace(spec, model=Choice("mlp", {"hidden": [4]})), 2),
+        (image_study(spec), 72),
+    ):
+        inputs = np.random.default_rng(3).normal(size=(7, width)).astype(np.float32)
+        chances = probabilities(initial_parameters(study), inputs, study)
+        assert chances.shape == (7,)
+        assert ((chances > 0) & (chances < 1)).all()
+        assert len(np.unique(chances)) == 7
+        assert probabilities(initial_parameters(study), inputs[:0], study).shape == (0,)
+
+
+def test_a_logistic_model_computes_the_logistic_function(spec: StudySpec) -> None:
+    parameters = {
+        "out.weight": np.array([[2.0, -1.0]], dtype=np.float32),
+        "out.bias": np.array([0.5], dtype=np.float32),
+    }
+    inputs = np.array([[1.0, 3.0]], dtype=np.float32)
+    assert probabilities(parameters, inputs, spec)[0] == pytest.approx(1 / (1 + np.exp(0.5)))
+
+
+def test_initial_parameters_depend_on_the_seed_and_on_nothing_else(spec: StudySpec) -> None:
+    np.random.default_rng(5).normal()
+    first, again = initial_parameters(spec), initial_parameters(spec)
+    other = initial_parameters(replace(spec, seed=2))
+    assert all((first[name] == again[name]).all() for name in first)
+    assert (first["out.weight"] != other["out.weight"]).all()
+    assert (np.abs(first["out.weight"]) <= 1 / np.sqrt(2)).all()
+    assert (first["out.bias"] == 0).all()
+
+
+def test_the_first_state_of_the_wisconsin_study_has_the_same_digest_on_every_machine() -> None:
+    logistic, mlp = wisconsin_spec(seed=1), wisconsin_spec(seed=1, family="mlp")
+    assert state_digest(logistic, initial_state(logistic)).hex() == LOGISTIC
+    assert state_digest(mlp, initial_state(mlp)).hex() == MLP
+
+
+def test_a_schema_orders_names_and_flattens_and_back() -> None:
+    schema = Schema.of("F32", {"b": (2,), "a": (1, 3)})
+    assert [tensor.name for tensor in schema.tensors] == ["a", "b"]
+    parameters = {"b": np.array([4.0, 5.0]), "a": np.array([[1.0, 2.0, 3.0]])}
+    assert schema.flatten(parameters).tolist() == [1, 2, 3, 4, 5]
+    back = schema.unflatten(schema.flatten(parameters))
+    assert all((back[name] == parameters[name]).all() for name in parameters)
+    assert schema.digest() != schema.with_dtype("I32").digest()
+
+
+def test_an_update_is_int32_where_the_bound_fits_and_int64_elsewhere(spec: StudySpec) -> None:
+    assert update_schema(spec).dtype == "I32"
+    fine = replace(spec, grid=replace(spec.grid, clip_norm=2.0, grid_bits=30, max_weight=1))
+    assert update_schema(fine).dtype == "I64"  # B = 2³¹
+
+
+def test_a_state_survives_bytes_and_its_digest_names_round_and_parameters(spec: StudySpec) -> None:
+    state = initial_state(spec)
+    back = decode_state(spec, encode_state(spec, state))
+    assert state_digest(spec, back) == state_digest(spec, state)
+    assert state_digest(spec, replace(state, round_number=1)) != state_digest(spec, state)
+    moved = {**state.parameters, "out.bias": np.array([1e-30], dtype=np.float32)}
+    assert state_digest(spec, replace(state, parameters=moved)) != state_digest(spec, state)
+
+
+def test_a_state_digest_can_be_computed_by_hand(spec: StudySpec) -> None:
+    state = initial_state(spec)
+    tensors = {
+        tensor.name: state.parameters[tensor.name] for tensor in parameter_schema(spec).tensors
+    }
+    header = (
+        b'{"out.bias":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},'
+        b'"out.weight":{"dtype":"F32","shape":[1,2],"data_offsets":[4,12]}}'
+    )
+    header += b" " * (-len(header) % 8)
+    file = len(header).to_bytes(8, "little") + header
+    file += tensors["out.bias"].tobytes() + tensors["out.weight"].tobytes()
+    content = {"format": "consilium/state/1", "round": 0, "parameters": digest(file), "server": {}}
+    assert state_digest(spec, state) == digest(encode(content))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": "consilium/model/2"},
+        {"round": "1"},
+        {"round": True},
+        {"extra": 1},
+        {"parameters": b""},
+        {"server": {"momentum": b""}},
+        {"server": []},
+    ],
+)
+def test_a_model_file_that_is_not_of_the_study_is_refused(
+    spec: StudySpec, change: dict[str, object]
+) -> None:
+    from federated.canonical import decode
+
+    tree = decode(encode_state(spec, initial_state(spec)))
+    with pytest.raises(TensorError):
+        decode_state(spec, encode({**tree, **change}))
+
+
+LOGISTIC = "418904b3e965e03d0de00b46e229b8a95bc700bce89210636e516db8552887a0"
+MLP = "5c363b5a8fb7c9792394792dddd277b75ce22d25c6d4f986147f644f09c5621f"

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from federated.errors import TrainingError
+from federated.inputs import scale
+from federated.models import initial_parameters
+from federated.schema import Array
+from federated.spec import Choice, Feature, StudySpec, Training
+from federated.training import local_update
+
+
+def patients(count: int = 40, width: int = 2) -> tuple[Array, Array]:
+    source = np.random.default_rng(1)
+    inputs = source.normal(size=(count, width)).astype(np.float32)
+    return inputs, (inputs.sum(axis=1) > 0).astype(np.int64)
+
+
+def update(spec: StudySpec, hospital: str = "north", round_number: int = 1) -> dict[str, Array]:
+    start = initial_parameters(spec)
+    return local_update(start, *patients(), spec, hospital=hospital, round_number=round_number)
+
+
+def same(left: dict[str, Array], right: dict[str, Array]) -> bool:
+    return all((left[name] == right[name]).all() for name in left)
+
+
+def test_one_step_of_logistic_regression_is_the_one_on_paper(spec: StudySpec) -> None:
+    start = {
+        "out.weight": np.zeros((1, 2), dtype=np.float32),
+        "out.bias": np.zeros(1, dtype=np.float32),
+    }
+    inputs = np.array([[1.0, 0.0], [0.0, 2.0]], dtype=np.float32)
+    change = local_update(start, inputs, np.array([1, 0]), spec, hospital="a", round_number=1)
+    # all probabilities are 1/2: the gradient is the mean of (1/2 − y) · x; the rate is 1/2
+    assert change["out.weight"].tolist() == [[0.125, -0.25]]
+    assert change["out.bias"].tolist() == [0.0]
+    assert change["out.weight"].dtype == np.float64
+
+
+def test_momentum_and_weight_decay_are_those_of_the_spec(spec: StudySpec) -> None:
+    start = {
+        "out.weight": np.array([[1.0, 0.0]], dtype=np.float32),
+        "out.bias": np.zeros(1, dtype=np.float32),
+    }
+    inputs, labels = np.zeros((2, 2), dtype=np.float32), np.array([1, 0])
+    training = Training(epochs=2, batch_size=2, learning_rate=0.5, momentum=0.5, weight_decay=0.5)
+    change = local_update(
+        start, inputs, labels, replace(spec, training=training), hospital="a", round_number=1
+    )
+    # gradients are the decay alone: v = .5, w = .75; v = .25 + .375, w = .4375
+    assert change["out.weight"].tolist() == [[0.4375 - 1.0, 0.0]]
+
+
+def test_training_is_the_same_twice_whatever_threads_torch_had(spec: StudySpec) -> None:
+    many = replace(
+        spec, training=replace(spec.training, epochs=3), model=Choice("mlp", {"hidden": [8]})
+    )
+    first = update(many)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    torch.manual_seed(5)
+    try:
+        assert same(first, update(many))
+        assert torch.get_num_threads() == 2
+        assert not torch.are_deterministic_algorithms_enabled()
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_shuffles_depend_on_seed_hospital_and_round(spec: StudySpec) -> None:
+    start = initial_parameters(spec)
+    base = update(spec)
+    assert not same(base, update(spec, hospital="south"))
+    assert not same(base, update(spec, round_number=2))
+    reseeded = replace(spec, seed=spec.seed + 1)
+    other = local_update(start, *patients(), reseeded, hospital="north", round_number=1)
+    assert not same(base, other)
+
+
+def test_a_cnn_learns_to_tell_bright_from_dark(spec: StudySpec) -> None:
+    study = replace(
+        spec,
+        data=replace(spec.data, features=(Feature("scan", "1", 0.0, 1.0, (4, 4)),)),
+        model=Choice("cnn", {"channels": [2], "kernel": 3, "hidden": 4}),
+        training=Training(epochs=40, batch_size=8, learning_rate=0.1, momentum=0.9),
+    )
+    labels = np.arange(40) % 2
+    source = np.random.default_rng(2)
+    pixels = np.clip(source.normal(0.3 + 0.4 * labels[:, None], 0.1, (40, 16)), 0, 1)
+    inputs = scale(pixels, study)
+    start = initial_parameters(study)
+    change = local_update(start, inputs, labels, study, hospital="a", round_number=1)
+    from federated.networks import probabilities
+
+    trained = {name: (start[name] + change[name]).astype(np.float32) for name in start}
+    assert ((probabilities(trained, inputs, study) > 0.5) == labels).all()
+
+
+def test_training_without_records_is_refused(spec: StudySpec) -> None:
+    empty = np.zeros((0, 2), dtype=np.float32)
+    with pytest.raises(TrainingError, match="0 records"):
+        local_update(
+            initial_parameters(spec), empty, np.zeros(0), spec, hospital="a", round_number=1
+        )
+
+
+def test_training_that_diverges_says_what_to_do(spec: StudySpec) -> None:
+    wild = replace(spec, training=Training(50, 4, learning_rate=1e38, weight_decay=1.0))
+    with pytest.raises(TrainingError, match="learning_rate"):
+        update(wild)
+
+
+def test_inputs_are_scaled_by_the_plausible_range(spec: StudySpec) -> None:
+    inputs = scale([[60.0, 0.0], [90.0, -4.0], [0.0, 4.0]], spec)
+    assert inputs.tolist() == [[0, 0], [1, -2], [-2, 2]]
+    assert inputs.dtype == np.float32
+    assert scale([], spec).shape == (0, 2)
+
+
+@pytest.mark.parametrize("values", [[[1.0]], [[1.0, 2.0, 3.0]], [[1.0, float("nan")]]])
+def test_inputs_that_do_not_fit_are_refused_without_showing_a_value(
+    spec: StudySpec, values: list[list[float]]
+) -> None:
+    with pytest.raises(TrainingError):
+        scale(values, spec)
