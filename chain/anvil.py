@@ -37,7 +37,7 @@ class Anvil:
     ) -> None:
         self.state = state
         self.chain_id = chain_id
-        self._folder = Path(tempfile.mkdtemp(prefix="anvil-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="anvil-"))
         self._lock = _lock(state) if state else None
         try:
             goes_on = state is not None and state.exists()
@@ -50,6 +50,11 @@ class Anvil:
             self.stop()
             raise
 
+    @property
+    def keeper_pid(self) -> int:
+        """The process that saves anvil's state and ends it."""
+        return self._keeper.pid
+
     def stop(self) -> None:
         """Saves the state and ends anvil."""
         if (keeper := getattr(self, "_keeper", None)) is not None:
@@ -58,7 +63,7 @@ class Anvil:
             keeper.stdout.close()
         if self._lock is not None:
             self._lock.release()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def kill(self) -> None:
         """Ends anvil as a crash would, without saving."""
@@ -84,14 +89,14 @@ class Anvil:
     def _start(self, goes_on: bool) -> subprocess.Popen[bytes]:
         command = [str(toolchain.anvil()), "--port", "0", "--accounts", "0"]
         command += ["--chain-id", str(self.chain_id), "--preserve-historical-states"]
-        command += ["--cache-path", str(self._folder), "--no-request-size-limit"]
+        command += ["--cache-path", str(self.folder), "--no-request-size-limit"]
         if goes_on:
             command += ["--load-state", str(self._unpacked())]
         state = str(self.state.resolve()) if self.state else "-"
         return subprocess.Popen(
             [
                 *(sys.executable, "-m", "chain.keeper"),
-                *(str(os.getpid()), state, str(self._folder)),
+                *(str(os.getpid()), state, str(self.folder)),
                 *command,
             ],
             cwd=toolchain.ROOT,
@@ -102,7 +107,7 @@ class Anvil:
 
     def _unpacked(self) -> Path:
         assert self.state is not None
-        target = self._folder / "state.json"
+        target = self.folder / "state.json"
         try:
             with gzip.open(self.state) as source, target.open("wb") as file:
                 shutil.copyfileobj(source, file)

@@ -27,6 +27,7 @@ from chain.types import Address, BlockNumber, Call, Receipt, Wei
 MAX_GAS = 16_777_216  # EIP-7825: what one transaction may use
 _FIRST_POLL_S = 0.005
 _LONGEST_POLL_S = 0.25
+_NO_KEY = "this party has no key and can only read: give it a keystore and a home"
 _AT_ONCE = 100  # requests in one JSON-RPC batch
 
 
@@ -57,15 +58,23 @@ class Client:
         self.node = node
         self.timeout_s = timeout_s
         self._account: LocalAccount | None = None
+        self._outbox: Outbox | None = None
         if key is not None and outbox is not None:
             self._account = _account(key)
             genesis = node.block(BlockNumber(0)).hash
-            self.outbox = Outbox(outbox, genesis, self.address)
+            self._outbox = Outbox(outbox, genesis, self.address)
 
     @property
     def address(self) -> Address:
         """The account that signs."""
         return Address(self._signer.address)
+
+    @property
+    def outbox(self) -> Outbox:
+        """The steps of this key. Raises BadKey for a party without a key."""
+        if self._outbox is None:
+            raise BadKey(_NO_KEY)
+        return self._outbox
 
     @property
     def chain_id(self) -> int:
@@ -119,7 +128,7 @@ class Client:
     @property
     def _signer(self) -> LocalAccount:
         if self._account is None:
-            raise BadKey("this party has no key and can only read: give it a keystore and a home")
+            raise BadKey(_NO_KEY)
         return self._account
 
     def _standing(self, call: Call, step: str) -> Entry | None:

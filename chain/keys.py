@@ -1,8 +1,10 @@
 """Keys: a patient's one-time keys from one recovery phrase, a participant's in a keystore.
 
-A patient keeps one secret. The key for an agreement is derived from it by BIP-32 along
-m/44'/60'/712'/A', where A is the agreement's number: nothing else must be kept, keys of different
-agreements do not link, and who has the phrase finds them all again. The phrase is BIP-39.
+A patient keeps one secret, a BIP-39 phrase. The key for an agreement is derived from it by BIP-32
+along m/44'/60'/D'/H'/L', every step hardened: D is the first 31 bits of keccak256(chain id as 32
+bytes ‖ Consents' address as 20), H and L are the agreement's upper and lower 31 bits. Nothing else
+must be kept; keys of different agreements do not link, nor do equal numbers of two deployments;
+who has the phrase finds them all again.
 """
 
 from __future__ import annotations
@@ -17,14 +19,16 @@ from eth_account import Account
 from eth_account.hdaccount import generate_mnemonic, key_from_seed
 from eth_account.hdaccount.mnemonic import Mnemonic
 from eth_account.types import Language
+from eth_utils.crypto import keccak
 from eth_utils.exceptions import ValidationError
 
 from chain.errors import BadKey, BadPhrase, NoPassphrase
+from chain.typed_data import Domain
 from chain.types import Address, AgreementId
 
-_PATH = "m/44'/60'/712'/{}'"
 _WORDS = 12
-_MAX_INDEX = (1 << 31) - 1
+_INDEX = (1 << 31) - 1
+_SCRYPT_N = 1 << 17  # 128 MiB and half a second: what OWASP asks of scrypt at least
 
 
 class PatientSecret:
@@ -42,11 +46,18 @@ class PatientSecret:
     def __repr__(self) -> str:
         return "PatientSecret(…)"
 
-    def key_for(self, agreement: AgreementId) -> bytes:
-        """The private key (32 bytes) for one agreement."""
-        if not 0 < agreement <= _MAX_INDEX:
-            raise BadKey(f"agreement {agreement} is out of range; check its number")
-        return bytes(key_from_seed(self._seed, _PATH.format(agreement)))
+    def key_for(self, agreement: AgreementId, domain: Domain) -> bytes:
+        """The private key (32 bytes) for one agreement; `domain` is that of Consents."""
+        return bytes(key_from_seed(self._seed, derivation_path(agreement, domain)))
+
+
+def derivation_path(agreement: AgreementId, domain: Domain) -> str:
+    """The BIP-32 path of the key for one agreement. Raises BadKey."""
+    if not 0 < agreement <= _INDEX << 31 | _INDEX:
+        raise BadKey(f"agreement {agreement} is out of range: check its number")
+    place = keccak(domain.chain_id.to_bytes(32, "big") + bytes.fromhex(domain.contract[2:]))
+    steps = (int.from_bytes(place[:4], "big") >> 1, agreement >> 31, agreement & _INDEX)
+    return "m/44'/60'/" + "/".join(f"{step}'" for step in steps)
 
 
 def new_phrase() -> str:
@@ -61,7 +72,9 @@ def address_of(key: bytes) -> Address:
 
 def save_keystore(path: Path, key: bytes, passphrase: str) -> Address:
     """Write a new Web3 Secret Storage file (version 3, scrypt), mode 600; never overwrites."""
-    content: Mapping[str, Any] = Account.encrypt(key, passphrase)
+    content: Mapping[str, Any] = Account.encrypt(
+        key, passphrase, kdf="scrypt", iterations=_SCRYPT_N
+    )
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as exc:

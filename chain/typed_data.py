@@ -6,6 +6,7 @@ what a wallet shows and signs; `sign` gives 65 bytes r ‖ s ‖ v, `compact` th
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import ClassVar
@@ -31,9 +32,14 @@ class Domain:
 
     def separator(self) -> bytes:
         """hashStruct of the EIP712Domain, name "Consilium", version "1"."""
-        types = ["bytes32", "bytes32", "bytes32", "uint256", "address"]
-        names = [keccak(text=text) for text in (_DOMAIN, "Consilium", "1")]
-        return keccak(encode(types, [*names, self.chain_id, self.contract]))
+        return _separator(self)
+
+
+@functools.lru_cache
+def _separator(domain: Domain) -> bytes:
+    types = ["bytes32", "bytes32", "bytes32", "uint256", "address"]
+    names = [keccak(text=text) for text in (_DOMAIN, "Consilium", "1")]
+    return keccak(encode(types, [*names, domain.chain_id, domain.contract]))
 
 
 @dataclass(frozen=True)
