@@ -12,7 +12,7 @@ contract Participants is IParticipants, AccessManaged {
     }
 
     mapping(address account => Participant participant) private _participants;
-    /// @dev In order of fromBlock, one entry a block.
+    /// @dev In order of fromBlock; of one block's entries the last holds.
     mapping(address account => Keys[] history) private _keys;
 
     constructor(address authority) AccessManaged(authority) {}
@@ -36,11 +36,7 @@ contract Participants is IParticipants, AccessManaged {
     function setKeys(bytes32 signing, bytes32 encryption) external {
         _requireParticipant(msg.sender);
         if (signing == 0 || encryption == 0) revert EmptyKey();
-        Keys[] storage history = _keys[msg.sender];
-        uint256 length = history.length;
-        bool again = length != 0 && history[length - 1].fromBlock == block.number;
-        if (again) history.pop();
-        history.push(Keys(signing, encryption, uint64(block.number)));
+        _keys[msg.sender].push(Keys(signing, encryption, uint64(block.number)));
         emit KeysSet(msg.sender, signing, encryption);
     }
 
