@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -67,7 +67,8 @@ class Home:
 
     path: Path
     config: HomeConfig
-    passphrase: str = ""
+    passphrase: str = field(default="", repr=False)
+    key: bytes | None = field(default=None, repr=False)
 
     @classmethod
     def create(
@@ -79,7 +80,7 @@ class Home:
         (path / "keys").mkdir(parents=True, exist_ok=True, mode=0o700)
         path.chmod(0o700)
         home = cls(path, config, passphrase)
-        home._new_keys()
+        home = replace(home, key=home._new_keys())
         if deployment is not None:
             home.set_deployment(deployment)
         _write(path / "home.json", json.dumps(asdict(config), indent=1))
@@ -126,6 +127,8 @@ class Home:
 
     def account_key(self) -> bytes:
         """The private key of the account. Raises `BadKey`."""
+        if self.key is not None:
+            return self.key
         return load_keystore(self.path / "keys" / "account.json", self.passphrase)
 
     def address(self) -> Address:
@@ -174,17 +177,19 @@ class Home:
         chain = Contracts(Client(Node(rpc or self.config.rpc)), self.deployment())
         return Patient(PatientSecret(phrase), chain)
 
-    def _new_keys(self) -> None:
+    def _new_keys(self) -> bytes | None:
         if self.config.role is HomeRole.PATIENT:
             _write(self.path / "phrase.txt", new_phrase() + "\n")
-            return
+            return None
         if not self.passphrase:
             raise NoPassphrase(f"set {PASSPHRASE} or {PASSPHRASE}_FILE: it protects the new keys")
         keys = self.path / "keys"
-        address = save_keystore(keys / "account.json", os.urandom(32), self.passphrase)
+        key = os.urandom(32)
+        address = save_keystore(keys / "account.json", key, self.passphrase)
         _write(keys / "address", address + "\n")
         save_key(keys / "signing.json", SigningKey.generate())
         save_key(keys / "encryption.json", Identity.generate())
+        return key
 
 
 def _write(path: Path, text: str) -> None:

@@ -20,14 +20,14 @@ _BATCH = 4096
 @contextmanager
 def deterministic() -> Iterator[None]:
     """One intra-op thread and deterministic algorithms, and what was set before afterwards."""
-    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    threads, mode = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
+    torch.set_deterministic_debug_mode("error")  # use_deterministic_algorithms imports a compiler
     try:
         yield
     finally:
         torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(strict)
+        torch.set_deterministic_debug_mode(mode)
 
 
 def to_torch(parameters: Parameters) -> dict[str, Tensor]:

@@ -73,12 +73,12 @@ class Patient:
 
     def address_for(self, agreement: AgreementId) -> Address:
         """The address of the one-time key for an agreement."""
-        return address_of(self._key(agreement))
+        return address_of(self.key_for(agreement))
 
     def grant(self, agreement: AgreementId, *, deadline: int) -> SignedGrant:
         """Consent under an agreement, after the tier as it stands. Raises `StepError`."""
         tier = self._tier(agreement)
-        key = self._key(agreement)
+        key = self.key_for(agreement)
         address = address_of(key)
         nonce = self._next_nonce(address, agreement)
         consent = consent_id(address, agreement, nonce)
@@ -97,7 +97,7 @@ class Patient:
 
     def revoke(self, agreement: AgreementId, *, deadline: int) -> RevokeMessage:
         """Withdraw the consent that stands under an agreement. Raises `StepError`."""
-        key = self._key(agreement)
+        key = self.key_for(agreement)
         address = address_of(key)
         nonce = self.standing_nonce(agreement)
         message = Revoke(consent_id(address, agreement, nonce), deadline)
@@ -109,16 +109,17 @@ class Patient:
         self, consent: ConsentId, agreement: AgreementId, recipient: Address, deadline: int
     ) -> bytes:
         """The signature (65 bytes) that lets anyone send the claim for a consent."""
-        key = self._key(agreement)
+        key = self.key_for(agreement)
         domain = domain_of(self._chain, self._chain.escrow.address)
         return sign(key, Claim(consent, recipient, deadline), domain)
 
     def counter(self, offer: CounterOffer) -> SignedOffer:
         """Answer a tier with other terms."""
         self._tier(offer.agreement)
-        return sign_offer(self._chain, offer, self._key(offer.agreement))
+        return sign_offer(self._chain, offer, self.key_for(offer.agreement))
 
-    def _key(self, agreement: AgreementId) -> bytes:
+    def key_for(self, agreement: AgreementId) -> bytes:
+        """The one-time private key for an agreement: for sending a withdrawal directly."""
         domain = domain_of(self._chain, self._chain.consents.address)
         return self._secret.key_for(agreement, domain)
 

@@ -6,10 +6,13 @@ the aggregate.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 import torch.nn.functional as nn
 from numpy.random import Generator, Philox
+from torch import Tensor
 
 from federated.canonical import tagged_hash
 from federated.errors import TrainingError
@@ -59,13 +62,7 @@ def fit(
     if not len(inputs) or len(inputs) != len(labels):
         raise TrainingError(f"{len(inputs)} records and {len(labels)} labels; nothing to train on")
     tensors = {name: tensor.requires_grad_() for name, tensor in to_torch(parameters).items()}
-    optimiser = torch.optim.SGD(
-        list(tensors.values()),
-        lr=training.learning_rate,
-        momentum=training.momentum,
-        weight_decay=training.weight_decay,
-        fused=True,
-    )
+    momenta = [torch.zeros_like(tensor) for tensor in tensors.values()]
     x = torch.from_numpy(np.array(inputs, dtype=np.float32))  # (n, width)
     y = torch.from_numpy(np.array(labels, dtype=np.float32))  # (n,)
     with deterministic():
@@ -73,12 +70,29 @@ def fit(
             shuffled = torch.from_numpy(order.permutation(len(x)))
             batches = (torch.split(part[shuffled], training.batch_size) for part in (x, y))
             for patients, truth in zip(*batches, strict=True):  # (batch, width), (batch,)
-                optimiser.zero_grad()
                 odds = logits(tensors, patients, spec)  # (batch,)
-                torch.autograd.backward(nn.binary_cross_entropy_with_logits(odds, truth))
-                optimiser.step()
+                loss = nn.binary_cross_entropy_with_logits(odds, truth)
+                gradients = torch.autograd.grad(loss, list(tensors.values()))
+                _descend(list(tensors.values()), gradients, momenta, training)
     trained: dict[str, Array] = {name: t.detach().numpy() for name, t in tensors.items()}
     for name, array in trained.items():
         if not np.isfinite(array).all():
             raise TrainingError(f"tensor {name} is not finite; lower training.learning_rate")
     return trained
+
+
+def _descend(
+    tensors: Sequence[Tensor],
+    gradients: Sequence[Tensor],
+    momenta: Sequence[Tensor],
+    training: Training,
+) -> None:
+    """One step of gradient descent in place, as torch.optim.SGD takes it.
+
+    Written out because torch.optim imports torch's compiler, seconds that each process would pay.
+    """
+    with torch.no_grad():
+        for tensor, gradient, momentum in zip(tensors, gradients, momenta, strict=True):
+            momentum.mul_(training.momentum).add_(gradient)
+            momentum.add_(tensor, alpha=training.weight_decay)
+            tensor.sub_(momentum, alpha=training.learning_rate)

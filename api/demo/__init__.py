@@ -1,0 +1,1 @@
+"""The demo: one whole study on one machine, every actor with a home of its own."""

@@ -1,0 +1,103 @@
+"""Who is paid in the demo: patients from the escrow, hospitals by the rule, the rest returns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from api.demo.consenting import Consenting
+from api.demo.patients import DemoPatient
+from api.demo.world import Say, World
+from chain.consents import consent_id
+from chain.types import NO_ADDRESS, Address, StudyId
+from federated.center import refund, settle
+from federated.claims import claim_message, paying_cohorts
+from federated.mail import post
+from federated.relayer import relay
+from federated.study import read_study
+
+RECIPIENTS = 0x1000
+"""Each patient's wallet address in the demo: a number, since nobody spends the tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """Amounts in the token's smallest unit; `hospitals` by name."""
+
+    patients_paid: int
+    patients_total: int
+    hospitals: dict[str, int]
+    budget: int
+    paid: int
+    refundable: int
+
+
+def pay_all(
+    world: World,
+    study: StudyId,
+    patients: Sequence[DemoPatient],
+    consenting: Consenting,
+    say: Say,
+) -> Paid:
+    """Claim, settle, cross the windows on the development chain's clock, and refund."""
+    say("patients", "claim their rewards against the frozen cohorts")
+    _claim_patients(world, study, patients, consenting)
+    say("center", "settles")
+    settle(world.center, study)
+    terms = read_study(world.center.chain, world.center.store, study, world.center.head()).terms
+    say("everybody", "waits for the end of the challenge window (the clock is moved on)")
+    world.clock.advance_to(terms.challenge_end + 1)
+    escrow, client = world.relayer.chain.escrow, world.relayer.chain.client
+    for index, (name, node) in enumerate(world.hospitals.items()):
+        say(name, "claims its share and gets its bond back")
+        client.send(escrow.claim_hospital(study, index))
+        client.send(escrow.return_bond(study, node.party.address))
+    world.clock.advance_to(terms.refund_at + 1)
+    account = escrow.account(study, block_identifier=world.center.head())
+    refundable = account.funded - account.paid_patients - account.paid_hospitals - account.refunded
+    say("center", "gets back what nobody claimed")
+    refund(world.center, study)
+    return _report(world, study, refundable)
+
+
+def _claim_patients(
+    world: World, study: StudyId, patients: Sequence[DemoPatient], consenting: Consenting
+) -> None:
+    chain, store, block = world.relayer.chain, world.relayer.store, world.relayer.head()
+    standings = {}
+    for cohort in paying_cohorts(chain, store, study, block):
+        standings.update({key: value for key, value in cohort.items() if key not in standings})
+    deadline = world.clock.now() + 3600
+    for place, patient in enumerate(patients, start=RECIPIENTS):
+        agreement = consenting.agreements.get(patient.local_key)
+        if agreement is None:
+            continue
+        consent = consent_id(patient.wallet.address_for(agreement), agreement, 0)
+        if consent in standings:
+            body = claim_message(
+                patient.wallet,
+                standings[consent],
+                agreement=agreement,
+                nonce=0,
+                recipient=Address(NO_ADDRESS[:-8] + f"{place:08x}"),
+                deadline=deadline,
+            )
+            post(store, world.relayer.address, "claim", body)
+    consenting.skipped += relay(world.relayer).refused
+
+
+def _report(world: World, study: StudyId, refundable: int) -> Paid:
+    escrow, block = world.center.chain.escrow, world.center.head()
+    account = escrow.account(study, block_identifier=block)
+    names = list(world.hospitals)
+    return Paid(
+        patients_paid=len(escrow.patients_paid(study, to_block=block)),
+        patients_total=account.paid_patients,
+        hospitals={
+            names[event.index]: event.amount
+            for event in escrow.hospitals_paid(study, to_block=block)
+        },
+        budget=account.funded,
+        paid=account.paid_patients + account.paid_hospitals,
+        refundable=refundable,
+    )

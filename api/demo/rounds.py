@@ -1,0 +1,89 @@
+"""The rounds of the demo: open, freeze, train, submit, finalize, and a withdrawal now and then."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from api.demo.consenting import Consenting, withdraw_one
+from api.demo.patients import DemoPatient, Will
+from api.demo.world import Say, World
+from chain.types import RoundNumber, StudyId
+from federated.center import finalize, open_round
+from federated.hospital import freeze, submit, train
+
+WITHDRAWALS = {2: "signature", 3: "direct", 4: "paper"}
+"""After which round one patient withdraws, and how."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """One update on its way: bytes of the payload, seconds for each leg."""
+
+    backend: str
+    round_number: int
+    hospital: str
+    bytes: int
+    upload_s: float
+    download_s: float
+    chain_s: float
+
+
+@dataclass(slots=True)
+class Rounds:
+    """What the rounds gave: transfers, and people in each round's cohorts."""
+
+    transfers: list[Transfer] = field(default_factory=list)
+    cohorts: list[int] = field(default_factory=list)
+    last: int = 0
+
+
+def run_rounds(
+    world: World,
+    study: StudyId,
+    count: int,
+    patients: Sequence[DemoPatient],
+    consenting: Consenting,
+    say: Say,
+) -> Rounds:
+    """All rounds of the study."""
+    done = Rounds()
+    for _ in range(count):
+        number = open_round(world.center, study)
+        say("center", f"opens round {number} of {count}")
+        done.cohorts.append(_round(world, study, number, done, say))
+        done.last = number
+        if (way := WITHDRAWALS.get(number)) and number < count:
+            withdraw_one(world, _who_withdraws(patients, consenting, number), consenting, way, say)
+    return done
+
+
+def _round(world: World, study: StudyId, number: RoundNumber, done: Rounds, say: Say) -> int:
+    people = 0
+    for name, node in world.hospitals.items():
+        say(name, f"round {number}: freezes its cohort")
+        people += freeze(node, study, number).n
+    sent = {}
+    for name, node in world.hospitals.items():
+        say(name, f"round {number}: trains, seals and submits")
+        trained = train(node, study, number)
+        sent[name] = (trained.sealed.payload_size, trained.upload_s, submit(node, study, number))
+    say("center", f"round {number}: verifies, aggregates and finalizes")
+    result = finalize(world.center, study, number)
+    names = list(world.hospitals)
+    for index, _, seconds in result.downloads:
+        size, upload_s, chain_s = sent[names[index]]
+        done.transfers.append(
+            Transfer("embedded", number, names[index], size, upload_s, seconds, chain_s)
+        )
+    return people
+
+
+def _who_withdraws(
+    patients: Sequence[DemoPatient], consenting: Consenting, number: int
+) -> DemoPatient:
+    """A patient with a standing consent, another one each time."""
+    standing = [
+        p for p in patients if p.will is Will.STANDING and p.local_key in consenting.agreements
+    ]
+    return standing[number * 7 % len(standing)]

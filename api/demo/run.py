@@ -1,0 +1,168 @@
+"""Runs one whole study, from the request to the last payment, and gathers what it showed."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from api.demo.consenting import Consenting, ask_all, negotiate, open_tiers
+from api.demo.data import DEAL, HOSPITALS, SPEC, import_records
+from api.demo.patients import make_patients
+from api.demo.paying import Paid, pay_all
+from api.demo.rounds import Rounds, run_rounds
+from api.demo.world import Say, World, build_world, mint
+from chain.types import RoundNumber, StudyId
+from federated.auditor import Level, Verdict, replay
+from federated.center import invite, request_study
+from federated.hospital import Policy, approve, join, publish_results
+from federated.hospital.data import arrays
+from federated.hospital.freeze import frozen_members
+from federated.metrics import Confusion, Estimate, Scores, accuracy, sensitivity, specificity
+from federated.published import open_state
+from federated.results import Results
+from federated.simulate import Row, Site, compare
+from federated.spec import StudySpec
+from federated.study import Study, read_study
+from records.splits import Part
+
+
+@dataclass(frozen=True, slots=True)
+class DemoResult:
+    """All that a demo shows at its end."""
+
+    study: str
+    seed: int
+    number: StudyId
+    global_model: bytes
+    rows: list[Row]
+    consenting: Consenting
+    rounds: Rounds
+    verdict: Verdict
+    paid: Paid
+    wall_s: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that `consilium demo --json` prints."""
+        return {
+            "study": self.study,
+            "seed": self.seed,
+            "number": self.number,
+            "global_model": self.global_model.hex(),
+            "rows": [_row(row) for row in self.rows],
+            "consents": {
+                "asked": self.consenting.asked,
+                "granted": self.consenting.granted,
+                "refused": self.consenting.refused,
+                "revoked": self.consenting.revoked,
+                "in_cohort": self.rounds.cohorts,
+            },
+            "transfer": [asdict(item) for item in self.rounds.transfers],
+            "audit": self.verdict.to_json(),
+            "rewards": {
+                "patients": {"paid": self.paid.patients_paid, "total": self.paid.patients_total},
+                "hospitals": self.paid.hospitals,
+                "budget": self.paid.budget,
+                "paid": self.paid.paid,
+                "refundable": self.paid.refundable,
+            },
+            "wall_s": self.wall_s,
+        }
+
+
+def run_demo(folder: Path, name: str, seed: int, say: Say) -> DemoResult:
+    """One study in a new folder; everything that a later command needs stays there."""
+    started = time.monotonic()
+    world = build_world(folder, HOSPITALS[name], say)
+    try:
+        result = _study(world, name, seed, say, started)
+        (folder / "result.json").write_text(json.dumps(result.to_json(), indent=1), "utf-8")
+        return result
+    finally:
+        world.anvil.stop()
+
+
+def _study(world: World, name: str, seed: int, say: Say, started: float) -> DemoResult:
+    files = DEAL[name](world.folder / "exports", seed)
+    spec = SPEC[name](auditors=[world.auditor.address.lower()], seed=seed)
+    number = _request(world, spec, say)
+    keys = {}
+    for hospital, node in world.hospitals.items():
+        say(hospital, "imports its records, approves the study and posts its bond")
+        import_records(node, files[hospital], spec)
+        keys[hospital] = [record.key for record in node.records.records(spec.data.dictionary)]
+        invite(world.center, number, node.party.address)
+        mint(world, node.party.address, spec.reward.bond_wei)
+        approve(node, number, Policy())
+        join(node, number)
+    patients = make_patients(world.folder / "patients", keys, world.center.chain, seed)
+    tiers = open_tiers(world, number, say)
+    negotiate(world, patients, tiers, say)
+    consenting = ask_all(world, patients, tiers, say)
+    rounds = run_rounds(world, number, spec.rounds, patients, consenting, say)
+    rows, digest = _evaluate(world, number, RoundNumber(rounds.last), say)
+    paid = pay_all(world, number, patients, consenting, say)
+    say("auditor", "replays the study from chain and store")
+    verdict = replay(world.auditor, number, level=Level.KEYED)
+    wall_s = time.monotonic() - started
+    return DemoResult(name, seed, number, digest, rows, consenting, rounds, verdict, paid, wall_s)
+
+
+def _request(world: World, spec: StudySpec, say: Say) -> StudyId:
+    say("center", "requests a model: publishes the spec, puts the budget into escrow")
+    mint(world, world.center.address, spec.reward.budget_wei)
+    return request_study(world.center, spec, world.token)
+
+
+def _evaluate(
+    world: World, number: StudyId, last: RoundNumber, say: Say
+) -> tuple[list[Row], bytes]:
+    results = {}
+    for name, node in world.hospitals.items():
+        say(name, "evaluates the final model on its own test patients and signs the counts")
+        results[name] = publish_results(node, number, last, Part.TEST)
+    say("simulation", "trains the centralised and the local models on the same records")
+    block = world.center.head()
+    study = read_study(world.center.chain, world.center.store, number, block)
+    final = open_state(world.center, study, last, block)
+    rows = compare(study.spec, _sites(world, study, last), final.parameters)
+    reported = [_reported(row, results) for row in rows]
+    round_ = world.center.chain.rounds.round(number, last, block_identifier=block)
+    return reported, round_.state
+
+
+def _sites(world: World, study: Study, last: RoundNumber) -> Mapping[str, Site]:
+    sites = {}
+    for name, node in world.hospitals.items():
+        members = frozen_members(node, study, last)
+        parts = [
+            arrays([m for m in members if m.part is part], study.spec)
+            for part in (Part.TRAIN, Part.VALIDATION, Part.TEST)
+        ]
+        sites[name] = Site(*parts)
+    return sites
+
+
+def _reported(row: Row, results: Mapping[str, Results]) -> Row:
+    """The federated model's row for a hospital, from what the hospital signed."""
+    found = results.get(row.test)
+    if row.model != "federated" or found is None or found.suppressed:
+        return row
+    counts = Confusion(found.tp, found.fp, found.tn, found.fn, found.loss)
+    area = Estimate(*(value / 1_000_000 for value in (found.auc, found.auc_low, found.auc_high)))
+    figures = (accuracy(counts), sensitivity(counts), specificity(counts), area)
+    return Row(row.model, row.test, Scores(*figures))
+
+
+def _row(row: Row) -> dict[str, Any]:
+    shown: dict[str, Any] = {"model": row.model, "test": row.test}
+    for name in ("accuracy", "sensitivity", "specificity", "auc"):
+        figure: Estimate | None = getattr(row.scores, name)
+        shown[name] = figure.value if figure else None
+        shown[f"{name}_low"] = figure.low if figure else None
+        shown[f"{name}_high"] = figure.high if figure else None
+    simulated = row.model != "federated" or row.test == "pooled"
+    return shown | {"computed_by": "simulation" if simulated else "hospital"}
