@@ -83,7 +83,7 @@ class Outbox:
     def lock(self, timeout_s: float = 60) -> Iterator[None]:
         """Held while nonces are given: two processes of one key never interleave."""
         try:
-            self._lock.acquire(timeout=timeout_s)
+            self._lock.acquire(timeout=timeout_s, poll_interval=0.01)
         except Timeout as exc:
             raise OutboxBusy(
                 f"another process has been sending with {self._key['sender']} for {timeout_s:.0f} "

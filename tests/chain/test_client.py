@@ -28,10 +28,10 @@ from chain.errors import (
     WrongChain,
 )
 from chain.node import Node
-from chain.outbox import State
+from chain.outbox import Outbox, State
 from chain.participants import KeysSet, Role
 from chain.token import Token
-from chain.types import Address, BlockNumber, Call, Receipt, Wei
+from chain.types import BlockNumber, Call, Receipt, Wei
 from tests.chain.kit import COINS, Chain, Relay, address
 
 pytestmark = pytest.mark.engine("anvil")
@@ -240,16 +240,13 @@ def test_two_processes_with_one_key_never_interleave(chain: Chain) -> None:
 
 def test_an_outbox_held_too_long_by_another_is_named(chain: Chain) -> None:
     party = chain.party()
-    other = Client(Node(chain.anvil.url), None)
-    other.outbox = type(party.client.outbox)(
-        chain.home / "party-0" / "outbox.sqlite",
-        other.block_hash(BlockNumber(0)),
-        party.client.address,
-    )
+    genesis = party.client.block_hash(BlockNumber(0))
+    path = chain.home / "party-0" / "outbox.sqlite"
+    other = Outbox(path, genesis, party.client.address)
     with (
         party.client.outbox.lock(),
         pytest.raises(OutboxBusy, match="another process"),
-        other.outbox.lock(timeout_s=0.1),
+        other.lock(timeout_s=0.1),
     ):
         pass
 
