@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ import torch
 from federated.errors import TrainingError
 from federated.inputs import scale
 from federated.models import initial_parameters
+from federated.networks import logits, probabilities, to_torch
 from federated.schema import Array
 from federated.spec import Choice, Feature, StudySpec, Training
 from federated.training import local_update
@@ -95,8 +99,6 @@ def test_a_cnn_learns_to_tell_bright_from_dark(spec: StudySpec) -> None:
     inputs = scale(pixels, study)
     start = initial_parameters(study)
     change = local_update(start, inputs, labels, study, hospital="a", round_number=1)
-    from federated.networks import probabilities
-
     trained = {name: (start[name] + change[name]).astype(np.float32) for name in start}
     assert ((probabilities(trained, inputs, study) > 0.5) == labels).all()
 
@@ -128,3 +130,33 @@ def test_inputs_that_do_not_fit_are_refused_without_showing_a_value(
 ) -> None:
     with pytest.raises(TrainingError):
         scale(values, spec)
+
+
+def test_a_step_is_the_one_that_torchs_own_optimiser_takes(spec: StudySpec) -> None:
+    training = Training(3, 8, learning_rate=0.3, momentum=0.7, weight_decay=0.05)
+    study = replace(spec, training=training, model=Choice("mlp", {"hidden": [4]}))
+    inputs, labels = patients(8)
+    start = initial_parameters(study)
+    ours = local_update(start, inputs, labels, study, hospital="a", round_number=1)
+    theirs = {name: tensor.requires_grad_() for name, tensor in to_torch(start).items()}
+    optimiser = torch.optim.SGD(list(theirs.values()), lr=0.3, momentum=0.7, weight_decay=0.05)
+    for _ in range(3):
+        optimiser.zero_grad()
+        odds = logits(theirs, torch.from_numpy(inputs), study)
+        truth = torch.from_numpy(labels.astype(np.float32))
+        torch.nn.functional.binary_cross_entropy_with_logits(odds, truth).backward()
+        optimiser.step()
+    for name, tensor in theirs.items():
+        assert start[name] + ours[name] == pytest.approx(tensor.detach().numpy(), abs=1e-6)
+
+
+def test_training_does_not_import_torchs_compiler() -> None:
+    code = (
+        "import sys, numpy as np, federated.training as t, federated.studies as s;"
+        "from federated.models import initial_parameters as i;"
+        "p = s.wisconsin_spec();"
+        "x = np.zeros((4, 30), dtype=np.float32);"
+        "t.local_update(i(p), x, np.array([0, 1, 0, 1]), p, hospital='a', round_number=1);"
+        "sys.exit('torch._dynamo' in sys.modules or 'torch._inductor' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
