@@ -308,6 +308,8 @@ def found(
 def fourth_hospital(world: World) -> str:
     """One hospital more than the kit has."""
     account = own_account(world, kit.patient(4_000_000))
+    if world.participants.roleOf(account).call() != 0:
+        return account
     world.send(world.participants.admit(account, 1, keccak(text="h4")), world.operator)
     world.send(world.developmenttoken.mint(account, 10_000), world.operator)
     escrow = world.contracts["escrow"].address
