@@ -12,7 +12,8 @@ from web3 import HTTPProvider
 from web3.types import RPCEndpoint
 
 from chain import abi
-from chain.errors import BlockMissing, NodeDown, NodeError, TxReverted, WrongChain
+from chain.errors import BlockMissing, NodeDown, TxReverted, WrongChain
+from chain.refusal import RpcRefusal, message_of
 from chain.rpc import without_credentials
 from chain.types import Address, Block, BlockId, BlockNumber, Call, Json, Log, Receipt, Wei
 
@@ -51,7 +52,7 @@ class Node:
                 f"no node answers at {self.name}: start it, or correct the address"
             ) from exc
         if error := answer.get("error"):
-            raise RpcRefusal(f"{method} at {self.name}: {_message(error)}", error)
+            raise RpcRefusal(f"{method} at {self.name}: {message_of(error)}", error)
         return answer.get("result")
 
     def batch(self, asked: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
@@ -72,7 +73,7 @@ class Node:
                 f"{self.name} does not answer batches: start it, or correct the address"
             ) from exc
         return [
-            RpcRefusal(f"{method} at {self.name}: {_message(item['error'])}", item["error"])
+            RpcRefusal(f"{method} at {self.name}: {message_of(item['error'])}", item["error"])
             if item.get("error")
             else item.get("result")
             for (method, _), item in zip(asked, ordered, strict=True)
@@ -185,27 +186,6 @@ class Node:
                 "ask a node that keeps old states"
             ) from refusal
         raise refusal
-
-
-class RpcRefusal(NodeError):
-    """The node answered with an error; `revert` is what a contract reverted with, if one did."""
-
-    def __init__(self, message: str, error: Any) -> None:
-        super().__init__(message)
-        self.revert = _revert_data(error)
-
-
-def _revert_data(error: Any) -> bytes | None:
-    data = error.get("data") if isinstance(error, dict) else None
-    if isinstance(data, dict):
-        data = data.get("data") or data.get("result")
-    if isinstance(data, str) and data.startswith("0x"):
-        return bytes.fromhex(data[2:])
-    return b"" if "revert" in _message(error).lower() else None
-
-
-def _message(error: Any) -> str:
-    return str(error.get("message", error)) if isinstance(error, dict) else str(error)
 
 
 def _transaction(call: Call, sender: Address | None) -> Json:

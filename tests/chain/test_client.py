@@ -255,7 +255,9 @@ def test_signed_but_never_sent_is_sent_by_resume(chain: Chain, relay: Relay) -> 
     """As after `kill -9` between signing and sending."""
     party = chain.party()
     client = Client(
-        Node(relay.url), bytes(party.client._signer.key), chain.home / "party-0" / "outbox.sqlite"
+        Node(relay.url),
+        bytes(party.client.sender._account.key),
+        chain.home / "party-0" / "outbox.sqlite",
     )
     relay.instead["eth_sendRawTransaction"] = lambda _body, _ask: os._exit  # type: ignore[return-value]
     with pytest.raises(NodeDown):

@@ -1,0 +1,226 @@
+"""Signs, persists, sends, waits, and sends again: the transactions of one key."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from eth_account.signers.local import LocalAccount
+
+from chain.errors import OutboxConflict, TxRefused, TxReverted, TxTimeout
+from chain.node import Node
+from chain.outbox import LIVE, Entry, Outbox, State
+from chain.refusal import RpcRefusal
+from chain.types import Address, BlockNumber, Call, Receipt
+
+MAX_GAS = 16_777_216  # EIP-7825: what one transaction may use
+_FIRST_POLL_S = 0.005
+_LONGEST_POLL_S = 0.25
+
+
+@dataclass
+class Resumed:
+    """What became of the transactions that the chain lacked: names of steps.
+
+    `dropped` would be refused now, by the error named; whoever took the step decides anew. `stale`
+    were signed after a dropped one: ask for them again, and they are signed again.
+    """
+
+    sent: list[str] = field(default_factory=list)
+    dropped: dict[str, str] = field(default_factory=dict)
+    stale: list[str] = field(default_factory=list)
+
+
+class Sender:
+    """Whoever calls holds the outbox's lock, but for `wait`."""
+
+    def __init__(self, node: Node, account: LocalAccount, outbox: Outbox) -> None:
+        self.node = node
+        self.outbox = outbox
+        self._account = account
+        self.address = Address(account.address)
+
+    def standing(self, call: Call, step: str) -> Entry | None:
+        """The step's transaction if it stands, in the chain or on its way there."""
+        entry = self.outbox.find(step)
+        if entry is None or entry.state not in LIVE:
+            return None
+        if self.node.receipt(entry.hash) is None:
+            self.resume()
+            entry = self.outbox.find(step)
+            if entry is None or entry.state not in LIVE:
+                return None
+        if (entry.call.to, entry.call.data) != (call.to, call.data):
+            raise OutboxConflict(
+                f"step {step} of {self.address} was taken with another call ({entry.call.what}): "
+                "give what is new a step of its own"
+            )
+        return entry
+
+    def push(self, call: Call, step: str) -> Entry:
+        """Simulates, signs, persists and sends; raises TxReverted or TxRefused."""
+        nonce = self._next_nonce()
+        gas = self._gas(self.node.estimate(call, sender=self.address))
+        entry = self._sign(call, step, nonce, gas, self._fees())
+        self.outbox.put([entry])
+        self._broadcast(entry)
+        return entry
+
+    def push_all(self, calls: Sequence[tuple[Call, str]]) -> list[Entry | TxReverted]:
+        """Signs and sends calls that do not depend on each other; refused ones are left out."""
+        found: list[Entry | TxReverted] = []
+        nonce, fees = self._next_nonce(), self._fees()
+        signed: list[Entry] = []
+        for call, step in calls:
+            try:
+                gas = self._gas(self.node.estimate(call, sender=self.address))
+            except TxReverted as exc:
+                found.append(exc)
+                continue
+            signed.append(self._sign(call, step, nonce + len(signed), gas, fees))
+            found.append(signed[-1])
+        if signed:
+            self.outbox.put(signed)
+            self._broadcast_all(signed)
+        return found
+
+    def _next_nonce(self) -> int:
+        pending = self.node.nonce(self.address, block="pending")
+        live = self.outbox.live()
+        if live and live[-1].nonce >= pending:
+            self.resume()
+            pending = self.node.nonce(self.address, block="pending")
+        return pending
+
+    def _gas(self, estimate: int) -> int:
+        return min(estimate * 5 // 4 + 20_000, MAX_GAS)
+
+    def _fees(self) -> dict[str, int]:
+        base = self.node.block("latest").base_fee
+        if base is None:
+            return {"gasPrice": int(self.node.request("eth_gasPrice"), 16)}
+        try:
+            tip = int(self.node.request("eth_maxPriorityFeePerGas"), 16) if base else 0
+        except RpcRefusal:
+            tip = 0
+        return {"maxFeePerGas": 2 * base + tip, "maxPriorityFeePerGas": tip}
+
+    def _sign(self, call: Call, step: str, nonce: int, gas: int, fees: dict[str, int]) -> Entry:
+        transaction: dict[str, Any] = {
+            "chainId": self.node.chain_id,
+            "nonce": nonce,
+            "gas": gas,
+            "data": call.data,
+            "value": call.value,
+            **fees,
+        }
+        if call.to is not None:
+            transaction["to"] = call.to
+        signed = self._account.sign_transaction(transaction)
+        return Entry(step, nonce, call, bytes(signed.raw_transaction), bytes(signed.hash))
+
+    def _broadcast(self, entry: Entry) -> None:
+        try:
+            self.node.request("eth_sendRawTransaction", "0x" + entry.raw.hex())
+        except RpcRefusal as exc:
+            if self._is_known(entry):
+                return
+            self.outbox.mark(entry, State.DROPPED, reason=str(exc))
+            raise TxRefused(
+                f"{entry.call.what} of {self.address} was not taken: {exc}; if it lacks coins for "
+                "gas, fund the account"
+            ) from exc
+
+    def _broadcast_all(self, entries: Sequence[Entry]) -> None:
+        requests = [("eth_sendRawTransaction", ("0x" + entry.raw.hex(),)) for entry in entries]
+        for entry, answer in zip(entries, self.node.batch(requests), strict=True):
+            if isinstance(answer, RpcRefusal) and not self._is_known(entry):
+                self.outbox.mark(entry, State.DROPPED, reason=str(answer))
+
+    def _is_known(self, entry: Entry) -> bool:
+        return self.node.request("eth_getTransactionByHash", "0x" + entry.hash.hex()) is not None
+
+    def wait(self, entry: Entry, timeout_s: float) -> Receipt:
+        """The receipt, once it is in a block. Polls ever more seldom, up to four times a second."""
+        end, pause = time.monotonic() + timeout_s, _FIRST_POLL_S
+        while (found := self.node.receipt(entry.hash)) is None:
+            self._raise_if_lost(entry)
+            if time.monotonic() > end:
+                raise TxTimeout(
+                    f"{entry.call.what} of {self.address} is in no block after "
+                    f"{timeout_s:.0f} s; it stays in the outbox: try again"
+                )
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_POLL_S)
+        receipt, took_effect = found
+        if not took_effect:
+            self.outbox.mark(entry, State.REVERTED, block_hash=receipt.block_hash)
+            raise self._why(entry, receipt)
+        if (entry.state, entry.block_hash) != (State.DONE, receipt.block_hash):
+            self.outbox.mark(entry, State.DONE, block_hash=receipt.block_hash)
+        return receipt
+
+    def _raise_if_lost(self, entry: Entry) -> None:
+        now = self.outbox.find(entry.step)
+        if now is not None and now.hash == entry.hash and now.state in (State.DROPPED, State.STALE):
+            raise TxRefused(
+                f"{entry.call.what} of {self.address} was not taken: {now.reason or now.state}"
+            )
+
+    def _why(self, entry: Entry, receipt: Receipt) -> TxReverted:
+        """The error of a transaction that is in a block, from the state before that block."""
+        try:
+            self.node.call(entry.call, block=BlockNumber(receipt.block - 1), sender=self.address)
+        except TxReverted as exc:
+            return exc
+        return TxReverted("Reverted", {}, entry.call.what)
+
+    def resume(self) -> Resumed:
+        """Sends again what the chain lacks, by nonce; stops at the first refusal."""
+        report = Resumed()
+        mined = self.node.nonce(self.address, block="latest")
+        for entry in self._unsettled():
+            if (found := self.node.receipt(entry.hash)) is not None:
+                receipt, took_effect = found
+                state = State.DONE if took_effect else State.REVERTED
+                self.outbox.mark(entry, state, block_hash=receipt.block_hash)
+            elif report.dropped:
+                self.outbox.mark(entry, State.STALE)
+                report.stale.append(entry.step)
+            elif entry.nonce < mined:
+                self._drop(entry, "Replaced", report)
+            elif not self._is_known(entry):
+                self._send_again(entry, report)
+        return report
+
+    def _unsettled(self) -> list[Entry]:
+        """Live transactions by nonce, but for those at or before one that is in its block still.
+
+        A chain is a prefix of itself: what stands before a block that stands, stands.
+        """
+        unsure: list[Entry] = []
+        for entry in reversed(self.outbox.live()):
+            found = self.node.receipt(entry.hash)
+            if found and found[0].block_hash == entry.block_hash:
+                break
+            unsure.append(entry)
+        return unsure[::-1]
+
+    def _send_again(self, entry: Entry, report: Resumed) -> None:
+        try:
+            gas = self._gas(self.node.estimate(entry.call, sender=self.address))
+        except TxReverted as exc:
+            self._drop(entry, exc.name, report)
+            return
+        nonce = self.node.nonce(self.address, block="pending")
+        if nonce != entry.nonce:
+            entry = self._sign(entry.call, entry.step, nonce, gas, self._fees())
+        self.outbox.put([replace(entry, state=State.SIGNED, block_hash=None)])
+        self._broadcast(entry)
+        report.sent.append(entry.step)
+
+    def _drop(self, entry: Entry, reason: str, report: Resumed) -> None:
+        self.outbox.mark(entry, State.DROPPED, reason=reason)
+        report.dropped[entry.step] = reason
