@@ -98,3 +98,7 @@ class Participants(Contract):
         """The keys that held at the end of a block; `from_block` is 0 where none had been set."""
         found: Keys = build(Keys, self._read(block_identifier, "keysAt", account, block)[0])
         return found
+
+    def admitted(self, *, to_block: BlockNumber) -> list[Admitted]:
+        """Every admission, in order."""
+        return self._find(Admitted, BlockNumber(0), to_block)

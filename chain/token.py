@@ -26,3 +26,7 @@ class Token(Contract):
     def balance_of(self, account: Address, *, block_identifier: BlockNumber) -> Wei:
         """An account's tokens."""
         return Wei(self._read(block_identifier, "balanceOf", account)[0])
+
+    def decimals(self, *, block_identifier: BlockNumber) -> int:
+        """Digits after the point, as people write amounts."""
+        return int(self._read(block_identifier, "decimals")[0])
