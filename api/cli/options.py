@@ -1,0 +1,35 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+StudyNumber = Annotated[int, typer.Argument(metavar="STUDY", min=1, help="The study's number.")]
+LastStudy = Annotated[
+    int | None,
+    typer.Argument(metavar="[STUDY]", min=1, help="The study's number; else the newest."),
+]
+LastRound = Annotated[
+    int | None, typer.Argument(metavar="[ROUND]", min=1, help="The round; else the newest.")
+]
+RoundNo = Annotated[int, typer.Argument(metavar="ROUND", min=1, help="The round's number.")]
+Agreement = Annotated[int, typer.Argument(metavar="AGREEMENT", min=1, help="The tier's number.")]
+Who = Annotated[
+    str, typer.Argument(help="An address, the file participant.json, or the name admitted.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Watch = Annotated[bool, typer.Option("--watch", help="Stay, and do what becomes due.")]
+Relayer = Annotated[
+    str | None,
+    typer.Option(envvar="CONSILIUM_RELAYER", help="Who sends: an address or participant.json."),
+]
+StorePath = Annotated[
+    Path | None, typer.Option("--store", help="The store's folder, in place of the home's.")
+]
+DeploymentPath = Annotated[
+    Path | None, typer.Option("--deployment", help="deployment.json; then no home is needed.")
+]
+Node = Annotated[str | None, typer.Option("--rpc", help="The node; with --deployment.")]
