@@ -53,12 +53,16 @@ class HomeRole(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HomeConfig:
-    """What home.json says. `store` is a folder; `rpc` the node's address."""
+    """What home.json says. `store` is a folder; `rpc` the node's address.
+
+    `relayer` is the account that sends what this home signs; empty where it sends itself.
+    """
 
     role: HomeRole
     name: str
     rpc: str
     store: str
+    relayer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,7 @@ class Home:
         """The home in a folder. Raises `HomeError`, `NoPassphrase`."""
         try:
             raw = json.loads((path / "home.json").read_text("utf-8"))
-            config = HomeConfig(HomeRole(raw["role"]), raw["name"], raw["rpc"], raw["store"])
+            config = HomeConfig(**raw | {"role": HomeRole(raw["role"])})
         except FileNotFoundError as exc:
             raise HomeError(
                 f"{path} is no home: make one with `consilium participant init`, or name another "

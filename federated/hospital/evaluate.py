@@ -9,7 +9,6 @@ from federated.hospital.data import arrays
 from federated.hospital.freeze import frozen_members
 from federated.hospital.node import HospitalNode
 from federated.metrics import auc, confusion
-from federated.networks import probabilities
 from federated.published import context_of_state, open_state
 from federated.results import LEAST_COUNT, Results, write_results
 from federated.schema import Array
@@ -24,6 +23,8 @@ def publish_results(
 
     `part` is TEST or VALIDATION; only patients in the cohort frozen for that round are counted.
     """
+    from federated.networks import probabilities  # torch takes seconds: only here it is needed
+
     party, block = node.party, node.party.head()
     study = read_study(party.chain, party.store, number, block)
     round_ = party.chain.rounds.round(number, round_number, block_identifier=block)

@@ -17,7 +17,6 @@ from federated.party import Party, recipient_at
 from federated.published import open_state
 from federated.study import Study, read_study
 from federated.tensors import encode_tensors
-from federated.training import local_update
 from records.splits import Part
 from storage.artefact import publish, seal
 from storage.sealed import Sealed
@@ -81,6 +80,8 @@ def submit(node: HospitalNode, number: StudyId, round_number: RoundNumber) -> fl
 
 
 def _update(node: HospitalNode, study: Study, round_number: RoundNumber) -> bytes:
+    from federated.training import local_update  # torch takes seconds: only who trains waits
+
     party, spec = node.party, study.spec
     block = party.head()
     round_ = party.chain.rounds.round(study.number, round_number, block_identifier=block)
