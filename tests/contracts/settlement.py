@@ -306,14 +306,19 @@ def found(
 
 
 def fourth_hospital(world: World) -> str:
-    """One hospital more than the kit has."""
-    account = own_account(world, kit.patient(4_000_000))
-    if world.participants.roleOf(account).call() != 0:
-        return account
-    world.send(world.participants.admit(account, 1, keccak(text="h4")), world.operator)
+    """One hospital more than the kit has, with tokens for its bonds."""
+    account = new_hospital(world, 3)
     world.send(world.developmenttoken.mint(account, 10_000), world.operator)
     escrow = world.contracts["escrow"].address
     world.send(world.developmenttoken.approve(escrow, 2**256 - 1), account)
+    return account
+
+
+def new_hospital(world: World, number: int) -> str:
+    """An account with the role, which the node sends for; the same for the same number."""
+    account = own_account(world, kit.patient(4_000_000 + number))
+    if world.participants.roleOf(account).call() == 0:
+        world.send(world.participants.admit(account, 1, keccak(text=account)), world.operator)
     return account
 
 
@@ -328,6 +333,11 @@ def grant_message(world: World, consent: Consent, deadline: int = FOREVER) -> tu
     digest = world.consents.hashGrant(consent.id, consent.agreement, consent.nonce, deadline).call()
     r, vs = kit.compact(signature(consent.key, digest))
     return (consent.id, consent.nonce, deadline, r, vs)
+
+
+def reward_leaf(study: int, index: int, amount: int) -> bytes:
+    """A hospital's share under a reward root, hashed twice."""
+    return keccak(keccak(encode(["uint256"] * 3, [study, index, amount])))
 
 
 def signature(key: LocalAccount, digest: bytes) -> bytes:

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
 from tests.contracts import settlement
 from tests.contracts.kit import HALF, ZERO, World
-from tests.contracts.settlement import Cohort, Study, Tree
+from tests.contracts.settlement import Cohort, Study, Tree, reward_leaf
 
 pytestmark = pytest.mark.engine("anvil")
 
@@ -227,12 +226,8 @@ def test_withheld_finalizing_pays_hospitals_as_finalizing_would(world: World) ->
 # -------------------------------------------------------------------- by a root
 
 
-def leaf_of(study: Study, index: int, amount: int) -> bytes:
-    return keccak(keccak(encode(["uint256"] * 3, [study.number, index, amount])))
-
-
 def posted(study: Study, amounts: Sequence[int], total: int | None = None) -> Tree:
-    tree = Tree.over([leaf_of(study, i, amount) for i, amount in enumerate(amounts)])
+    tree = Tree.over([reward_leaf(study.number, i, amount) for i, amount in enumerate(amounts)])
     total = sum(amounts) if total is None else total
     call = study.world.escrow.postRewardRoot(study.number, tree.root, total)
     study.world.send(call, study.world.center)

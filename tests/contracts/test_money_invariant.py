@@ -12,8 +12,7 @@ import pytest
 
 from tests.contracts import settlement
 from tests.contracts.kit import World
-from tests.contracts.settlement import Cohort, Consent, Study, Tree
-from tests.contracts.test_hospital_shares import leaf_of
+from tests.contracts.settlement import Cohort, Consent, Study, Tree, reward_leaf
 
 pytestmark = pytest.mark.engine("anvil")
 
@@ -233,7 +232,7 @@ class Walk:
     def post_root(self, part: Part) -> Move:
         amounts = [150_000, 0, 200_000]
         number = part.study.number
-        leaves = [leaf_of(part.study, i, amount) for i, amount in enumerate(amounts)]
+        leaves = [reward_leaf(number, i, amount) for i, amount in enumerate(amounts)]
         part.tree = Tree.over(leaves)
         total = self.chosen.choice([350_000, 350_000, 349_999, 500_001])
         return self.world.escrow.postRewardRoot(number, part.tree.root, total), self.world.center

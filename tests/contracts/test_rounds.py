@@ -326,6 +326,23 @@ def test_a_snapshot_older_than_256_blocks_is_refused(
     assert world.refused(late, world.h2) == ("BadSnapshot", other.freeze[3])
 
 
+def test_a_reorganisation_undoes_a_freeze_and_makes_no_honest_one_false(
+    study: Study, consents: list[list[Consent]]
+) -> None:
+    world = study.world
+    number = study.open()
+    before = world.rpc("evm_snapshot")
+    world.mine()
+    cohort = study.cohort(number, 0, consents[0])
+    world.rpc("evm_revert", before)
+    world.at(world.now + 50)
+    world.mine(2)
+    replaced = world.rounds.freeze(cohort.freeze)
+    assert world.refused(replaced, world.h1) == ("BadSnapshot", cohort.freeze[3])
+    anew = study.frozen(number, 0, consents[0])
+    assert anew.tree.root == cohort.tree.root
+
+
 @pytest.mark.parametrize(
     ("fields", "refusal"),
     [
@@ -788,3 +805,31 @@ def test_freeze_and_submit_stay_within_their_gas(
         cohort = study.cohort(number, hospital, consents[hospital])
         assert settlement.gas_of(study.freeze(cohort)) < 95_000
         assert settlement.gas_of(study.submit(number, hospital)) < 78_000
+
+
+@pytest.mark.slow
+def test_256_hospitals_fit_in_every_transaction(world: World) -> None:
+    cap = 16_777_216  # EIP-7825
+    study = settlement.found(
+        world, hospitals=0, bond=0, minHospitals=256, maxHospitals=256, hospitalPool=1_000
+    )
+    for index in range(256):
+        settlement.enrol(study, settlement.new_hospital(world, index))
+    number = study.open()
+    for hospital in range(256):
+        leaf = settlement.Leaf(0, keccak(text=f"{hospital}"), STATE)
+        study.frozen(number, hospital, [], leaves=[leaf])
+        study.submit(number, hospital)
+    everyone = 2**256 - 1
+    before = world.rpc("evm_snapshot")
+    assert settlement.gas_of(study.finalize(number, everyone)) < cap
+    round_ = study.round(number)
+    assert (round_.included, round_.frozen, round_.submitted) == (everyone,) * 3
+    world.rpc("evm_revert", before)
+    study.pass_deadline("challengeEnd")
+    receipt = world.send(world.escrow.claimHospital(study.number, 255), world.stranger)
+    assert [log[0] for log in world.logs(receipt)][:2] == ["Lapsed", "HospitalPaid"]
+    assert settlement.gas_of(receipt) < cap
+    shares = [world.escrow.shareOf(study.number, index).call() for index in (0, 231, 232, 255)]
+    assert shares == [4, 4, 3, 3]
+    assert world.rounds.countedWeights(study.number).call() == [[1] * 256, 256]
