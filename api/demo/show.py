@@ -33,7 +33,7 @@ def show(console: Console, result: DemoResult) -> None:
 def _figures(result: DemoResult) -> Table:
     title = f"{result.study}, seed {result.seed}: test records, 95 % intervals"
     table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("model, test")
+    table.add_column("model, test", no_wrap=True)
     for column in ("accuracy", "sensitivity", "specificity", "AUC"):
         table.add_column(column, justify="right", no_wrap=True)
     model = ""
@@ -52,13 +52,12 @@ def _cells(row: Row) -> list[str]:
 
 
 def _figure(figure: Estimate | None) -> str:
-    """Three digits, as `.953 .901–.978`: a table of 80 columns holds four."""
+    """As `.953 .90–.98`: four of them fit a line of 80 columns."""
     if figure is None:
         return "–"
-    value, low, high = (
-        f"{x:.3f}".removeprefix("0") for x in (figure.value, figure.low, figure.high)
-    )
-    return f"{value} {low}–{high}"
+    value = f"{figure.value:.3f}".removeprefix("0")
+    low, high = (f"{x:.2f}".removeprefix("0") for x in (figure.low, figure.high))
+    return f"{value} {low}–{'1' if high == '1.00' else high}"
 
 
 def _consents(result: DemoResult) -> Table:
