@@ -1,0 +1,21 @@
+"""The bench runs for a moment, so that it cannot rot; it judges nothing here."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+
+def test_quick_run_prints_every_claim() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", "--quick", "--json"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    shown = json.loads(done.stdout)
+    assert {"machine", "versions", "date", "claims"} == set(shown)
+    assert [claim["id"] for claim in shown["claims"]] == ["sum_10x10m"]
+    assert all(claim["ok"] is None and claim["value"] > 0 for claim in shown["claims"])

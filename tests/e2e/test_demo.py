@@ -1,0 +1,168 @@
+"""The demo as a newcomer runs it: one JSON object, and commands that go on from it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.engine("anvil"), pytest.mark.processes, pytest.mark.slow]
+
+FIGURES = ("accuracy", "sensitivity", "specificity", "auc")
+
+
+def command(home: Path, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", "api.cli.main", "--home", str(home), *arguments]
+
+
+def environment() -> dict[str, str]:
+    hidden = ("CONSILIUM_PASSPHRASE", "CONSILIUM_PASSPHRASE_FILE", "CONSILIUM_HOME")
+    return {key: value for key, value in os.environ.items() if key not in hidden}
+
+
+def start(home: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command(home, *arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+
+
+@pytest.fixture(scope="module")
+def demos(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, dict[str, Any]]]:
+    """Two demos of one seed, run at the same time under one home."""
+    home = tmp_path_factory.mktemp("home")
+    started = [start(home, "demo", "--study", "wisconsin", "--seed", "3", "--json") for _ in "ab"]
+    results = []
+    for process in started:
+        output, errors = process.communicate(timeout=280)
+        assert process.returncode == 0, errors[-2000:]
+        results.append((home, json.loads(output)))
+    return results
+
+
+def test_the_json_has_what_is_promised(demos: list[tuple[Path, dict[str, Any]]]) -> None:
+    _, shown = demos[0]
+    assert shown["study"] == "wisconsin"
+    assert shown["seed"] == 3
+    assert len(bytes.fromhex(shown["global_model"])) == 32
+    models = {row["model"] for row in shown["rows"]}
+    tests = {row["test"] for row in shown["rows"]}
+    hospitals = {name.removeprefix("local:") for name in models if name.startswith("local:")}
+    assert models == {"federated", "centralised", *(f"local:{name}" for name in hospitals)}
+    assert len(hospitals) == 4
+    assert tests == {"pooled", *hospitals}
+    for row in shown["rows"]:
+        for figure in FIGURES:
+            assert 0 <= row[f"{figure}_low"] <= row[figure] <= row[f"{figure}_high"] <= 1
+    for item in shown["transfer"]:
+        assert item["backend"] == "embedded"
+        assert min(item["bytes"], item["upload_s"], item["download_s"], item["chain_s"]) > 0
+    assert shown["audit"]["ok"] is True
+    assert shown["audit"]["level"] == "keyed"
+    assert {"consents", "aggregate", "escrow-sum"} <= {c["name"] for c in shown["audit"]["checks"]}
+    assert shown["wall_s"] > 0
+
+
+def test_the_pooled_federated_model_tells_malignant_from_benign(
+    demos: list[tuple[Path, dict[str, Any]]],
+) -> None:
+    rows = {(row["model"], row["test"]): row for row in demos[0][1]["rows"]}
+    assert rows["federated", "pooled"]["auc"] > 0.97
+
+
+def test_all_money_is_accounted_for(demos: list[tuple[Path, dict[str, Any]]]) -> None:
+    rewards = demos[0][1]["rewards"]
+    assert rewards["paid"] == rewards["patients"]["total"] + sum(rewards["hospitals"].values())
+    assert rewards["paid"] + rewards["refundable"] == rewards["budget"]
+
+
+def test_consents_are_counted_as_they_were_decided(
+    demos: list[tuple[Path, dict[str, Any]]],
+) -> None:
+    consents = demos[0][1]["consents"]
+    assert consents["asked"] == 569 == consents["granted"] + consents["refused"]
+    cohorts = consents["in_cohort"]
+    assert cohorts[0] < consents["granted"]  # short-lived and other-purpose consents are in none
+    assert cohorts[0] == cohorts[1] == cohorts[2] + 1  # one withdrew after the second round
+    assert cohorts[-1] == cohorts[0] - consents["revoked"]
+
+
+def test_one_seed_gives_one_model_and_other_cids(
+    demos: list[tuple[Path, dict[str, Any]]],
+) -> None:
+    (home, first), (_, second) = demos
+    assert first["global_model"] == second["global_model"]
+    envelopes = [
+        {path.name for path in (folder / "store").rglob("*") if path.is_file()}
+        for folder in home.iterdir()
+        if folder.is_dir()
+    ]
+    assert len(envelopes) == 2
+    shared = envelopes[0] & envelopes[1]  # the spec and the terms in words are no secrets
+    assert len(shared) < len(envelopes[0]) // 10
+
+
+def test_audit_and_study_go_on_from_the_last_demo(
+    demos: list[tuple[Path, dict[str, Any]]],
+) -> None:
+    home, shown = demos[1]
+    audit = start(home, "audit", "--json")
+    output, errors = audit.communicate(timeout=200)
+    assert audit.returncode == 0, errors[-2000:]
+    assert json.loads(output)["ok"] is True
+    study = start(home, "study", "show")
+    output, errors = study.communicate(timeout=100)
+    assert study.returncode == 0, errors[-2000:]
+    assert "wisconsin" in output
+    usage = start(home, "consent", "usage")
+    output, errors = usage.communicate(timeout=100)
+    assert usage.returncode == 0, errors[-2000:]
+    assert "round" in output.lower()
+    assert shown["number"] == 1
+
+
+def test_children_die_with_their_parent(tmp_path: Path) -> None:
+    process = start(tmp_path, "demo")
+    deadline = time.monotonic() + 60
+    while not (children := _anvils(process.pid)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert children, "no anvil was started"
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=20)
+    while any(_alive(pid) for pid in children) and time.monotonic() < deadline + 30:
+        time.sleep(0.2)
+    assert not any(_alive(pid) for pid in children)
+
+
+def _anvils(parent: int) -> list[int]:
+    """Process ids of anvils below a process."""
+    below, found = {parent}, []
+    for _ in range(3):
+        for path in Path("/proc").glob("[0-9]*"):
+            try:
+                fields = (path / "stat").read_text().rsplit(")", 1)[1].split()
+                name = (path / "comm").read_text().strip()
+            except OSError:
+                continue
+            if int(fields[1]) in below:
+                below.add(int(path.name))
+                if name == "anvil" and int(path.name) not in found:
+                    found.append(int(path.name))
+    return found
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
