@@ -23,6 +23,7 @@ from chain.errors import NodeFailed
 from chain.rpc import request
 
 CHAIN_ID = 31337
+_STOP_S = 60
 
 
 class Anvil:
@@ -59,7 +60,11 @@ class Anvil:
         """Saves the state and ends anvil."""
         if (keeper := getattr(self, "_keeper", None)) is not None:
             keeper.terminate()
-            keeper.wait(60)
+            try:
+                keeper.wait(_STOP_S)
+            except subprocess.TimeoutExpired:
+                keeper.kill()
+                keeper.wait()
             keeper.stdout.close()
         if self._lock is not None:
             self._lock.release()
@@ -68,7 +73,7 @@ class Anvil:
     def kill(self) -> None:
         """Ends anvil as a crash would, without saving."""
         os.kill(self.pid, signal.SIGKILL)
-        self._keeper.wait(60)
+        self._keeper.wait(_STOP_S)
 
     def fund(self, address: str, wei: int) -> None:
         """Sets an account's coins, and mines, so that the state is saved with them."""

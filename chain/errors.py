@@ -11,12 +11,14 @@ ChainError
 │   ├── NodeFailed         the node started and ended, or never became ready
 │   ├── WrongChain         the node serves another chain than the one expected
 │   ├── BlockMissing       the node does not have (or no longer has) the block named
+│   ├── RpcRefusal         the node answered with an error (defined in chain.refusal)
 │   └── NotDevelopment     the clock can be moved on development chains only
 ├── TxReverted             a contract refused; `name` and `args` are its error's
 ├── TxRefused              the node refused a transaction before any contract saw it
 ├── TxTimeout              no receipt in time; the signed transaction stays in the outbox
 ├── OutboxError
 │   ├── OutboxBusy         another process is sending with the same key
+│   ├── OutboxBroken       the file cannot be read or written
 │   └── OutboxConflict     one step was asked for with two different calls
 ├── KeyFailure
 │   ├── BadPhrase          not a recovery phrase
@@ -107,6 +109,10 @@ class OutboxError(ChainError):
 
 class OutboxBusy(OutboxError):
     """Another process holds this key's outbox."""
+
+
+class OutboxBroken(OutboxError):
+    """The outbox's file is damaged, read-only, or the disk is full."""
 
 
 class OutboxConflict(OutboxError):

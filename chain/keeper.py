@@ -28,7 +28,7 @@ from chain.rpc import request
 
 INTERVAL_S = 1.0
 _TICK_S = 0.2
-_LISTENING = re.compile(rb"Listening on [\d.]+:(\d+)")
+_LISTENING = re.compile(rb"Listening on [\d.]+:(\d+)\s")
 _PR_SET_PDEATHSIG = 1
 
 
@@ -42,26 +42,26 @@ class Keeper:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            bufsize=0,
             preexec_fn=_die_with_parent,
         )
         self.port = 0
         self._saved_block = -1
         self._next_save = 0.0
-        self._tail: list[bytes] = []
+        self._reader = threading.Thread(target=self._drain, daemon=True)
 
     def announce(self) -> bool:
         """Waits for the port and prints it with anvil's pid; False when anvil ended first."""
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self._tail = [*self._tail[-5:], line]
-            if found := _LISTENING.search(line):
-                self.port = int(found[1])
-                break
-        else:
-            sys.stderr.write(b"".join(self._tail).decode(errors="replace"))
-            return False
+        seen = b""
+        while (found := _LISTENING.search(seen)) is None:
+            if not (piece := self.process.stdout.read(65536)):
+                sys.stderr.write(seen.decode(errors="replace"))
+                return False
+            seen += piece
+        self.port = int(found[1])
         # A full pipe would block anvil: read on, and forget.
-        threading.Thread(target=self._drain, daemon=True).start()
+        self._reader.start()
         print(json.dumps({"pid": self.process.pid, "port": self.port}), flush=True)  # noqa: T201
         return True
 
@@ -83,7 +83,7 @@ class Keeper:
             block = int(request(url, "eth_blockNumber"), 16)
             if block == self._saved_block:
                 return
-            dump = bytes.fromhex(request(url, "anvil_dumpState", True)[2:])
+            dump = bytes.fromhex(request(url, "anvil_dumpState", True, timeout_s=600)[2:])
         except NodeError:
             return  # It has ended: the last state saved stands.
         beside = self.state.with_name(self.state.name + ".new")
@@ -102,10 +102,13 @@ class Keeper:
             self.process.wait(5)
         except subprocess.TimeoutExpired:
             self.process.kill()
+            self.process.wait()
+        if self._reader.is_alive():
+            self._reader.join(5)
 
     def _drain(self) -> None:
         assert self.process.stdout is not None
-        while self.process.stdout.read1(65536):  # type: ignore[attr-defined]
+        while self.process.stdout.read(65536):
             pass
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from filelock import FileLock, Timeout
 
-from chain.errors import OutboxBusy
+from chain.errors import OutboxBroken, OutboxBusy
 from chain.types import Address, Call, Wei
 
 
@@ -70,14 +70,17 @@ class Outbox:
     """The steps of one key on one chain, which its genesis block identifies."""
 
     def __init__(self, path: Path, genesis: bytes, sender: Address) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as exc:
+            raise OutboxBroken(f"{path.parent}: {exc.strerror}: name a folder of yours") from exc
         self._lock = FileLock(f"{path}.{sender}.lock")
         self._key = {"genesis": genesis, "sender": sender}
-        self._path = path
         self._engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
         sa.event.listen(self._engine, "connect", _durable)
-        with self._lock:
-            _metadata.create_all(self._engine)
+        with self.lock(), self._begin() as connection:
+            _metadata.create_all(connection)
 
     @contextlib.contextmanager
     def lock(self, timeout_s: float = 60) -> Iterator[None]:
@@ -111,7 +114,7 @@ class Outbox:
         """Writes steps, replacing earlier attempts; they are on disk when this returns."""
         rows = [self._row(entry) for entry in entries]
         steps = [entry.step for entry in entries]
-        with self._engine.begin() as connection:
+        with self._begin() as connection:
             connection.execute(sa.delete(_rows).where(*self._mine(), _rows.c.step.in_(steps)))
             connection.execute(sa.insert(_rows), rows)
 
@@ -124,7 +127,7 @@ class Outbox:
         reason: str | None = None,
     ) -> None:
         """Records what became of this very transaction; one signed anew meanwhile is untouched."""
-        with self._engine.begin() as connection:
+        with self._begin() as connection:
             connection.execute(
                 sa.update(_rows)
                 .where(*self._mine(), _rows.c.step == entry.step, _rows.c.hash == entry.hash)
@@ -135,12 +138,23 @@ class Outbox:
         """Closes the database."""
         self._engine.dispose()
 
+    @contextlib.contextmanager
+    def _begin(self) -> Iterator[sa.Connection]:
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except sa.exc.SQLAlchemyError as exc:
+            raise OutboxBroken(
+                f"{self._path} cannot be read or written ({getattr(exc, 'orig', exc)}): free "
+                "space, or restore it; do not delete it while a study runs"
+            ) from exc
+
     def _mine(self) -> tuple[sa.ColumnElement[bool], ...]:
         return tuple(_rows.c[name] == value for name, value in self._key.items())
 
     def _select(self, condition: sa.ColumnElement[bool]) -> list[Entry]:
         query = sa.select(_rows).where(*self._mine(), condition).order_by(_rows.c.nonce)
-        with self._engine.connect() as connection:
+        with self._begin() as connection:
             return [_entry(row) for row in connection.execute(query)]
 
     def _row(self, entry: Entry) -> dict[str, Any]:

@@ -13,15 +13,22 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from chain.agreements import TierOpened
 from chain.anvil import Anvil
+from chain.challenges import Leaf
 from chain.client import Client
+from chain.consents import GrantMessage, consent_id
 from chain.contracts import Contracts
 from chain.deploy import MINTABLE
+from chain.keys import address_of
+from chain.merkle import MerkleTree, hash_cohort_leaf
 from chain.node import Node
 from chain.participants import Role
+from chain.rounds import Freeze
 from chain.rpc import request
 from chain.studies import RewardRule, StudyOpened, Terms
-from chain.types import Address, RoundNumber, StudyId, Wei
+from chain.typed_data import Domain, Grant, compact, sign
+from chain.types import Address, AgreementId, BlockNumber, Call, RoundNumber, StudyId, Wei
 
 COINS = 10**20
 
@@ -107,6 +114,75 @@ class Chain:
         center.client.send(center.rounds.open(study, RoundNumber(0), b"\3" * 32))
         block = center.client.block_number()
         return RoundNumber(center.rounds.count(study, block_identifier=block))
+
+
+class RoundPath:
+    """A study with one hospital whose cohort of three is frozen and submitted."""
+
+    def __init__(self, chain: Chain, *, submitted: bool = True) -> None:
+        self.center = chain.party(Role.CENTER, tokens=100_000)
+        self.hospital = chain.party(Role.HOSPITAL, tokens=1_000)
+        self.study = chain.study(self.center)
+        chain.enrol(self.center, self.study, self.hospital)
+        self.agreement, self.not_after = self.open_tier(chain)
+        self.keys = [os.urandom(32) for _ in range(3)]
+        self.hospital.client.send(
+            self.hospital.consents.grant_batch(self.agreement, [self.grant(k) for k in self.keys])
+        )
+        self.round = chain.open_round(self.center, self.study)
+        chain.mine()
+        ids = sorted(consent_id(address_of(key), self.agreement) for key in self.keys)
+        self.leaves = [Leaf(i, consent, os.urandom(32)) for i, consent in enumerate(ids)]
+        self.tree = MerkleTree([hash_cohort_leaf(leaf) for leaf in self.leaves])
+        self.freeze = self.make_freeze()
+        if not submitted:
+            return
+        self.hospital.client.send(self.hospital.rounds.freeze(self.freeze), step="freeze")
+        self.hospital.client.send(self.submission(), step="submit")
+
+    def submission(self) -> Call:
+        return self.hospital.rounds.submit(self.study, self.round, b"\6" * 32, b"\7" * 32)
+
+    def open_tier(self, chain: Chain) -> tuple[AgreementId, int]:
+        receipt = self.center.client.send(
+            self.center.agreements.open_tier(
+                self.study,
+                self.hospital.client.address,
+                terms=b"\x33" * 32,
+                price=Wei(5),
+                purposes=0b1,
+                not_after=chain.terms().end_by,
+                max_count=3,
+            )
+        )
+        (opened,) = self.center.agreements.in_receipt(TierOpened, receipt)
+        return opened.agreement, opened.not_after
+
+    def grant(self, key: bytes) -> GrantMessage:
+        consent = consent_id(address_of(key), self.agreement)
+        deadline = self.not_after
+        message = Grant(
+            consent, self.study, self.agreement, Wei(5), 0b1, self.not_after, 0, deadline
+        )
+        domain = Domain(self.hospital.client.chain_id, self.hospital.consents.address)
+        return GrantMessage(consent, 0, deadline, *compact(sign(key, message, domain)))
+
+    def make_freeze(self, **changes: Any) -> Freeze:
+        client = self.hospital.client
+        block = BlockNumber(client.block_number() - 1)
+        values: dict[str, Any] = {
+            "study": self.study,
+            "round": self.round,
+            "hospital": 0,
+            "snapshot": block,
+            "snapshot_hash": client.block_hash(block),
+            "root": self.tree.root,
+            "n": 3,
+            "weight": 3,
+            "leaf_list": b"\x08" * 32,
+            "round_keys": bytes(32),
+        }
+        return Freeze(**values | changes)
 
 
 Answer = Callable[[dict[str, Any]], Any]

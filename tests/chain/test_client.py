@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +22,7 @@ from chain.deploy import MINTABLE, deploy
 from chain.errors import (
     BadKey,
     NodeDown,
+    OutboxBroken,
     OutboxBusy,
     OutboxConflict,
     TxRefused,
@@ -30,9 +33,10 @@ from chain.errors import (
 from chain.node import Node
 from chain.outbox import Outbox, State
 from chain.participants import KeysSet, Role
+from chain.rpc import request
 from chain.token import Token
 from chain.types import BlockNumber, Call, Receipt, Wei
-from tests.chain.kit import COINS, Chain, Relay, address
+from tests.chain.kit import COINS, Chain, Relay, RoundPath, address
 
 pytestmark = pytest.mark.engine("anvil")
 
@@ -372,6 +376,48 @@ def test_a_transaction_whose_ground_vanished_is_dropped_and_later_ones_signed_an
         assert [(e.step, e.nonce) for e in center.client.outbox.all()] == [("mint", 0), ("keys", 1)]
     finally:
         world.anvil.stop()
+
+
+@pytest.mark.processes
+def test_a_freeze_of_a_block_that_the_chain_lost_is_made_anew(tmp_path: Path) -> None:
+    world = Restarted(tmp_path)
+    try:
+        path = RoundPath(Chain(world.anvil, world.contracts("operator"), tmp_path), submitted=False)
+        world.save()
+        request(world.anvil.url, "anvil_mine", "0x3")
+        freeze, submission = path.make_freeze(), path.submission()
+        path.hospital.client.send(path.hospital.rounds.freeze(freeze), step="freeze")
+        path.hospital.client.send(submission, step="submit")
+        world.crash()
+
+        key = path.hospital.client.sender._account.key
+        client = Client(Node(world.anvil.url), bytes(key), tmp_path / "party-1" / "outbox.sqlite")
+        hospital = Contracts(client, world.deployment)
+        resumed = client.resume()
+        assert (resumed.sent, resumed.stale) == ([], ["submit"])
+        assert resumed.dropped == {"freeze": "BadSnapshot"}
+        # On a restarted anvil BLOCKHASH is wrong for blocks before the restart.
+        block = client.block_number()
+        anew = dataclasses.replace(freeze, snapshot=block, snapshot_hash=client.block_hash(block))
+        client.send(hospital.rounds.freeze(anew), step="freeze")
+        receipt = client.send(submission, step="submit")
+        (frozen,) = hospital.rounds.freezes(path.study, path.round, to_block=receipt.block)
+        assert frozen.freeze == anew
+        assert len(hospital.rounds.submissions(path.study, path.round, to_block=receipt.block)) == 1
+    finally:
+        world.anvil.stop()
+
+
+@pytest.mark.parametrize("content", [b"not a database", None], ids=["damaged", "unwritable"])
+def test_an_outbox_that_cannot_be_used_is_named(anvil: Anvil, tmp_path: Path, content: Any) -> None:
+    path = tmp_path / "home" / "outbox.sqlite"
+    if content is None:
+        path.parent.write_bytes(b"a file, not a folder")
+    else:
+        path.parent.mkdir()
+        path.write_bytes(content)
+    with pytest.raises(OutboxBroken, match=r"home"):
+        Client(Node(anvil.url), os.urandom(32), path)
 
 
 @pytest.mark.processes
