@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chain.rounds import Frozen, Submitted
-from chain.types import BlockNumber, RoundNumber, StudyId
+from chain.types import Address, BlockNumber, RoundNumber, StudyId
 from federated.aggregate import WeightedSum
 from federated.canonical import digest
 from federated.errors import FederatedError, StepError
@@ -135,7 +135,7 @@ def _conclude(
     start_digest = state_digest(study.spec, start)
     result = state_digest(study.spec, state)
     context = context_of_state(party, study, number, start_digest, result)
-    recipients = {study.center, *study.hospitals, *study.auditors}
+    recipients = {study.center, *_taking_part(party, study, block), *study.auditors}
     sealed = seal(
         party.store,
         encode_state(study.spec, state),
@@ -172,6 +172,14 @@ def _reports(
         if report.round_number == number:
             found.setdefault(report.hospital, cid.digest)
     return tuple(found[hospital] for hospital in sorted(found))
+
+
+def _taking_part(party: Party, study: Study, block: BlockNumber) -> list[Address]:
+    """Hospitals that did not leave and were never voided: who may read the global model."""
+    chain = party.chain
+    enrolled = chain.studies.enrolled(study.number, block_identifier=block)
+    standing = enrolled & ~chain.rounds.barred(study.number, block_identifier=block)
+    return [hospital for place, hospital in enumerate(study.hospitals) if standing >> place & 1]
 
 
 def _publish(party: Party, manifest: RoundManifest) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from chain.errors import TxReverted
 from chain.rounds import Freeze
 from chain.types import BlockNumber, RoundNumber, StudyId
 from federated.canonical import Digest
@@ -14,6 +15,7 @@ from federated.hospital.members import cohort_members, members_of
 from federated.hospital.node import HospitalNode, dictionary_of
 from federated.hospital.policy import check_cohort
 from federated.leaf_list import publish_leaves, tree_of
+from federated.party import Party
 from federated.study import Study, read_study
 from records.cohort import Member
 from records.splits import Part
@@ -32,14 +34,29 @@ def freeze(node: HospitalNode, number: StudyId, round_number: RoundNumber) -> Fr
     index = study.index_of(party.address)
     record = party.journal.get(_step(number, round_number))
     held = party.chain.rounds.cohort(number, round_number, index, block_identifier=block)
-    if record and held.digest.hex() == record["digest"]:
-        return _commitment(record)
+    if record:
+        commitment = _commitment(record)
+        if held.digest.hex() == record["digest"] or _sent(party, commitment):
+            return commitment
     commitment = _commit(node, study, round_number, block, record)
-    party.chain.client.send(
-        party.chain.rounds.freeze(commitment),
-        step=f"freeze-{number}-{round_number}-{commitment.snapshot_hash.hex()[:16]}",
-    )
+    _send(party, commitment)
     return commitment
+
+
+def _sent(party: Party, commitment: Freeze) -> bool:
+    """Send what was committed to before a kill; False where its snapshot is gone from the chain."""
+    try:
+        _send(party, commitment)
+    except TxReverted as exc:
+        if exc.name != "BadSnapshot":
+            raise
+        return False
+    return True
+
+
+def _send(party: Party, commitment: Freeze) -> None:
+    place = f"{commitment.study}-{commitment.round}-{commitment.snapshot_hash.hex()[:16]}"
+    party.chain.client.send(party.chain.rounds.freeze(commitment), step=f"freeze-{place}")
 
 
 def frozen_members(node: HospitalNode, study: Study, round_number: RoundNumber) -> list[Member]:
