@@ -100,9 +100,20 @@ class Client:
         return results
 
     def resume(self) -> Resumed:
-        """Sends again, in the order of nonces, what the chain lacks; stops at the first refusal."""
+        """Sends again, in the order of nonces, what the chain lacks; stops at the first refusal.
+
+        Returns when all that was sent is in blocks; raises TxTimeout, NodeDown.
+        """
         with self.outbox.lock():
-            return self.sender.resume()
+            report = self.sender.resume()
+            sent = [entry for entry in self.outbox.live() if entry.step in report.sent]
+        for entry in sent:
+            try:
+                self.sender.wait(entry, self.timeout_s)
+            except TxReverted as exc:
+                report.sent.remove(entry.step)
+                report.dropped[entry.step] = exc.name
+        return report
 
     def _send_chunk(
         self, calls: Sequence[tuple[Call, str]]
