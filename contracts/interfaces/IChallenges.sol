@@ -39,9 +39,25 @@ interface IChallenges {
         bool closed;
     }
 
-    event Challenged(uint256 indexed study, uint256 indexed round, uint256 indexed index, Ground ground);
-    event Demanded(uint256 indexed study, uint256 indexed round, uint256 indexed index, uint256 leaf, uint64 deadline);
-    event Answered(uint256 indexed study, uint256 indexed round, uint256 indexed index, IChallenges.Leaf leaf);
+    event Challenged(
+        uint256 indexed study,
+        uint256 indexed round,
+        uint256 indexed index,
+        Ground ground
+    );
+    event Demanded(
+        uint256 indexed study,
+        uint256 indexed round,
+        uint256 indexed index,
+        uint256 leaf,
+        uint64 deadline
+    );
+    event Answered(
+        uint256 indexed study,
+        uint256 indexed round,
+        uint256 indexed index,
+        IChallenges.Leaf leaf
+    );
 
     /// @notice Thrown when the freeze given is not the one that the hospital committed to.
     error WrongFreeze();
@@ -59,7 +75,11 @@ interface IChallenges {
 
     /// @notice Voids for one leaf: not active at the snapshot, expires before submitBy, of another hospital, study or
     /// purpose, or with an index ≥ n.
-    function challengeLeaf(IRounds.Freeze calldata freeze, Leaf calldata leaf, bytes32[] calldata proof) external;
+    function challengeLeaf(
+        IRounds.Freeze calldata freeze,
+        Leaf calldata leaf,
+        bytes32[] calldata proof
+    ) external;
 
     /// @notice Voids for two different leaves with one index.
     function challengeSplitIndex(
@@ -84,7 +104,11 @@ interface IChallenges {
     function demand(IRounds.Freeze calldata freeze, uint256 leafIndex) external;
 
     /// @notice Answers a demand in time, from anyone; the deposit goes to the hospital.
-    function answer(IRounds.Freeze calldata freeze, Leaf calldata leaf, bytes32[] calldata proof) external;
+    function answer(
+        IRounds.Freeze calldata freeze,
+        Leaf calldata leaf,
+        bytes32[] calldata proof
+    ) external;
 
     /// @notice Voids a hospital whose demand ran out; the deposit returns. Anyone, after the deadline and until claimEnd;
     /// later only the deposit returns.
@@ -108,7 +132,11 @@ interface IChallenges {
     function openDemands(uint256 study, uint256 index) external view returns (uint256);
 
     /// @notice Why the hospital's update in this round was voided.
-    function groundVoided(uint256 study, uint256 round, uint256 index) external view returns (Ground);
+    function groundVoided(
+        uint256 study,
+        uint256 round,
+        uint256 index
+    ) external view returns (Ground);
 
     function hashLeaf(Leaf calldata leaf) external pure returns (bytes32);
 }
