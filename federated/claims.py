@@ -72,3 +72,16 @@ def claim_message(
         "deadline": deadline,
         "signature": patient.claim(consent, agreement, recipient, deadline),
     }
+
+
+def bonus_message(
+    patient: Patient, agreement: AgreementId, *, recipient: Address, deadline: int
+) -> dict[str, Any]:
+    """The body of a "bonus" to a relayer, signed by the one-time key that was paid a price."""
+    return {
+        "key": patient.address_for(agreement),
+        "agreement": agreement,
+        "recipient": recipient,
+        "deadline": deadline,
+        "signature": patient.claim_bonus(agreement, recipient, deadline),
+    }

@@ -21,7 +21,7 @@ _FORMAT = "consilium/mail/1"
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """One message: `kind` is "grants", "revocations" or "claim", `body` its fields."""
+    """One message: `kind` is "grants", "revocations", "claim" or "bonus", `body` its fields."""
 
     cid: Cid
     kind: str

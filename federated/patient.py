@@ -14,7 +14,7 @@ from chain.consents import GrantMessage, RevokeMessage, consent_id
 from chain.contracts import Contracts
 from chain.errors import TxReverted
 from chain.keys import PatientSecret, address_of
-from chain.typed_data import Claim, CounterOffer, Grant, Revoke, compact, sign
+from chain.typed_data import Claim, ClaimBonus, CounterOffer, Grant, Revoke, compact, sign
 from chain.types import Address, AgreementId, BlockNumber, ConsentId
 from federated.errors import StepError
 from federated.offers import SignedOffer, domain_of, sign_offer
@@ -112,6 +112,13 @@ class Patient:
         key = self.key_for(agreement)
         domain = domain_of(self._chain, self._chain.escrow.address)
         return sign(key, Claim(consent, recipient, deadline), domain)
+
+    def claim_bonus(self, agreement: AgreementId, recipient: Address, deadline: int) -> bytes:
+        """The signature (65 bytes) that lets anyone send the claim for a share of the pot."""
+        key = self.key_for(agreement)
+        consent = consent_id(address_of(key), agreement, 0)
+        domain = domain_of(self._chain, self._chain.escrow.address)
+        return sign(key, ClaimBonus(consent, recipient, deadline), domain)
 
     def counter(self, offer: CounterOffer) -> SignedOffer:
         """Answer a tier with other terms."""

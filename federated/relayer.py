@@ -101,10 +101,21 @@ def _claim(party: Party, body: Mapping[str, Any]) -> Call:
     )
 
 
+def _bonus(party: Party, body: Mapping[str, Any]) -> Call:
+    return party.chain.escrow.claim_bonus(
+        Address(body["key"]),
+        AgreementId(body["agreement"]),
+        Address(body["recipient"]),
+        body["deadline"],
+        body["signature"],
+    )
+
+
 _CALLS: dict[str, Callable[[Party, Mapping[str, Any]], Call]] = {
     "grants": _grants,
     "revocations": _revocations,
     "claim": _claim,
+    "bonus": _bonus,
 }
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperGroup
 
 from api.cli.place import Place, set_place
 
@@ -86,7 +86,7 @@ def _consilium(
         str | None,
         typer.Option(envvar="CONSILIUM_RPC", help="The node, in place of the home's."),
     ] = None,
-    debug: Annotated[bool, typer.Option(help="Show where an error comes from.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
     show_version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
@@ -99,10 +99,9 @@ def _consilium(
     set_place(context.obj)
 
 
-def command() -> TyperCommand | TyperGroup:
+def command() -> Any:
     """The command as typer builds it."""
-    found: TyperCommand | TyperGroup = typer.main.get_command(app)
-    return found
+    return typer.main.get_command(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

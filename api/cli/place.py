@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ class Place:
     debug: bool = False
 
 
-_place: ContextVar[Place] = ContextVar("place", default=Place(Path(".consilium")))
+_place: ContextVar[Place] = ContextVar("place")
 
 
 def set_place(place: Place) -> None:
@@ -35,7 +35,7 @@ def set_place(place: Place) -> None:
 
 def place() -> Place:
     """The global options of this run."""
-    return _place.get()
+    return _place.get(Place(Path(".consilium")))
 
 
 def open_home(*roles: HomeRole) -> Home:
@@ -76,8 +76,13 @@ class Outside:
 
 
 @contextmanager
-def reading(outside: Outside = Outside()) -> Iterator[Party]:
-    """A party that reads: from options, from the last demo, or from the home. It has no key."""
+def reading(
+    outside: Outside = Outside(), demo_of: tuple[str, Path] | None = None
+) -> Iterator[Party]:
+    """A party that reads: from options, from the last demo, or from the home. It has no key.
+
+    `demo_of` is what `demo` gave, where its chain runs already.
+    """
     from api.errors import HomeError
     from chain.deploy import Deployment
 
@@ -88,14 +93,20 @@ def reading(outside: Outside = Outside()) -> Iterator[Party]:
         text = outside.deployment.read_text("utf-8")
         with _visitor(rpc, outside.store, Deployment.from_json(text)) as party:
             yield party
-    elif (place().home / "last").exists():
-        with demo() as (rpc, folder):
-            text = (folder / "operator" / "deployment.json").read_text("utf-8")
-            with _visitor(rpc, folder / "store", Deployment.from_json(text)) as party:
-                yield party
-    else:
-        with _of_home(outside) as party:
+    elif demo_of is not None:
+        with _of_home(replace(outside, rpc=demo_of[0]), demo_of[1] / "center") as party:
             yield party
+    elif in_demo():
+        with demo() as found, reading(outside, found) as party:
+            yield party
+    else:
+        with _of_home(outside, place().home) as party:
+            yield party
+
+
+def in_demo() -> bool:
+    """Whether --home is the folder of demos."""
+    return (place().home / "last").is_file()
 
 
 @contextmanager
@@ -108,10 +119,10 @@ def demo() -> Iterator[tuple[str, Path]]:
 
 
 @contextmanager
-def _of_home(outside: Outside) -> Iterator[Party]:
+def _of_home(outside: Outside, path: Path) -> Iterator[Party]:
     from api.home import Home
 
-    home = Home.open(place().home, passphrase="")
+    home = Home.open(path, passphrase="")
     store = outside.store or Path(home.config.store)
     rpc = outside.rpc or place().rpc or home.config.rpc
     with _visitor(rpc, store, home.deployment()) as party:

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from pathlib import Path
 
 from api.errors import ApiError
@@ -15,6 +15,7 @@ from federated.directory import account_named
 from federated.party import Party
 from federated.study import Study, checksummed, read_study
 
+_EXACT = Context(prec=100)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -41,7 +42,7 @@ def amount(text: str, decimals: int) -> Wei:
         if text.endswith("wei"):
             value = Decimal(text.removesuffix("wei"))
         else:
-            value = Decimal(text).scaleb(decimals)
+            value = Decimal(text).scaleb(decimals, _EXACT)
     except InvalidOperation as exc:
         raise ApiError(f"{text!r} is no amount: write 12.5 for tokens, or 12500wei") from exc
     if not value.is_finite() or value < 0 or value != int(value):
@@ -51,7 +52,7 @@ def amount(text: str, decimals: int) -> Wei:
 
 def tokens(value: int, decimals: int) -> str:
     """Smallest units as people read them, to the last one."""
-    text = f"{Decimal(value).scaleb(-decimals):,f}"
+    text = f"{Decimal(value).scaleb(-decimals, _EXACT):,f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 

@@ -100,7 +100,7 @@ def _refusal(exc: TxReverted) -> str:
         return _line(str(exc))
     values = {key.replace("from", "from_"): _plain(value) for key, value in exc.arguments.items()}
     try:
-        return f"{words.format(**values)} ({exc.name} from {exc.what})"
+        return f"{words.format(**values)} ({exc.name})"
     except (KeyError, IndexError):
         return _line(str(exc))
 

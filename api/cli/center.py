@@ -1,0 +1,187 @@
+"""`consilium center`: rounds, aggregation, settlement, results."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from api.cli.options import (
+    AsJson,
+    DeploymentPath,
+    LastRound,
+    LastStudy,
+    Node,
+    StorePath,
+    StudyNumber,
+    Watch,
+)
+from api.cli.place import Outside, open_party, reading
+from api.cli.show import group, json_object, say, table, warn
+from api.cli.values import decimals_of, names_of, round_of, study_of, tokens
+from api.cli.watching import watch as keep_watching
+from api.home import HomeRole
+from chain.types import StudyId
+from federated import center as steps
+from federated.center.run import advance
+from federated.metrics import Confusion, Estimate, accuracy, sensitivity, specificity
+from federated.party import Party
+from federated.reported import results_of
+from federated.results import Results
+from federated.study import Study
+
+app = group(
+    """Open rounds, aggregate, finalize, settle.
+
+    Example: consilium --home homes/center center run 1 --watch
+    """
+)
+
+
+def _party() -> Party:
+    return open_party(HomeRole.CENTER)
+
+
+@app.command("open")
+def open_(study: StudyNumber) -> None:
+    """Open the next round from the newest state that stands.
+
+    Example: consilium --home homes/center center open 1
+    """
+    number = steps.open_round(_party(), StudyId(study))
+    say(f"study {study}: round {number} is open")
+
+
+@app.command()
+def aggregate(study: StudyNumber, round_number: LastRound = None) -> None:
+    """Fetch, judge and sum all submissions of a round; nothing goes on-chain yet.
+
+    Example: consilium --home homes/center center aggregate 1
+    """
+    party = _party()
+    number = round_of(party, StudyId(study), round_number)
+    done = steps.aggregate(party, StudyId(study), number)
+    say(f"round {number}: {done.included.bit_count()} updates, state {done.state.hex()}")
+
+
+@app.command()
+def finalize(study: StudyNumber, round_number: LastRound = None) -> None:
+    """Aggregate unless done, and bind the result on-chain.
+
+    Example: consilium --home homes/center center finalize 1
+    """
+    party = _party()
+    number = round_of(party, StudyId(study), round_number)
+    done = steps.finalize(party, StudyId(study), number)
+    say(f"round {number}: finalized {done.included.bit_count()} updates, {done.state.hex()}")
+
+
+@app.command()
+def run(study: StudyNumber, watch: Watch = False) -> None:
+    """Open or finalize the round that is due; with --watch, until the study's rounds are over.
+
+    Example: consilium --home homes/center center run 1 --watch
+    """
+    party = _party()
+    party.chain.client.resume()
+    if watch:
+        keep_watching(party, lambda: advance(party, StudyId(study), say), warn)
+        done = True
+    else:
+        done = advance(party, StudyId(study), say)
+    say(f"study {study}: " + ("its rounds are over" if done else "nothing more is due now"))
+
+
+@app.command()
+def settle(study: StudyNumber) -> None:
+    """Compute the hospitals' shares, and post their root where the study's rule needs one.
+
+    Example: consilium --home homes/center center settle 1
+    """
+    party = _party()
+    shares = steps.settle(party, StudyId(study))
+    found = study_of(party, study)
+    decimals = decimals_of(party, found.number)
+    names = names_of(party, found.hospitals)
+    rows = [(names[index], tokens(units, decimals)) for index, units in sorted(shares.items())]
+    table(f"shares by {found.spec.reward.rule}", ("hospital", "tokens"), rows)
+
+
+@app.command()
+def refund(study: StudyNumber) -> None:
+    """Bring back what may return to the center now.
+
+    Example: consilium --home homes/center center refund 1
+    """
+    party = _party()
+    units = steps.refund(party, StudyId(study))
+    say(f"{tokens(units, decimals_of(party, StudyId(study)))} tokens returned to the center")
+
+
+@app.command()
+def results(
+    study: LastStudy = None,
+    round_number: Annotated[
+        int | None, typer.Option("--round", min=1, help="The round; else the newest.")
+    ] = None,
+    as_json: AsJson = False,
+    rpc: Node = None,
+    store: StorePath = None,
+    deployment: DeploymentPath = None,
+) -> None:
+    """Show how hospitals say that a round's model does on their own patients.
+
+    Example: consilium --home homes/center center results 1 --round 5
+    """
+    with reading(Outside(rpc, store, deployment)) as party:
+        found = study_of(party, study)
+        number = round_of(party, found.number, round_number)
+        reported = results_of(party, found, number, party.head())
+        rows = _rows(party, found, reported)
+        if as_json:
+            json_object(rows)
+            return
+        columns = ("hospital", "split", "accuracy", "sensitivity", "specificity", "auc")
+        title = f"study {found.number}, round {number}"
+        table(title, columns, [[row[name] or "-" for name in columns] for row in rows])
+
+
+_COUNTS = ("tp", "fp", "tn", "fn", "loss")
+
+
+def _rows(party: Party, study: Study, reported: list[Results]) -> list[dict[str, object]]:
+    names = names_of(party, study.hospitals)
+    rows = [_row(names[item.hospital], item.split, item) for item in reported]
+    for split in sorted({item.split for item in reported}):
+        parts = [item for item in reported if item.split == split and not item.suppressed]
+        if parts:
+            pooled = Confusion(*(sum(getattr(part, name) for part in parts) for name in _COUNTS))
+            rows.append(_figures("all that published", split, pooled, None))
+    return rows
+
+
+def _row(name: str, split: str, item: Results) -> dict[str, object]:
+    if item.suppressed:
+        return {"hospital": name, "split": split} | dict.fromkeys(
+            ("accuracy", "sensitivity", "specificity", "auc")
+        )
+    counts = Confusion(item.tp, item.fp, item.tn, item.fn, item.loss)
+    area = Estimate(*(value / 1_000_000 for value in (item.auc, item.auc_low, item.auc_high)))
+    return _figures(name, split, counts, area)
+
+
+def _figures(name: str, split: str, counts: Confusion, area: Estimate | None) -> dict[str, object]:
+    return {
+        "hospital": name,
+        "split": split,
+        "accuracy": _shown(accuracy(counts)),
+        "sensitivity": _shown(sensitivity(counts)),
+        "specificity": _shown(specificity(counts)),
+        "auc": _shown(area),
+    }
+
+
+def _shown(figure: Estimate | None) -> str | None:
+    if figure is None:
+        return None
+    return f"{figure.value:.3f} ({figure.low:.3f}–{figure.high:.3f})"

@@ -1,0 +1,303 @@
+"""`consilium hospital`: records, approval, admission, and the steps of a round."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from api.cli.consent import relayer_of
+from api.cli.options import AsJson, LastRound, Relayer, StudyNumber, Watch
+from api.cli.place import check_chain, open_home, place
+from api.cli.show import group, json_object, pairs, say, table, warn
+from api.cli.values import moment, round_of, study_of, tokens
+from api.cli.watching import watch as keep_watching
+from api.errors import ApiError
+from api.home import HomeRole
+from chain.consents import Reason
+from chain.types import StudyId
+from federated import hospital as steps
+from federated.errors import CohortError, PolicyRefused
+from federated.hospital import HospitalNode, Policy
+from federated.hospital.admission import withdraw as withdraw_patient
+from federated.hospital.node import dictionary_of
+from federated.hospital.run import advance
+from federated.purposes import describe
+from federated.study import Study
+from records.importer import Imported, import_csv
+from records.quality import QualityReport
+from records.splits import Part
+from records.store import RecordStore
+
+app = group(
+    """Import records, approve studies, admit patients, train, submit.
+
+    Example: consilium --home homes/north hospital run 1 --watch
+    """
+)
+
+_SHOWN = 10
+
+
+class Why(StrEnum):
+    """Why a hospital withdraws for a patient."""
+
+    PAPER = "paper"
+    KEY_LOST = "key-lost"
+    DIED = "died"
+    ERASURE = "erasure"
+
+
+class Evaluated(StrEnum):
+    """Which of the cohort's patients a model is evaluated on."""
+
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+def _node() -> HospitalNode:
+    node = open_home(HomeRole.HOSPITAL).hospital(place().rpc)
+    check_chain(node.party)
+    return node
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="The hospital's CSV file, one row a patient.")],
+    study: Annotated[int, typer.Option(min=1, help="The study whose dictionary is used.")],
+    quarantine: Annotated[
+        bool, typer.Option("--quarantine", help="Keep broken rows aside, import the others.")
+    ] = False,
+) -> None:
+    """Import the hospital's records by a study's dictionary, in the place of earlier ones.
+
+    A file with broken rows is refused, and what was imported before stays; --quarantine keeps those
+    rows aside.
+
+    Example: consilium --home homes/north hospital import records.csv --study 1
+    """
+    node = _node()
+    dictionary = dictionary_of(study_of(node.party, study).spec)
+    imported = import_csv(file, dictionary)
+    if imported.quarantine and not quarantine:
+        raise ApiError(f"{file}: {_broken(imported)}; nothing was imported")
+    node.records.replace(imported, dictionary.name)
+    report = imported.report
+    say(f"{report.accepted} of {report.rows} rows imported, {report.quarantined} in quarantine")
+
+
+@app.command()
+def quality(as_json: AsJson = False) -> None:
+    """Show how good the imported file is; nothing of it leaves the hospital.
+
+    Example: consilium --home homes/north hospital quality
+    """
+    home = open_home(HomeRole.HOSPITAL)
+    report = RecordStore(home.path / "records.sqlite").report()
+    if as_json:
+        json_object(_quality_tree(report))
+        return
+    pairs([(name, getattr(report, name)) for name in ("rows", "accepted", "quarantined")])
+    rows = [
+        (check.category.value, check.rule.value, check.field, check.failed, f"{check.percent:.1f}")
+        for check in report.failed
+    ]
+    table("rules that rows break", ("category", "rule", "field", "rows", "%"), rows)
+
+
+@app.command()
+def approve(
+    study: StudyNumber,
+    policy: Annotated[
+        Path | None, typer.Option(help="The policy, TOML; else the home's policy.toml.")
+    ] = None,
+) -> None:
+    """Check a study under the hospital's policy, and record its digest as approved.
+
+    Example: consilium --home homes/north hospital approve 1 --policy policy.toml
+    """
+    home, node = open_home(HomeRole.HOSPITAL), _node()
+    path = policy or home.path / "policy.toml"
+    rules = steps.read_policy(path) if policy or path.exists() else Policy()
+    found = steps.approve(node, StudyId(study), rules)
+    spec, terms = found.spec, found.terms
+    pairs(
+        [
+            ("approved", f"study {study}: {spec.title}"),
+            ("question", spec.question),
+            ("purposes", ", ".join(describe(terms.purposes))),
+            ("spec", found.spec_digest.hex()),
+            ("token", terms.token),
+            ("bond", _tokens(node, found, terms.bond)),
+        ]
+    )
+
+
+@app.command()
+def join(study: StudyNumber) -> None:
+    """Enrol in an approved study, posting its bond.
+
+    Example: consilium --home homes/north hospital join 1
+    """
+    index = steps.join(_node(), StudyId(study))
+    say(f"study {study}: enrolled with index {index}")
+
+
+@app.command()
+def admit(
+    file: Annotated[Path, typer.Argument(help='Lines {"patient": KEY, "grant": {…}}.')],
+    relayer: Relayer = None,
+    deadline: Annotated[str, typer.Option(help="Until when it may be sent.")] = "+30d",
+) -> None:
+    """Say of grants that they are of patients of this hospital; a relayer sends them.
+
+    Example: consilium --home homes/north hospital admit grants.jsonl
+    """
+    home, node = open_home(HomeRole.HOSPITAL), _node()
+    to = relayer_of(home, relayer)
+    count = steps.admit(
+        node,
+        steps.read_grants(file),
+        relayer=to,
+        deadline=moment(deadline, node.party.chain.client.timestamp()),
+        signing_key=home.account_key(),
+    )
+    say(f"{count} grants admitted; they wait for {to} to send them")
+
+
+@app.command()
+def withdraw(
+    patient: Annotated[str, typer.Argument(help="The hospital's own key of the patient.")],
+    reason: Annotated[Why, typer.Option(help="Why the hospital does it.")],
+) -> None:
+    """Withdraw all consents of a patient who did so on paper, lost the key or died.
+
+    Example: consilium --home homes/north hospital withdraw north-0007 --reason paper
+    """
+    name = reason.value.replace("-", "_").upper()
+    count = withdraw_patient(_node(), patient, Reason[name])
+    if not count:
+        raise ApiError("no consent of that patient stands here; check the key of the patient")
+    say(f"{count} consents withdrawn")
+
+
+@app.command()
+def freeze(study: StudyNumber, round_number: LastRound = None) -> None:
+    """Commit to the cohort of a round, before training.
+
+    Example: consilium --home homes/north hospital freeze 1
+    """
+    node = _node()
+    number = round_of(node.party, StudyId(study), round_number)
+    done = steps.freeze(node, StudyId(study), number)
+    say(f"round {number}: {done.n} patients at block {done.snapshot}, root {done.root.hex()}")
+
+
+@app.command()
+def train(study: StudyNumber, round_number: LastRound = None) -> None:
+    """Train on the frozen cohort and seal the update; nothing is submitted yet.
+
+    Example: consilium --home homes/north hospital train 1
+    """
+    node = _node()
+    number = round_of(node.party, StudyId(study), round_number)
+    done = steps.train(node, StudyId(study), number)
+    say(f"round {number}: {done.size} bytes sealed, manifest {done.sealed.manifest_digest.hex()}")
+
+
+@app.command()
+def submit(study: StudyNumber, round_number: LastRound = None) -> None:
+    """Record the sealed update of a round on-chain.
+
+    Example: consilium --home homes/north hospital submit 1
+    """
+    node = _node()
+    number = round_of(node.party, StudyId(study), round_number)
+    seconds = steps.submit(node, StudyId(study), number)
+    say(f"round {number}: submitted in {seconds:.2f} s")
+
+
+@app.command()
+def evaluate(
+    study: StudyNumber,
+    round_number: LastRound = None,
+    part: Annotated[Evaluated, typer.Option(help="On which patients.")] = Evaluated.VALIDATION,
+) -> None:
+    """Publish signed counts of a finalized round's model on the own patients.
+
+    Example: consilium --home homes/north hospital evaluate 1 --part test
+    """
+    node = _node()
+    number = round_of(node.party, StudyId(study), round_number)
+    done = steps.publish_results(node, StudyId(study), number, Part(part.value))
+    if done.suppressed:
+        say(f"round {number}: too few {part.value} patients of a class: no counts leave")
+    else:
+        say(f"round {number}: tp {done.tp}, fp {done.fp}, tn {done.tn}, fn {done.fn}")
+
+
+@app.command()
+def run(study: StudyNumber, watch: Watch = False) -> None:
+    """Do whatever the study needs of this hospital now; with --watch, until its end.
+
+    Example: consilium --home homes/north hospital run 1 --watch
+    """
+    node, number = _node(), StudyId(study)
+    node.party.chain.client.resume()
+    if not watch:
+        done = advance(node, number, say)
+        say(f"study {study}: " + ("over" if done else "nothing more is due now"))
+        return
+    refused: set[str] = set()
+
+    def step() -> bool:
+        try:
+            return advance(node, number, say)
+        except (CohortError, PolicyRefused) as exc:
+            # a cohort too small now may be large enough in the next round
+            if str(exc) not in refused:
+                refused.add(str(exc))
+                warn(str(exc))
+            return False
+
+    keep_watching(node.party, step, warn)
+    say(f"study {study}: over")
+
+
+def _broken(imported: Imported) -> str:
+    """Lines and rules, never a value."""
+    shown = "; ".join(
+        f"line {row.line}: "
+        + ", ".join(f"{f.field or 'row'} ({f.rule.value})" for f in row.findings)
+        for row in imported.quarantine[:_SHOWN]
+    )
+    more = len(imported.quarantine) - _SHOWN
+    rest = f"; and {more} more" if more > 0 else ""
+    return (
+        f"{len(imported.quarantine)} of {imported.report.rows} rows break a rule ({shown}{rest}): "
+        "correct them, or import the others with --quarantine"
+    )
+
+
+def _quality_tree(report: QualityReport) -> dict[str, object]:
+    return {
+        "rows": report.rows,
+        "accepted": report.accepted,
+        "quarantined": report.quarantined,
+        "failed": [
+            {
+                "category": check.category.value,
+                "rule": check.rule.value,
+                "field": check.field,
+                "rows": check.failed,
+            }
+            for check in report.failed
+        ],
+    }
+
+
+def _tokens(node: HospitalNode, study: Study, units: int) -> str:
+    token = node.party.chain.token(study.terms.token)
+    return f"{tokens(units, token.decimals(block_identifier=node.party.head()))} tokens"

@@ -1,0 +1,198 @@
+"""`consilium participant`: a home with keys, admission, published keys, coins."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from api.cli.options import AsJson
+from api.cli.place import open_home, open_party, place
+from api.cli.show import group, json_object, pairs, say, write_file
+from api.cli.values import address, amount, tokens
+from api.errors import ApiError
+from api.home import PASSPHRASE, Home, HomeConfig, HomeRole
+from chain.client import fund as send_coins
+from chain.clock import Clock
+from chain.contracts import Contracts
+from chain.deploy import MINTABLE
+from chain.errors import NotDevelopment
+from chain.keys import passphrase_from
+from chain.participants import Role
+from chain.types import Address, Wei
+from federated.directory import name_of, publish_description
+from federated.party import Party
+from storage.embedded import EmbeddedStore
+from storage.keys import publish_key
+
+app = group(
+    """Make a home with keys, be admitted, publish keys, get coins.
+
+    Example: consilium --home homes/north participant init --role hospital --name north
+    """
+)
+
+CARD = "participant.json"
+COIN_DECIMALS = 18
+
+
+@app.command()
+def init(
+    role: Annotated[HomeRole, typer.Option(help="Who the home belongs to.")],
+    name: Annotated[str, typer.Option(help="How others call it; a hospital keeps it for good.")],
+    rpc: Annotated[str, typer.Option(envvar="CONSILIUM_RPC", help="The node's address.")],
+    store: Annotated[Path, typer.Option(help="The store's folder; an operator makes it.")],
+    deployment: Annotated[
+        Path | None, typer.Option(help="deployment.json; an operator makes it later.")
+    ] = None,
+    relayer: Annotated[
+        str | None, typer.Option(help="Who sends for this home: an address or participant.json.")
+    ] = None,
+) -> None:
+    """Make a home with new keys; a patient's gets a recovery phrase to write on paper.
+
+    Other roles than a patient's need a passphrase in CONSILIUM_PASSPHRASE or a file that
+    CONSILIUM_PASSPHRASE_FILE names.
+
+    Example: consilium --home homes/north participant init --role hospital --name north --rpc
+    http://127.0.0.1:8545 --store store --deployment deployment.json
+    """
+    if deployment is None and role is not HomeRole.OPERATOR:
+        raise ApiError("--deployment is missing: get deployment.json from the operator")
+    text = None if deployment is None else deployment.read_text("utf-8")
+    if role is HomeRole.OPERATOR:
+        EmbeddedStore.create(store)
+    EmbeddedStore(store)
+    passphrase = "" if role is HomeRole.PATIENT else passphrase_from(os.environ, PASSPHRASE)
+    sender = "" if relayer is None else address(relayer)
+    config = HomeConfig(role, name, rpc, str(store.resolve()), sender)
+    home = Home.create(place().home, config, text, passphrase)
+    if role is HomeRole.PATIENT:
+        say((home.path / "phrase.txt").read_text("utf-8").strip())
+        say("write these 12 words on paper: with them every consent and reward is found again")
+        return
+    card = {"name": name, "role": role.value, "address": home.address()}
+    write_file(home.path / CARD, json.dumps(card, indent=1) + "\n")
+    (home.path / CARD).chmod(0o644)
+    say(f"{home.address()}")
+    say(f"hand {home.path / CARD} to the operator, who admits you")
+
+
+@app.command()
+def admit(
+    who: Annotated[list[Path], typer.Argument(metavar="FILE...", help="participant.json files.")],
+) -> None:
+    """Admit hospitals, centers and auditors by their participant.json; the operator's.
+
+    Example: consilium --home homes/operator participant admit homes/north/participant.json
+    """
+    home = open_home(HomeRole.OPERATOR)
+    chain, store = Contracts(home.client(place().rpc), home.deployment()), home.store()
+    for path in who:
+        account, name, role = _card(path)
+        if chain.participants.role_of(account, block_identifier=chain.client.block_number()):
+            say(f"{name} {account} was admitted already")
+            continue
+        digest = publish_description(store, name, role)
+        chain.client.send(chain.participants.admit(account, role, digest), step=f"admit-{account}")
+        say(f"{name} {account} is admitted as {role.name.lower()}")
+
+
+@app.command()
+def register() -> None:
+    """Publish the home's keys, so that others can verify and seal for it.
+
+    Example: consilium --home homes/north participant register
+    """
+    party = open_party(HomeRole.CENTER, HomeRole.HOSPITAL, HomeRole.AUDITOR)
+    digest = publish_key(party.store, party.identity.recipient)
+    call = party.chain.participants.set_keys(party.sender.signing_key.public, digest)
+    receipt = party.chain.client.send(call, step=f"keys-{digest.hex()[:16]}")
+    say(f"keys of {party.address} hold from block {receipt.block}")
+
+
+@app.command()
+def show(as_json: AsJson = False) -> None:
+    """Show the home's account: role, keys, coins, development tokens.
+
+    Example: consilium --home homes/north participant show
+    """
+    home = open_home()
+    if home.config.role is HomeRole.PATIENT:
+        pairs([("name", home.config.name), ("role", "patient"), ("keys", "one for each agreement")])
+        return
+    found = _account(home)
+    if as_json:
+        json_object(found)
+    else:
+        pairs(found.items())
+
+
+@app.command()
+def fund(
+    who: Annotated[str | None, typer.Argument(help="An account; else the home's own.")] = None,
+    coins: Annotated[str, typer.Option(help="Coins for gas.")] = "10",
+    mint: Annotated[str, typer.Option("--tokens", help="Development tokens.")] = "0",
+) -> None:
+    """Give an account coins, and development tokens where the deployment has them.
+
+    On a chain for development coins are made; elsewhere the home's account sends them.
+
+    Example: consilium --home homes/operator participant fund homes/north/participant.json --tokens
+    10
+    """
+    home = open_home()
+    to = home.address() if who is None else address(who)
+    client = home.client(place().rpc)
+    wei = amount(coins, COIN_DECIMALS)
+    if Clock(client.node).is_development:
+        held = client.node.balance(to, block="latest")
+        client.node.request("anvil_setBalance", to, hex(held + wei))
+        client.node.request("evm_mine")
+    elif wei:
+        send_coins(client, to, wei)
+    say(f"{to} has {coins} coins more")
+    if units := amount(mint, COIN_DECIMALS):
+        _mint(Contracts(client, home.deployment()), to, units)
+        say(f"{to} has {mint} tokens more")
+
+
+def _mint(chain: Contracts, to: Address, units: Wei) -> None:
+    if MINTABLE not in chain.deployment.addresses:
+        raise NotDevelopment("this deployment has no development token: buy the study's token")
+    chain.client.send(chain.token(chain.deployment.address_of(MINTABLE)).mint(to, units))
+
+
+def _card(path: Path) -> tuple[Address, str, Role]:
+    account = address(str(path))
+    tree = json.loads(path.read_text("utf-8"))
+    try:
+        return account, str(tree["name"]), Role[str(tree["role"]).upper()]
+    except KeyError as exc:
+        raise ApiError(
+            f"{path}: only hospitals, centers and auditors are admitted; others need no admission"
+        ) from exc
+
+
+def _account(home: Home) -> dict[str, object]:
+    party: Party = home.party(place().rpc)
+    block = party.head()
+    keys = party.chain.participants.keys_at(party.address, block, block_identifier=block)
+    role = party.chain.participants.role_of(party.address, block_identifier=block)
+    found: dict[str, object] = {
+        "name": home.config.name,
+        "home": home.config.role.value,
+        "address": party.address,
+        "role": role.name.lower(),
+        "admitted as": name_of(party.chain, party.store, party.address, block) or "-",
+        "keys from block": keys.from_block or "not published",
+        "coins": tokens(party.chain.client.node.balance(party.address, block=block), COIN_DECIMALS),
+    }
+    if MINTABLE in party.chain.deployment.addresses:
+        token = party.chain.token(party.chain.deployment.address_of(MINTABLE))
+        held = token.balance_of(party.address, block_identifier=block)
+        found["development tokens"] = tokens(held, COIN_DECIMALS)
+    return found

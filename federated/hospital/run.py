@@ -1,0 +1,74 @@
+"""What a study needs of a hospital now: one look, and the steps that are due."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from chain.rounds import Round
+from chain.types import RoundNumber, StudyId
+from federated.hospital.evaluate import publish_results
+from federated.hospital.freeze import freeze
+from federated.hospital.node import HospitalNode
+from federated.hospital.train import submit, train
+from federated.study import Study, read_study
+from records.splits import Part
+
+Say = Callable[[str], None]
+
+
+def advance(node: HospitalNode, number: StudyId, say: Say) -> bool:
+    """Freeze, train, submit and evaluate as far as is due; True once nothing ever will be.
+
+    Finalized rounds are evaluated on validation patients, the study's last one on test patients.
+    Raises what the steps raise; every step is idempotent.
+    """
+    party = node.party
+    block = party.head()
+    study = read_study(party.chain, party.store, number, block)
+    index = study.index_of(party.address)
+    now = party.chain.client.timestamp()
+    count = party.chain.rounds.count(number, block_identifier=block)
+    last = count >= study.terms.max_rounds or now > study.terms.end_by
+    for place in range(1, count + 1):
+        round_ = party.chain.rounds.round(number, RoundNumber(place), block_identifier=block)
+        if round_.finalized and round_.frozen >> index & 1:
+            _evaluate(node, study, RoundNumber(place), last and place == count, say)
+        elif place == count and not _is_over(round_, now):
+            _take_part(node, study, RoundNumber(place), round_, now, say)
+            return False
+    return last
+
+
+def _take_part(
+    node: HospitalNode, study: Study, place: RoundNumber, round_: Round, now: int, say: Say
+) -> None:
+    """The steps of a live round; each follows from the one before, so both may be due at once."""
+    party = node.party
+    bit = 1 << study.index_of(party.address)
+    barred = party.chain.rounds.barred(study.number, block_identifier=party.head())
+    if not round_.enrolled & bit or (round_.voided | barred) & bit or round_.submitted & bit:
+        return
+    if not round_.frozen & bit:
+        if now > round_.freeze_by:
+            return
+        commitment = freeze(node, study.number, place)
+        say(f"round {place}: froze a cohort of {commitment.n} patients")
+    if now <= round_.submit_by:
+        trained = train(node, study.number, place)
+        submit(node, study.number, place)
+        say(f"round {place}: trained, and submitted {trained.size} bytes")
+
+
+def _evaluate(node: HospitalNode, study: Study, place: RoundNumber, last: bool, say: Say) -> None:
+    part = Part.TEST if last else Part.VALIDATION
+    step = f"results-{study.number}-{place}-{part.value}"
+    if node.party.journal.get(step) is not None:
+        return
+    results = publish_results(node, study.number, place, part)
+    node.party.journal.put(step, {"suppressed": results.suppressed})
+    found = "too few patients to publish" if results.suppressed else "published its counts"
+    say(f"round {place}: evaluated the model on {part.value} patients, {found}")
+
+
+def _is_over(round_: Round, now: int) -> bool:
+    return round_.finalized or round_.aborted or now > round_.finalize_by
