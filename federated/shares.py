@@ -14,10 +14,13 @@ from federated.reports import Report
 from federated.rewards import leave_one_out, split
 from federated.study import Study
 from storage.cid import Codec, dag_cbor_cid
+from storage.errors import CorruptBlock, MalformedBlock, MissingBlock
 from storage.signed import Shape, open_record, sign_record
+from storage.store import BlockStore, get_record, put_record
 
 TAG = "consilium/signed-report/1"
 _BODY: Shape = {"report": bytes}
+_LIST = "consilium/shares/1"
 
 
 def sign_report(party: Party, report: Report) -> bytes:
@@ -53,7 +56,8 @@ def listed_reports(party: Party, study: Study, block: BlockNumber) -> list[Repor
         place = RoundNumber(number)
         if party.chain.rounds.round(study.number, place, block_identifier=block).finalized:
             manifest, _, _ = read_result(party, study, place, block)
-            reports += [read_signed_report(party, study, d, block) for d in manifest.reports]
+            then = party.chain.rounds.finalized(study.number, place, to_block=block).block
+            reports += [read_signed_report(party, study, d, then) for d in manifest.reports]
     return reports
 
 
@@ -70,3 +74,34 @@ def shares_by_rule(
 def shares_tree(study: int, shares: Mapping[int, int]) -> MerkleTree:
     """The tree whose root a center posts."""
     return MerkleTree([hash_share_leaf(study, index, shares[index]) for index in sorted(shares)])
+
+
+def publish_shares(store: BlockStore, study: int, shares: Mapping[int, int]) -> bytes:
+    """Keep and announce the shares under their root, which is returned.
+
+    Whoever wants to see which hospital's share is wrong, or to claim, finds them there.
+    """
+    root = shares_tree(study, shares).root
+    rows = [[index, str(shares[index])] for index in sorted(shares)]  # cbor's integers end at 2^64
+    cid = put_record(store, {"format": _LIST, "shares": rows, "study": study})
+    store.pin(cid)
+    store.announce(_shares_topic(root), cid)
+    return root
+
+
+def posted_shares(store: BlockStore, study: int, root: bytes) -> dict[int, Wei] | None:
+    """The published shares that give a posted root; None where nobody has them."""
+    for cid in store.announced(_shares_topic(root)):
+        try:
+            tree = get_record(store, cid.digest)
+            if tree["format"] == _LIST:
+                shares = {int(index): Wei(int(amount)) for index, amount in tree["shares"]}
+                if shares_tree(study, shares).root == root:
+                    return shares
+        except (MissingBlock, MalformedBlock, CorruptBlock, KeyError, TypeError, ValueError):
+            continue  # anyone can announce anything: the root decides
+    return None
+
+
+def _shares_topic(root: bytes) -> bytes:
+    return tagged_hash(_LIST, root)

@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from chain.agreements import Tier
+from chain.errors import LogsDisagree
 from chain.rounds import Frozen
-from chain.types import AgreementId, BlockNumber, ConsentId, RoundNumber
+from chain.types import AgreementId, BlockNumber, ConsentId
+from federated.auditor.facts import Facts
 from federated.auditor.verdict import Checks, Place
 from federated.cohort import Leaf
+from federated.exclusion import ExclusionCode
 from federated.judging import leaves_of
 from federated.leaf_list import tree_of
 from federated.party import Party
@@ -19,7 +22,7 @@ from federated.study import Study
 
 @dataclass(slots=True)
 class Consents:
-    """Tiers of the study, which tier each granted id is of, and the ids in each cohort so far."""
+    """Tiers of the study, which tier each granted id is of, and the sound ids of each cohort."""
 
     tiers: Mapping[AgreementId, Tier]
     agreement_of: Mapping[ConsentId, AgreementId]
@@ -37,48 +40,63 @@ class Consents:
         agreement_of = {consent: event.agreement for event in grants for consent in event.ids}
         return cls(tiers, agreement_of)
 
-    def tier_of(self, consent: bytes) -> Tier | None:
-        """The tier of this study under which an id was granted."""
-        agreement = self.agreement_of.get(ConsentId(consent))
-        return None if agreement is None else self.tiers.get(agreement)
+    def tier_of(self, party: Party, consent: ConsentId, block: BlockNumber) -> Tier | None:
+        """The tier of this study under which an id was granted.
 
-    def remember(self, number: int, cohorts: Mapping[int, frozenset[bytes]]) -> None:
-        """Keep a round's cohorts, by hospital, for the payments."""
-        for hospital, ids in cohorts.items():
-            self.cohorts[number, hospital] = ids
+        Raises `LogsDisagree` where the slot knows what the node's logs do not show.
+        """
+        agreement = self.agreement_of.get(consent)
+        if agreement is None:
+            slot = party.chain.consents.consent(consent, block_identifier=block)
+            if slot.granted:
+                raise LogsDisagree(
+                    f"consent {consent.hex()[:16]}… is granted in Consents and in none of the "
+                    "node's logs: it lies or is out of step; ask another"
+                )
+            return None
+        return self.tiers.get(agreement)
 
 
 def check_cohorts(
-    party: Party,
-    study: Study,
-    number: RoundNumber,
-    block: BlockNumber,
-    consents: Consents,
-    checks: Checks,
-) -> dict[int, frozenset[bytes]]:
-    """Check every frozen cohort of a round; returns the ids in each, by hospital."""
-    found: dict[int, frozenset[bytes]] = {}
-    with checks.guarded("freezes", Place(number)):
-        frozen = party.chain.rounds.freezes(study.number, number, to_block=block)
-        checks.add("freezes", True, at=Place(number))
-        for event in frozen:
-            hospital = event.freeze.hospital
-            with checks.guarded("cohort", Place(number, hospital)):
-                leaves = _check_list(party, study, event, checks)
-                _check_consents(party, study, event, leaves, consents, block, checks)
-                found[hospital] = frozenset(leaf.consent for leaf in leaves)
-    return found
+    party: Party, study: Study, facts: Facts, consents: Consents, checks: Checks
+) -> None:
+    """Check every frozen cohort of a round, and remember its sound consents for the payments."""
+    for hospital, event in facts.frozen.items():
+        at = Place(facts.number, hospital)
+        found = Checks()
+        with found.guarded("cohort", at):
+            leaves = _check_list(party, study, facts, event, found)
+            sound = _check_consents(party, study, facts, event, leaves, consents, found)
+            consents.cohorts[facts.number, hospital] = sound
+        if hospital in facts.voids:
+            _check_void(party, study, facts, hospital, checks)
+        else:
+            checks.found += found.found
 
 
-def _check_list(party: Party, study: Study, event: Frozen, checks: Checks) -> tuple[Leaf, ...]:
+def _check_void(party: Party, study: Study, facts: Facts, hospital: int, checks: Checks) -> None:
+    """A cohort proven false does no harm where its update stayed out of the model."""
+    ground = party.chain.challenges.ground_voided(
+        study.number, facts.number, hospital, block_identifier=facts.block
+    )
+    inside = bool(facts.round.included >> hospital & 1)
+    detail = f"proven false ({ground.name.lower()}) after it was included: the round is flagged"
+    checks.add("voided", not inside, detail, Place(facts.number, hospital))
+
+
+def _check_list(
+    party: Party, study: Study, facts: Facts, event: Frozen, checks: Checks
+) -> tuple[Leaf, ...]:
     freeze = event.freeze
     at = Place(freeze.round, freeze.hospital)
     held = party.chain.client.block_hash(freeze.snapshot)
     checks.add("snapshot", held == freeze.snapshot_hash, "no such block on this chain", at)
     leaves = leaves_of(party.store, event)
-    if not checks.add("leaf-list", leaves is not None, "no member has the list", at):
+    if leaves is None:
+        excused = facts.code_of(freeze.hospital) is ExclusionCode.LIST_MISSING
+        checks.add("leaf-list", excused, "no member has the list", at)
         return ()
-    assert leaves is not None
+    checks.add("leaf-list", True, at=at)
     root = tree_of(leaves).root
     checks.add("root", root == freeze.root, "the list does not give the frozen root", at)
     sound = len(leaves) == freeze.n and 0 < freeze.weight <= min(freeze.n, study.terms.max_weight)
@@ -90,32 +108,30 @@ def _check_list(party: Party, study: Study, event: Frozen, checks: Checks) -> tu
 def _check_consents(
     party: Party,
     study: Study,
+    facts: Facts,
     event: Frozen,
     leaves: tuple[Leaf, ...],
     consents: Consents,
-    block: BlockNumber,
     checks: Checks,
-) -> None:
+) -> frozenset[bytes]:
+    """Judge every leaf as a challenge would; the ids of the sound ones."""
     freeze = event.freeze
     ids = [ConsentId(leaf.consent) for leaf in leaves]
-    flags = party.chain.consents.active_at(ids, freeze.snapshot, block_identifier=block)
-    until = party.chain.rounds.deadlines(study.number, freeze.round, block_identifier=block)
+    flags = party.chain.consents.active_at(ids, freeze.snapshot, block_identifier=facts.block)
     reasons = {}
-    for leaf, active in zip(leaves, flags, strict=True):
-        reason = _fault(study, event, consents, leaf, active, until.submit_by)
-        if reason:
-            reasons[leaf.index] = reason
-    first = next(iter(reasons.items()), None)
-    detail = f"{len(reasons)} leaves; first: leaf {first[0]} {first[1]}" if first else ""
+    for consent, active in zip(ids, flags, strict=True):
+        tier = consents.tier_of(party, consent, facts.block)
+        if reason := _fault(study, event, tier, active, facts.round.submit_by):
+            reasons[consent] = reason
+    first = next(iter(reasons), None)
+    detail = f"{len(reasons)} leaves; first: leaf {ids.index(first)} " if first else ""
     at = Place(freeze.round, freeze.hospital)
-    checks.add("consents", not reasons, detail, at)
+    checks.add("consents", not reasons, detail + reasons.get(first or ConsentId(b""), ""), at)
+    return frozenset(ids) - reasons.keys()
 
 
-def _fault(
-    study: Study, event: Frozen, consents: Consents, leaf: Leaf, active: bool, until: int
-) -> str:
+def _fault(study: Study, event: Frozen, tier: Tier | None, active: bool, until: int) -> str:
     """Why a leaf may not stand in the cohort; empty for a sound one."""
-    tier = consents.tier_of(leaf.consent)
     if not active:
         return "was not active at the snapshot"
     if tier is None:

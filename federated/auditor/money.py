@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from chain.errors import LogsDisagree
 from chain.studies import RewardRule
 from chain.types import BlockNumber, RoundNumber
 from federated.auditor.cohorts import Consents
@@ -9,7 +12,7 @@ from federated.auditor.verdict import Checks, Place
 from federated.errors import RewardError
 from federated.party import Party
 from federated.rewards import split
-from federated.shares import shares_by_rule, shares_tree
+from federated.shares import posted_shares, shares_by_rule, shares_tree
 from federated.study import Study
 
 
@@ -64,17 +67,23 @@ def _check_weights(
             if counted >> event.freeze.hospital & 1:
                 weights[event.freeze.hospital] += event.freeze.weight
     held, total = rounds.counted_weights(study.number, block_identifier=block)
-    ok = held == [weights[index] for index in range(len(held))] and total == sum(held)
-    checks.add("counted-weights", ok, "not the weights of finalized and lapsed rounds")
+    same = {index: weight == held[index] for index, weight in weights.items()}
+    for index in sorted(index for index, ok in same.items() if not ok):
+        detail = f"counted {held[index]}, the freezes give {weights[index]}"
+        checks.add("counted-weights", False, detail, Place(None, index))
+    if all(same.values()):
+        checks.add("counted-weights", total == sum(held), "not the sum of the weights")
     return weights
 
 
 def _voided_in_time(party: Party, study: Study, number: int, block: BlockNumber) -> int:
-    lapse = next(
-        event
-        for event in party.chain.rounds.lapses(study.number, to_block=block)
-        if event.round == number
-    )
+    lapses = party.chain.rounds.lapses(study.number, to_block=block)
+    lapse = next((event for event in lapses if event.round == number), None)
+    if lapse is None:
+        raise LogsDisagree(
+            f"study {study.number}: round {number} has lapsed, and the node's logs do not show it: "
+            "it lies or is out of step; ask another"
+        )
     return sum(
         1 << void.index
         for void in party.chain.rounds.voids(study.number, to_block=block)
@@ -86,22 +95,38 @@ def _check_hospitals(
     party: Party, study: Study, block: BlockNumber, weights: dict[int, int], checks: Checks
 ) -> None:
     posted = party.chain.escrow.reward_root(study.number, block_identifier=block)
-    by_root = study.terms.rule is RewardRule.CONTRIBUTION and any(posted.root)
-    if by_root and not posted.rejected:
-        with checks.guarded("reward-root"):
-            root = shares_tree(study.number, shares_by_rule(party, study, weights, block)).root
-            ok = posted.root == root
-            checks.add("reward-root", ok, "not the shares that the reports give")
-    try:
-        shares = split(study.terms.hospital_pool, weights)
-    except RewardError:
-        shares = {}
+    contribution = study.terms.rule is RewardRule.CONTRIBUTION
+    due: Mapping[int, int] = {}
+    with checks.guarded("reward-root"):
+        if contribution and any(posted.root) and not posted.rejected:
+            due = shares_by_rule(party, study, weights, block)
+            _check_root(party, study, posted.root, due, checks)
+        else:
+            due = _by_count(study, weights)
     barred = party.chain.rounds.barred(study.number, block_identifier=block)
     for event in party.chain.escrow.hospitals_paid(study.number, to_block=block):
-        due = 0 if barred >> event.index & 1 else shares.get(event.index, 0)
-        ok = event.amount == due or (by_root and not posted.rejected)
-        detail = f"paid {event.amount}, due {due}"
-        checks.add("hospital-share", ok, detail, Place(None, event.index))
+        amount = 0 if barred >> event.index & 1 else due.get(event.index, 0)
+        detail = f"paid {event.amount}, due {amount}"
+        checks.add("hospital-share", event.amount == amount, detail, Place(None, event.index))
+
+
+def _by_count(study: Study, weights: Mapping[int, int]) -> Mapping[int, int]:
+    try:
+        return split(study.terms.hospital_pool, weights)
+    except RewardError:
+        return {}
+
+
+def _check_root(
+    party: Party, study: Study, root: bytes, due: Mapping[int, int], checks: Checks
+) -> None:
+    """Name each hospital whose posted share is wrong, as far as the center published its list."""
+    ok = root == shares_tree(study.number, due).root
+    checks.add("reward-root", ok, "not the shares that the reports and weights give")
+    posted = None if ok else posted_shares(party.store, study.number, root)
+    for index in sorted(due.keys() | posted.keys()) if posted is not None else ():
+        have, want = posted.get(index, 0) if posted else 0, due.get(index, 0)
+        checks.add("posted-share", have == want, f"posted {have}, due {want}", Place(None, index))
 
 
 def _check_sum(party: Party, study: Study, block: BlockNumber, checks: Checks) -> None:

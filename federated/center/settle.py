@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from chain.types import StudyId, Wei
+from chain.types import RoundNumber, StudyId, Wei
 from federated.errors import StepError
 from federated.party import Party
-from federated.shares import shares_by_rule, shares_tree
+from federated.shares import publish_shares, shares_by_rule
 from federated.study import read_study
 
 
@@ -16,8 +16,9 @@ def settle(party: Party, number: StudyId) -> Mapping[int, int]:
 
     Returns the shares by hospital index. Under `count` the contract computes them itself.
     """
+    study = read_study(party.chain, party.store, number, party.head())
+    _count_last(party, number)
     block = party.head()
-    study = read_study(party.chain, party.store, number, block)
     weights, total = party.chain.rounds.counted_weights(number, block_identifier=block)
     if not total:
         raise StepError(f"study {number}: no round counted yet; finalize one first")
@@ -27,9 +28,21 @@ def settle(party: Party, number: StudyId) -> Mapping[int, int]:
     return shares
 
 
+def _count_last(party: Party, number: StudyId) -> None:
+    """Have the last round counted if it ran out unfinalized: the shares are final only then."""
+    rounds, block = party.chain.rounds, party.head()
+    last = RoundNumber(rounds.count(number, block_identifier=block))
+    if not last:
+        return
+    round_ = rounds.round(number, last, block_identifier=block)
+    ended = round_.finalized or round_.aborted or round_.lapsed
+    if not ended and party.chain.client.timestamp() > round_.finalize_by:
+        party.chain.client.send(rounds.lapse(number, last), step=f"lapse-{number}-{last}")
+
+
 def post_shares(party: Party, number: StudyId, shares: Mapping[int, int]) -> None:
-    """Post the root of shares by hospital index."""
-    root = shares_tree(number, shares).root
+    """Publish shares by hospital index, and post their root."""
+    root = publish_shares(party.store, number, shares)
     call = party.chain.escrow.post_reward_root(number, root, Wei(sum(shares.values())))
     party.chain.client.send(call, step=f"root-{number}")
 

@@ -1,0 +1,71 @@
+"""Studies at several points of their lives, built once and started from a copy by each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from federated.studies import wisconsin_spec
+from tests.e2e import kit
+from tests.e2e.kit import Saved, World
+
+
+@dataclass(frozen=True, slots=True)
+class Studies:
+    """`granted`: consents given, no round yet. `submitted`: the second round has all submissions.
+    `finished`: both rounds finalized, all paid patients paid."""
+
+    granted: Saved
+    submitted: Saved
+    finished: Saved
+
+
+@pytest.fixture(scope="session")
+def studies(tmp_path_factory: pytest.TempPathFactory) -> Studies:
+    folder = tmp_path_factory.mktemp("study")
+    return _build(folder, "count")
+
+
+@pytest.fixture(scope="session")
+def contributing(tmp_path_factory: pytest.TempPathFactory) -> Studies:
+    """The same with the leave-one-out rule."""
+    return _build(tmp_path_factory.mktemp("contributing"), "leave-one-out")
+
+
+@pytest.fixture
+def granted(studies: Studies, tmp_path: Path) -> Iterator[World]:
+    with studies.granted.start(tmp_path / "world") as world:
+        yield world
+
+
+@pytest.fixture
+def submitted(studies: Studies, tmp_path: Path) -> Iterator[World]:
+    with studies.submitted.start(tmp_path / "world") as world:
+        yield world
+
+
+@pytest.fixture
+def finished(studies: Studies, tmp_path: Path) -> Iterator[World]:
+    with studies.finished.start(tmp_path / "world") as world:
+        yield world
+
+
+def _build(folder: Path, rule: str) -> Studies:
+    world = kit.build_world(folder / "world")
+    with world.anvil:
+        reward = replace(wisconsin_spec().reward, rule=rule)
+        kit.enrol_all(world, kit.study_spec(world, reward=reward))
+        kit.open_tiers(world)
+        kit.ask_all(world)
+        granted = kit.save(world, folder / "granted")
+        kit.run_round(world)
+        number = kit.run_round(world, finalized=False)
+        submitted = kit.save(world, folder / "submitted")
+        kit.finalize(world.center, world.study, number)
+        kit.claim_all(world)
+        finished = kit.save(world, folder / "finished")
+        world.forget()
+    return Studies(granted, submitted, finished)

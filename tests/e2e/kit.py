@@ -1,0 +1,462 @@
+"""A whole study in one process: a real chain, a real store, real records, and actors over them.
+
+`Place.save` keeps a study as files (chain, store, journals, outboxes, records); `Place.start` goes
+on from a copy of them on a chain of its own, so that a test may spoil whatever it wants.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from chain.anvil import Anvil
+from chain.client import Client
+from chain.clock import Clock
+from chain.consents import consent_id
+from chain.contracts import Contracts
+from chain.deploy import Deployment, deploy
+from chain.keys import PatientSecret, address_of, new_phrase
+from chain.node import Node
+from chain.participants import Role
+from chain.rounds import Freeze, Round, Submitted
+from chain.rpc import request
+from chain.types import NO_ADDRESS, Address, AgreementId, ConsentId, RoundNumber, StudyId, Wei
+from federated.auditor import Level, Verdict, replay
+from federated.center import finalize, invite, open_round, open_tier, request_study
+from federated.center.tiers import TierWish
+from federated.claims import claim_message, paying_cohorts
+from federated.hospital import HospitalNode, Policy, admit, approve, freeze, join, submit, train
+from federated.hospital.admission import Presented
+from federated.hospital.node import dictionary_of
+from federated.journal import Journal
+from federated.mail import post
+from federated.party import Party
+from federated.patient import Patient
+from federated.relayer import relay
+from federated.spec import StudySpec
+from federated.studies import wisconsin_spec
+from federated.study import Study, read_study
+from records import wisconsin
+from records.consents import ConsentTable
+from records.importer import import_csv
+from records.record import LocalKey
+from records.store import RecordStore
+from storage.cid import Cid
+from storage.embedded import EmbeddedStore
+from storage.keys import Identity, publish_key
+from storage.signing import Sender, SigningKey
+
+Found = set[tuple[str, int | None, str | None]]
+COINS = 10**21
+TOKEN = 10**18
+DAY = 86_400
+HOSPITALS = ("north", "harbor", "valley")
+PATIENTS = 30
+PURPOSES, OTHER_PURPOSES = ("DUO:0000006",), ("DUO:0000011",)
+ROLES = {"center": Role.CENTER, "auditor": Role.AUDITOR} | dict.fromkeys(HOSPITALS, Role.HOSPITAL)
+
+# What the last patients of each hospital decide; all others grant under the standing tier.
+WILLS = {26: "refuses", 27: "expires", 28: "other purpose", 29: "refuses"}
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    account: bytes
+    signing: SigningKey
+    identity: Identity
+
+    @classmethod
+    def fresh(cls) -> Keys:
+        return cls(os.urandom(32), SigningKey.generate(), Identity.generate())
+
+    @property
+    def address(self) -> Address:
+        return address_of(self.account)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A patient: in which hospital, under which local key, with which secret and will."""
+
+    hospital: str
+    local_key: LocalKey
+    secret: PatientSecret
+    will: str
+
+
+@dataclass(slots=True)
+class World:
+    """All parties of one study over one chain and one store, under one folder."""
+
+    folder: Path
+    anvil: Anvil
+    deployment: Deployment
+    keys: Mapping[str, Keys]
+    patients: list[Asked] = field(default_factory=list)
+    tiers: dict[tuple[str, str], AgreementId] = field(default_factory=dict)
+    study: StudyId = StudyId(0)
+    _parties: dict[str, Party] = field(default_factory=dict)
+    _nodes: dict[str, HospitalNode] = field(default_factory=dict)
+
+    def party(self, name: str) -> Party:
+        if name not in self._parties:
+            self._parties[name] = make_party(
+                self.folder, name, self.keys[name], self.anvil.url, self.deployment
+            )
+        return self._parties[name]
+
+    def node(self, hospital: str) -> HospitalNode:
+        if hospital not in self._nodes:
+            self._nodes[hospital] = make_node(self.folder, self.party(hospital))
+        return self._nodes[hospital]
+
+    def forget(self) -> None:
+        """Drop all parties: the next use opens them anew, as a restarted process does."""
+        for party in self._parties.values():
+            party.chain.client.outbox.close()
+        for node in self._nodes.values():
+            node.records.close()
+            node.consents.close()
+        self._parties.clear()
+        self._nodes.clear()
+
+    @property
+    def center(self) -> Party:
+        return self.party("center")
+
+    @property
+    def auditor(self) -> Party:
+        return self.party("auditor")
+
+    @property
+    def relayer(self) -> Party:
+        return self.party("relayer")
+
+    @property
+    def nodes(self) -> list[HospitalNode]:
+        return [self.node(name) for name in HOSPITALS]
+
+    @property
+    def clock(self) -> Clock:
+        return Clock(Node(self.anvil.url))
+
+    def patient(self, asked: Asked) -> Patient:
+        return Patient(asked.secret, self.relayer.chain)
+
+    def consent_of(self, asked: Asked) -> ConsentId:
+        agreement = self.tiers[asked.hospital, asked.will]
+        return consent_id(self.patient(asked).address_for(agreement), agreement, 0)
+
+    def read(self) -> Study:
+        return read_study(self.center.chain, self.center.store, self.study, self.center.head())
+
+    def index(self, hospital: str) -> int:
+        return self.read().index_of(self.keys[hospital].address)
+
+    def audit(self, level: Level = Level.KEYED, name: str = "auditor") -> Verdict:
+        return replay(self.party(name), self.study, level=level)
+
+
+def make_party(
+    folder: Path, name: str, keys: Keys, url: str, deployment: Deployment, node: Node | None = None
+) -> Party:
+    """A party whose journal and outbox lie in `folder`/NAME, over the store `folder`/store."""
+    home = folder / name
+    home.mkdir(exist_ok=True)
+    client = Client(node or Node(url), keys.account, home / "outbox.sqlite")
+    return Party(
+        name=name,
+        chain=Contracts(client, deployment),
+        store=EmbeddedStore(folder / "store"),
+        sender=Sender(bytes.fromhex(client.address[2:]), keys.signing),
+        identity=keys.identity,
+        journal=Journal(home / "journal"),
+    )
+
+
+def make_node(folder: Path, party: Party) -> HospitalNode:
+    home = folder / party.name
+    return HospitalNode(
+        party, RecordStore(home / "records.sqlite"), ConsentTable(home / "consents.sqlite")
+    )
+
+
+# ------------------------------------------------------------------ a study, step by step
+
+
+def build_world(folder: Path) -> World:
+    """A chain, the contracts, a store, and every party admitted with its keys published."""
+    folder.mkdir(parents=True, exist_ok=True)
+    EmbeddedStore.create(folder / "store")
+    anvil = Anvil(folder / "chain.json.gz")
+    keys = {name: Keys.fresh() for name in ("operator", "relayer", *ROLES)}
+    for item in keys.values():
+        anvil.fund(item.address, COINS)
+    (folder / "operator").mkdir()
+    outbox = folder / "operator" / "outbox.sqlite"
+    operator = Client(Node(anvil.url), keys["operator"].account, outbox)
+    world = World(folder, anvil, deploy(operator, token=True), keys)
+    participants = world.party("operator").chain.participants
+    for name, role in ROLES.items():
+        call = participants.admit(keys[name].address, role, bytes(32))
+        world.party("operator").chain.client.send(call)
+        register(world.party(name))
+    return world
+
+
+def register(party: Party) -> None:
+    digest = publish_key(party.store, party.identity.recipient)
+    party.chain.client.send(
+        party.chain.participants.set_keys(party.sender.signing_key.public, digest)
+    )
+
+
+def study_spec(world: World, **changes: Any) -> StudySpec:
+    """Wisconsin for three hospitals and two rounds, one named auditor."""
+    auditors = [world.keys["auditor"].address.lower()]
+    spec = wisconsin_spec(auditors=auditors, hospitals=3, rounds=2, min_hospitals=2)
+    return replace(spec, **changes)
+
+
+def enrol_all(world: World, spec: StudySpec) -> StudyId:
+    """Request, import, approve, join."""
+    token = world.deployment.address_of("DevelopmentToken")
+    mint = world.center.chain.token(token).mint
+    world.center.chain.client.send(mint(world.center.address, spec.reward.budget_wei))
+    study = request_study(world.center, spec, token)
+    files = deal(world.folder / "exports")
+    for node in world.nodes:
+        dictionary = dictionary_of(spec)
+        node.records.replace(import_csv(files[node.party.name], dictionary), dictionary.name)
+        invite(world.center, study, node.party.address)
+        world.center.chain.client.send(mint(node.party.address, spec.reward.bond_wei))
+        approve(node, study, Policy(least_cohort=5))
+        join(node, study)
+    world.study = study
+    return study
+
+
+def deal(folder: Path) -> dict[str, Path]:
+    """The first patients of three hospitals, dealt from the data set."""
+    found = {}
+    for name, path in wisconsin.deal(folder, seed=1).items():
+        if name in HOSPITALS:
+            with path.open(newline="") as file:
+                rows = list(csv.reader(file))[: PATIENTS + 1]
+            with path.open("w", newline="") as file:
+                csv.writer(file).writerows(rows)
+            found[name] = path
+    return found
+
+
+def open_tiers(world: World) -> None:
+    """Three tiers a hospital: standing, too short for any round, for another purpose."""
+    now = world.clock.now()
+    for place, name in enumerate(HOSPITALS, start=1):
+        for will, purposes, lasts in (
+            ("grants", PURPOSES, 365 * DAY),
+            ("expires", PURPOSES, 60),
+            ("other purpose", OTHER_PURPOSES, 365 * DAY),
+        ):
+            wish = TierWish(
+                world.keys[name].address, Wei(place * TOKEN), purposes, now + lasts, 100, will
+            )
+            step = f"{name}-{will}"
+            world.tiers[name, will] = open_tier(world.center, world.study, wish, step=step)
+
+
+def ask_all(world: World, unasked: Sequence[LocalKey] = ()) -> None:
+    """Everybody is asked but for `unasked`; grants go over the hospitals and the relayer."""
+    spec, deadline = world.read().spec, world.clock.now() + 3600
+    for name in HOSPITALS:
+        records = world.node(name).records.records(spec.data.dictionary)
+        presented = []
+        for place, record in enumerate(records):
+            will = WILLS.get(place, "grants")
+            asked = Asked(name, record.key, PatientSecret(new_phrase()), will)
+            world.patients.append(asked)
+            if will == "refuses" or record.key in unasked:
+                continue
+            grant = world.patient(asked).grant(world.tiers[name, will], deadline=deadline)
+            presented.append(Presented(record.key, grant))
+        admit(
+            world.node(name),
+            presented,
+            relayer=world.relayer.address,
+            deadline=deadline,
+            signing_key=world.keys[name].account,
+        )
+    assert not relay(world.relayer).refused
+
+
+def revoke(world: World, asked: Asked) -> None:
+    """Withdraw by signature, through the relayer."""
+    agreement = world.tiers[asked.hospital, asked.will]
+    message = world.patient(asked).revoke(agreement, deadline=world.clock.now() + 3600)
+    fields = [message.key, agreement, message.nonce, message.deadline, message.r, message.vs]
+    post(world.relayer.store, world.relayer.address, "revocations", {"messages": [fields]})
+    assert not relay(world.relayer).refused
+
+
+def freeze_and_submit(world: World, number: RoundNumber, names: Sequence[str] = HOSPITALS) -> None:
+    for name in names:
+        freeze(world.node(name), world.study, number)
+    for name in names:
+        train(world.node(name), world.study, number)
+        submit(world.node(name), world.study, number)
+
+
+def run_round(world: World, *, finalized: bool = True) -> RoundNumber:
+    """Open, freeze, train, submit, and perhaps finalize."""
+    number = open_round(world.center, world.study)
+    freeze_and_submit(world, number)
+    if finalized:
+        finalize(world.center, world.study, number)
+    return number
+
+
+def claim_all(world: World) -> int:
+    """Every patient whose consent stands in a paying cohort claims; returns how many."""
+    chain, store, block = world.relayer.chain, world.relayer.store, world.relayer.head()
+    standings: dict[ConsentId, Any] = {}
+    for cohort in paying_cohorts(chain, store, world.study, block):
+        standings = cohort | standings
+    claims = 0
+    for place, asked in enumerate(world.patients, start=0x1000):
+        if asked.will != "grants" or world.consent_of(asked) not in standings:
+            continue
+        body = claim_message(
+            world.patient(asked),
+            standings[world.consent_of(asked)],
+            agreement=world.tiers[asked.hospital, asked.will],
+            nonce=0,
+            recipient=Address(NO_ADDRESS[:-8] + f"{place:08x}"),
+            deadline=world.clock.now() + 3600,
+        )
+        post(store, world.relayer.address, "claim", body)
+        claims += 1
+    relay(world.relayer)
+    return claims
+
+
+def state_of(world: World, number: int) -> bytes:
+    """The digest of the model that a round was finalized with."""
+    rounds = world.center.chain.rounds
+    block = world.center.head()
+    return rounds.round(world.study, RoundNumber(number), block_identifier=block).state
+
+
+# ------------------------------------------------------------------ keeping and spoiling
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A study as files: what `start` goes on from, as often as wanted."""
+
+    folder: Path
+    world: World
+
+    @contextmanager
+    def start(self, folder: Path) -> Iterator[World]:
+        """A copy on a chain of its own."""
+        shutil.copytree(self.folder, folder)
+        with Anvil(folder / "chain.json.gz") as anvil:
+            world = replace(
+                self.world,
+                folder=folder,
+                anvil=anvil,
+                patients=list(self.world.patients),
+                tiers=dict(self.world.tiers),
+                _parties={},
+                _nodes={},
+            )
+            try:
+                yield world
+            finally:
+                world.forget()
+
+
+def save(world: World, folder: Path) -> Saved:
+    """Keep the study as it is now; the world lives on."""
+    world.forget()
+    shutil.copytree(world.folder, folder, ignore=shutil.ignore_patterns("chain.json.gz*"))
+    dump = bytes.fromhex(request(world.anvil.url, "anvil_dumpState", True)[2:])
+    (folder / "chain.json.gz").write_bytes(dump)
+    assert gzip.decompress(dump)
+    return Saved(folder, replace(world, patients=list(world.patients), tiers=dict(world.tiers)))
+
+
+def path_of(world: World, digest: bytes) -> Path:
+    """Where the store keeps the block with this digest."""
+    return world.folder / "store" / "blocks" / digest.hex()[:2] / digest.hex()
+
+
+def flip(world: World, block: Cid | bytes) -> None:
+    """Change one bit of a block on the disk, behind the store's back."""
+    path = path_of(world, block if isinstance(block, bytes) else block.digest)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+# ------------------------------------------------------------------ asking the auditor
+
+
+def failures(world: World, verdict: Verdict) -> Found:
+    """What failed: check, round, and the name of the hospital."""
+    addresses = world.read().hospitals
+    names = {world.keys[name].address: name for name in HOSPITALS}
+    return {
+        (
+            check.name,
+            check.round_number,
+            None if check.hospital is None else names[addresses[check.hospital]],
+        )
+        for check in verdict.failures
+    }
+
+
+def assert_sound(world: World) -> None:
+    """Both levels pass; the keyless one for somebody who has no part in the study."""
+    keyless = world.audit(Level.KEYLESS, "relayer")
+    keyed = world.audit(Level.KEYED)
+    assert not keyless.failures
+    assert not keyed.failures
+    assert keyless.ok
+    assert keyed.ok
+    assert (keyless.level, keyed.level) == (Level.KEYLESS, Level.KEYED)
+
+
+def found_at(world: World, level: Level) -> Found:
+    """What an audit of that level finds wrong: check, round, hospital."""
+    verdict = world.audit(level, "relayer" if level is Level.KEYLESS else "auditor")
+    assert verdict.ok == (not verdict.failures)
+    return failures(world, verdict)
+
+
+def submission_of(world: World, number: int, hospital: str) -> Submitted:
+    block = world.center.head()
+    events = world.center.chain.rounds.submissions(
+        world.study, RoundNumber(number), to_block=block
+    )
+    return next(event for event in events if event.hospital == world.keys[hospital].address)
+
+
+def freeze_of(world: World, number: int, hospital: str) -> Freeze:
+    block = world.center.head()
+    events = world.center.chain.rounds.freezes(world.study, RoundNumber(number), to_block=block)
+    return next(e.freeze for e in events if e.hospital == world.keys[hospital].address)
+
+
+def round_at(world: World, number: int) -> Round:
+    block = world.center.head()
+    return world.center.chain.rounds.round(
+        world.study, RoundNumber(number), block_identifier=block
+    )
