@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import threading
+import time
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -245,3 +247,17 @@ class Relay:
 
 def address(number: int) -> Address:
     return Address("0x" + f"{number:040x}")
+
+
+def wait_for_save(anvil: Anvil) -> None:
+    """Returns once the saved state holds every block that the chain has now."""
+    assert anvil.state is not None
+    height = int(request(anvil.url, "eth_blockNumber"), 16)
+    end = time.monotonic() + 30
+    while True:
+        if anvil.state.exists():
+            saved = json.loads(gzip.decompress(anvil.state.read_bytes()))
+            if int(saved["block"]["number"], 16) >= height:
+                return
+        assert time.monotonic() < end, "the keeper saves nothing"
+        time.sleep(0.1)

@@ -15,6 +15,7 @@ from chain import toolchain
 from chain.anvil import Anvil
 from chain.errors import NodeDown, NodeFailed, ToolMissing
 from chain.rpc import request
+from tests.chain.kit import wait_for_save
 
 pytestmark = [pytest.mark.engine("anvil"), pytest.mark.processes]
 
@@ -31,14 +32,6 @@ time.sleep(600)
 
 def height(url: str) -> int:
     return int(request(url, "eth_blockNumber"), 16)
-
-
-def saved(state: Path, since: float) -> None:
-    """Waits for the keeper's next save."""
-    end = time.monotonic() + 10
-    while not state.exists() or state.stat().st_mtime < since:
-        assert time.monotonic() < end, "the keeper saves nothing"
-        time.sleep(0.05)
 
 
 def gone(pid: int) -> bool:
@@ -59,9 +52,8 @@ def test_after_kill_9_the_chain_goes_on_from_its_last_save(tmp_path: Path) -> No
     with Anvil(state) as node:
         node.fund(SOMEONE, 5)
         request(node.url, "evm_mine")
-        since = time.time()
         request(node.url, "evm_mine")
-        saved(state, since)
+        wait_for_save(node)
         known = [request(node.url, "eth_getBlockByNumber", hex(n), False)["hash"] for n in range(3)]
         top = height(node.url)
         node.kill()

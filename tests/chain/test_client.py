@@ -36,7 +36,7 @@ from chain.participants import KeysSet, Role
 from chain.rpc import request
 from chain.token import Token
 from chain.types import BlockNumber, Call, Receipt, Wei
-from tests.chain.kit import COINS, Chain, Relay, RoundPath, address
+from tests.chain.kit import COINS, Chain, Relay, RoundPath, address, wait_for_save
 
 pytestmark = pytest.mark.engine("anvil")
 
@@ -305,10 +305,7 @@ class Restarted:
 
     def save(self) -> None:
         """Waits until the keeper has saved all blocks so far; it saves nothing from then on."""
-        since = time.time()
-        self.anvil.fund(address(99), 1)
-        while not self.state.exists() or self.state.stat().st_mtime < since:
-            time.sleep(0.05)
+        wait_for_save(self.anvil)
         os.kill(self.anvil.keeper_pid, signal.SIGSTOP)
 
     def crash(self) -> None:
