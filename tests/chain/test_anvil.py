@@ -129,3 +129,13 @@ def test_a_stopped_anvil_leaves_no_folder_and_no_server(tmp_path: Path) -> None:
     assert not node.folder.exists()
     with pytest.raises(NodeDown):
         request(node.url, "eth_chainId")
+
+
+def test_a_chain_keeps_its_genesis_however_often_it_starts_again(tmp_path: Path) -> None:
+    state = tmp_path / "state.json.gz"
+    seen = set()
+    for _ in range(5):
+        with Anvil(state) as anvil:
+            request(anvil.url, "evm_mine")
+            seen.add(request(anvil.url, "eth_getBlockByNumber", "0x0", False)["hash"])
+    assert len(seen) == 1
