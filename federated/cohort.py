@@ -10,13 +10,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NewType
 
+from chain.types import ConsentId as ConsentId
 from federated.canonical import Digest, decode, digest, encode, tagged_hash
 from federated.errors import CanonicalError, CohortError
-
-ConsentId = NewType("ConsentId", bytes)
-"""32 bytes."""
 
 _FORMAT = "consilium/leaves/1"
 MAX_LEAVES = (1 << 32) - 1

@@ -47,9 +47,18 @@ def read_result(
     if signer != expected:
         raise RecordError(f"{where} is not signed by the center; refuse the model")
     context = context_of_state(party, study, number, round_.start_state, round_.state)
-    facts = (manifest.context, manifest.study, manifest.round_number, manifest.state)
-    if facts != (context, study.number, number, round_.state):
-        raise RecordError(f"{where} is of another round or state; refuse the model")
+    wanted = {
+        "context": context,
+        "study": study.number,
+        "round_number": number,
+        "parent": round_.parent,
+        "spec": study.spec_digest,
+        "start_state": round_.start_state,
+        "state": round_.state,
+    }
+    wrong = [name for name, value in wanted.items() if getattr(manifest, name) != value]
+    if wrong:
+        raise RecordError(f"{where} has another {wrong[0]} than the chain; refuse the model")
     return manifest, round_, signer
 
 

@@ -29,14 +29,9 @@ def check_money(
 def _check_patients(
     party: Party, study: Study, block: BlockNumber, consents: Consents, checks: Checks
 ) -> None:
-    rounds = party.chain.rounds
+    submitted = _paying_hospitals(party, study, block)
     paying = {
-        key: ids
-        for key, ids in consents.cohorts.items()
-        if rounds.pays(study.number, RoundNumber(key[0]), block_identifier=block)
-        and rounds.round(study.number, RoundNumber(key[0]), block_identifier=block).submitted
-        >> key[1]
-        & 1
+        key: ids for key, ids in consents.cohorts.items() if submitted.get(key[0], 0) >> key[1] & 1
     }
     known = frozenset().union(*paying.values()) if paying else frozenset()
     seen: set[bytes] = set()
@@ -50,6 +45,17 @@ def _check_patients(
             checks.add("patient-payments", False, detail)
             return
     checks.add("patient-payments", True)
+
+
+def _paying_hospitals(party: Party, study: Study, block: BlockNumber) -> dict[int, int]:
+    """By round that pays its patients: one bit per hospital that submitted."""
+    rounds, found = party.chain.rounds, {}
+    for number in range(1, rounds.count(study.number, block_identifier=block) + 1):
+        place = RoundNumber(number)
+        if rounds.pays(study.number, place, block_identifier=block):
+            round_ = rounds.round(study.number, place, block_identifier=block)
+            found[number] = round_.submitted
+    return found
 
 
 def _check_weights(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from federated.center import finalize
 from federated.studies import wisconsin_spec
 from tests.e2e import kit
 from tests.e2e.kit import Saved, World
@@ -64,7 +65,7 @@ def _build(folder: Path, rule: str) -> Studies:
         kit.run_round(world)
         number = kit.run_round(world, finalized=False)
         submitted = kit.save(world, folder / "submitted")
-        kit.finalize(world.center, world.study, number)
+        finalize(world.center, world.study, number)
         kit.claim_all(world)
         finished = kit.save(world, folder / "finished")
         world.forget()

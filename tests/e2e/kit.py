@@ -28,6 +28,7 @@ from chain.participants import Role
 from chain.rounds import Freeze, Round, Submitted
 from chain.rpc import request
 from chain.types import NO_ADDRESS, Address, AgreementId, ConsentId, RoundNumber, StudyId, Wei
+from federated import codec
 from federated.auditor import Level, Verdict, replay
 from federated.center import finalize, invite, open_round, open_tier, request_study
 from federated.center.tiers import TierWish
@@ -54,6 +55,7 @@ from storage.keys import Identity, publish_key
 from storage.signing import Sender, SigningKey
 
 Found = set[tuple[str, int | None, str | None]]
+NO_STUDY = StudyId(0)
 COINS = 10**21
 TOKEN = 10**18
 DAY = 86_400
@@ -101,7 +103,7 @@ class World:
     keys: Mapping[str, Keys]
     patients: list[Asked] = field(default_factory=list)
     tiers: dict[tuple[str, str], AgreementId] = field(default_factory=dict)
-    study: StudyId = StudyId(0)
+    study: StudyId = NO_STUDY
     _parties: dict[str, Party] = field(default_factory=dict)
     _nodes: dict[str, HospitalNode] = field(default_factory=dict)
 
@@ -220,7 +222,7 @@ def register(party: Party) -> None:
 
 def study_spec(world: World, **changes: Any) -> StudySpec:
     """Wisconsin for three hospitals and two rounds, one named auditor."""
-    auditors = [world.keys["auditor"].address.lower()]
+    auditors = [codec.Address(world.keys["auditor"].address.lower())]
     spec = wisconsin_spec(auditors=auditors, hospitals=3, rounds=2, min_hospitals=2)
     return replace(spec, **changes)
 
@@ -443,9 +445,7 @@ def found_at(world: World, level: Level) -> Found:
 
 def submission_of(world: World, number: int, hospital: str) -> Submitted:
     block = world.center.head()
-    events = world.center.chain.rounds.submissions(
-        world.study, RoundNumber(number), to_block=block
-    )
+    events = world.center.chain.rounds.submissions(world.study, RoundNumber(number), to_block=block)
     return next(event for event in events if event.hospital == world.keys[hospital].address)
 
 
@@ -457,6 +457,4 @@ def freeze_of(world: World, number: int, hospital: str) -> Freeze:
 
 def round_at(world: World, number: int) -> Round:
     block = world.center.head()
-    return world.center.chain.rounds.round(
-        world.study, RoundNumber(number), block_identifier=block
-    )
+    return world.center.chain.rounds.round(world.study, RoundNumber(number), block_identifier=block)
