@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chain.agreements import Tier
-from chain.consents import GrantMessage, RevokeMessage, consent_id
+from chain.consents import Consent, GrantMessage, RevokeMessage, consent_id
 from chain.contracts import Contracts
 from chain.errors import TxReverted
 from chain.keys import PatientSecret, address_of
@@ -77,10 +77,11 @@ class Patient:
 
     def grant(self, agreement: AgreementId, *, deadline: int) -> SignedGrant:
         """Consent under an agreement, after the tier as it stands. Raises `StepError`."""
-        tier = self._tier(agreement)
+        block = self._head()
+        tier = self._tier(agreement, block)
         key = self.key_for(agreement)
         address = address_of(key)
-        nonce = self._next_nonce(address, agreement)
+        nonce = self._next_nonce(address, agreement, block)
         consent = consent_id(address, agreement, nonce)
         message = Grant(
             id=consent,
@@ -122,7 +123,7 @@ class Patient:
 
     def counter(self, offer: CounterOffer) -> SignedOffer:
         """Answer a tier with other terms."""
-        self._tier(offer.agreement)
+        self._tier(offer.agreement, self._head())
         return sign_offer(self._chain, offer, self.key_for(offer.agreement))
 
     def key_for(self, agreement: AgreementId) -> bytes:
@@ -132,34 +133,35 @@ class Patient:
 
     def standing_nonce(self, agreement: AgreementId) -> int:
         """The nonce of the consent that stands. Raises `StepError` where none does."""
-        address = self.address_for(agreement)
-        nonce = self._next_nonce(address, agreement) - 1
-        if nonce < 0 or self._slot(address, agreement, nonce).revoked:
+        address, block = self.address_for(agreement), self._head()
+        nonce = self._next_nonce(address, agreement, block) - 1
+        if nonce < 0 or self._slot(address, agreement, nonce, block).revoked:
             raise StepError(f"no consent of yours stands under agreement {agreement}")
         return nonce
 
     def ids(self, agreement: AgreementId) -> list[ConsentId]:
         """Every id that this patient used under an agreement."""
         address = self.address_for(agreement)
-        last = self._next_nonce(address, agreement)
+        last = self._next_nonce(address, agreement, self._head())
         return [consent_id(address, agreement, nonce) for nonce in range(last)]
 
-    def _next_nonce(self, address: Address, agreement: AgreementId) -> int:
+    def _next_nonce(self, address: Address, agreement: AgreementId, block: BlockNumber) -> int:
         nonce = 0
         while True:
-            slot = self._slot(address, agreement, nonce)
+            slot = self._slot(address, agreement, nonce, block)
             if not slot.granted and not slot.revoked:
                 return nonce
             nonce += 1
 
-    def _slot(self, address: Address, agreement: AgreementId, nonce: int) -> Any:
-        block = self._head()
+    def _slot(
+        self, address: Address, agreement: AgreementId, nonce: int, block: BlockNumber
+    ) -> Consent:
         consent = consent_id(address, agreement, nonce)
         return self._chain.consents.consent(consent, block_identifier=block)
 
-    def _tier(self, agreement: AgreementId) -> Tier:
+    def _tier(self, agreement: AgreementId, block: BlockNumber) -> Tier:
         try:
-            return self._chain.agreements.tier(agreement, block_identifier=self._head())
+            return self._chain.agreements.tier(agreement, block_identifier=block)
         except TxReverted as exc:
             raise StepError(f"agreement {agreement} does not exist; look at the offers") from exc
 

@@ -16,6 +16,7 @@ from chain.deploy import Deployment, deploy
 from chain.node import Node
 from chain.participants import Role
 from chain.types import Address, Wei
+from federated.directory import publish_description
 from federated.hospital import HospitalNode
 from federated.party import Party
 from storage.embedded import EmbeddedStore
@@ -111,5 +112,6 @@ def _admit(operator: Client, deployment: Deployment, homes: Mapping[str, Home], 
     participants = Contracts(operator, deployment).participants
     for home in homes.values():
         if (role := ROLES.get(home.config.role)) is not None:
-            call = participants.admit(home.address(), role, bytes(32))
+            words = publish_description(home.store(), home.config.name, role)
+            call = participants.admit(home.address(), role, words)
             operator.send(call, step=f"admit-{home.address()}")

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from chain.agreements import Tier
 from chain.consents import Reason, Withdrawal
 from chain.typed_data import Admission, Grant, expand, hash_ids, recover, sign
 from chain.types import Address, AgreementId, ConsentId
@@ -63,8 +64,9 @@ def admit(
     """
     by_agreement: dict[AgreementId, list[Presented]] = defaultdict(list)
     for item in grants:
-        _check(node, item.grant)
         by_agreement[item.grant.agreement].append(item)
+    for agreement, items in by_agreement.items():
+        _check(node, agreement, [item.grant for item in items])
     for agreement, items in by_agreement.items():
         _remember(node, agreement, items)
         for start in range(0, len(items), BATCH):
@@ -91,14 +93,20 @@ def withdraw(node: HospitalNode, patient: str, reason: Reason) -> int:
     return len(found)
 
 
-def _check(node: HospitalNode, grant: SignedGrant) -> None:
+def _check(node: HospitalNode, agreement: AgreementId, grants: list[SignedGrant]) -> None:
     chain, block = node.party.chain, node.party.head()
-    tier = chain.agreements.tier(grant.agreement, block_identifier=block)
+    tier = chain.agreements.tier(agreement, block_identifier=block)
     if tier.hospital != node.party.address:
         raise StepError(
-            f"consent {grant.message.id.hex()[:16]}… is for another hospital ({tier.hospital}): "
-            "send the patient there"
+            f"consent {grants[0].message.id.hex()[:16]}… is for another hospital "
+            f"({tier.hospital}): send the patient there"
         )
+    for grant in grants:
+        _check_signature(node, tier, grant)
+
+
+def _check_signature(node: HospitalNode, tier: Tier, grant: SignedGrant) -> None:
+    chain = node.party.chain
     message = Grant(
         id=grant.message.id,
         study=tier.study,
