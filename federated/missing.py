@@ -11,7 +11,7 @@ from federated.canonical import tagged_hash
 from federated.party import Party, signer_at
 from federated.study import Study
 from storage.cid import Codec
-from storage.errors import StorageError
+from storage.errors import StorageError, Unreachable
 from storage.signed import Shape, open_record, sign_record
 
 TAG = "consilium/list-missing/1"
@@ -35,6 +35,8 @@ def confirmed_missing(party: Party, study: Study, frozen: Frozen) -> bool:
     for cid in party.store.announced(_topic(frozen)):
         try:
             record = open_record(TAG, party.store.get_block(cid), _BODY)
+        except Unreachable:
+            raise
         except StorageError:
             continue  # anyone can announce anything: what is no such record says nothing
         if record.body == expected and record.signer in signers:

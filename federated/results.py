@@ -80,6 +80,6 @@ def read_results(store: BlockStore, cid: Cid) -> tuple[Results, Signer]:
     results = Results(round_number=record.body["round"], **fields)
     if results.split not in ("validation", "test"):
         raise RecordError(f"results {cid}: the split is neither validation nor test")
-    if min(getattr(results, key) for key in _NUMBERS) < 0:
-        raise RecordError(f"results {cid}: a count is negative")
+    if min(results.hospital, *(getattr(results, key) for key in _NUMBERS)) < 0:
+        raise RecordError(f"results {cid}: a count or the hospital's index is negative")
     return results, record.signer

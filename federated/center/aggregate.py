@@ -26,7 +26,7 @@ from federated.shares import read_signed_report, report_topic
 from federated.state import GlobalState, encode_state, next_state, state_digest
 from federated.study import Study, read_study
 from storage.artefact import seal
-from storage.errors import ArtefactError
+from storage.errors import StorageError, Unreachable
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,9 @@ def _reports(
     for cid in party.store.announced(report_topic(study.number, number)):
         try:
             report = read_signed_report(party, study, cid.digest, block)
-        except (FederatedError, ArtefactError):
+        except Unreachable:
+            raise
+        except (FederatedError, StorageError):
             continue  # anyone can announce anything
         if report.round_number == number:
             found.setdefault(report.hospital, cid.digest)
