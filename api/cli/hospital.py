@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -21,13 +22,16 @@ from chain.types import StudyId
 from federated import hospital as steps
 from federated.errors import CohortError, PolicyRefused
 from federated.hospital import HospitalNode, Policy
+from federated.hospital.admission import Presented
 from federated.hospital.admission import withdraw as withdraw_patient
 from federated.hospital.node import dictionary_of
 from federated.hospital.run import advance
+from federated.patient import SignedGrant
 from federated.purposes import describe
 from federated.study import Study
 from records.importer import Imported, import_csv
 from records.quality import QualityReport
+from records.record import LocalKey
 from records.splits import Part
 from records.store import RecordStore
 
@@ -147,19 +151,24 @@ def join(study: StudyNumber) -> None:
 
 @app.command()
 def admit(
-    file: Annotated[Path, typer.Argument(help='Lines {"patient": KEY, "grant": {…}}.')],
+    file: Annotated[
+        Path, typer.Argument(help='A grant with --patient; else lines {"patient": …, "grant": …}.')
+    ],
+    patient: Annotated[
+        str | None, typer.Option(help="The hospital's own key of the patient who handed it in.")
+    ] = None,
     relayer: Relayer = None,
     deadline: Annotated[str, typer.Option(help="Until when it may be sent.")] = "+30d",
 ) -> None:
     """Say of grants that they are of patients of this hospital; a relayer sends them.
 
-    Example: consilium --home homes/north hospital admit grants.jsonl
+    Example: consilium --home homes/north hospital admit grant.json --patient north-0007
     """
     home, node = open_home(HomeRole.HOSPITAL), _node()
     to = relayer_of(home, relayer)
     count = steps.admit(
         node,
-        steps.read_grants(file),
+        steps.read_grants(file) if patient is None else [_presented(file, patient)],
         relayer=to,
         deadline=moment(deadline, node.party.chain.client.timestamp()),
         signing_key=home.account_key(),
@@ -264,6 +273,14 @@ def run(study: StudyNumber, watch: Watch = False) -> None:
 
     keep_watching(node.party, step, warn)
     say(f"study {study}: over")
+
+
+def _presented(file: Path, patient: str) -> Presented:
+    try:
+        tree = json.loads(file.read_text("utf-8"))
+    except ValueError as exc:
+        raise ApiError(f"{file} is no grant: ask the patient for the file again") from exc
+    return Presented(LocalKey(patient), SignedGrant.from_json(tree))
 
 
 def _broken(imported: Imported) -> str:
