@@ -36,8 +36,8 @@ _BODY: Shape = {
 class Results:
     """Counts at the study's operating point for the model with this state digest.
 
-    `split` is "validation" or "test"; `loss` is the summed log-loss in millionths; `auc` and its
-    95 % interval are in millionths. All numbers are 0 where `suppressed`.
+    `split` is "validation" or "test"; `loss` is the log loss summed over records in 1/65536 nats;
+    `auc` and its 95 % interval are in millionths. All numbers are 0 where `suppressed`.
     """
 
     context: bytes
