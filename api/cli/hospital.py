@@ -166,9 +166,11 @@ def admit(
     """
     home, node = open_home(HomeRole.HOSPITAL), _node()
     to = relayer_of(home, relayer)
+    presented = steps.read_grants(file) if patient is None else [_presented(file, patient)]
+    _check_known(node, presented)
     count = steps.admit(
         node,
-        steps.read_grants(file) if patient is None else [_presented(file, patient)],
+        presented,
         relayer=to,
         deadline=moment(deadline, node.party.chain.client.timestamp()),
         signing_key=home.account_key(),
@@ -281,6 +283,23 @@ def _presented(file: Path, patient: str) -> Presented:
     except ValueError as exc:
         raise ApiError(f"{file} is no grant: ask the patient for the file again") from exc
     return Presented(LocalKey(patient), SignedGrant.from_json(tree))
+
+
+def _check_known(node: HospitalNode, presented: list[Presented]) -> None:
+    """A grant of a person without a record would reserve money for nothing."""
+    agreements = node.party.chain.agreements
+    for agreement in {item.grant.agreement for item in presented}:
+        tier = agreements.tier(agreement, block_identifier=node.party.head())
+        dictionary = study_of(node.party, tier.study).spec.data.dictionary
+        known = {record.key for record in node.records.records(dictionary)}
+        unknown = sum(
+            item.patient not in known for item in presented if item.grant.agreement == agreement
+        )
+        if unknown:
+            raise ApiError(
+                f"{unknown} grants are of patients of whom no record was imported: correct the "
+                "keys, or import the records first; nobody was admitted"
+            )
 
 
 def _broken(imported: Imported) -> str:
