@@ -9,6 +9,7 @@ import json
 import os
 import socket
 import sys
+from pathlib import Path
 
 
 def run(argv: list[str], env: dict[str, str], cwd: str, descriptors: list[int]) -> int:
@@ -26,4 +27,4 @@ if __name__ == "__main__":
     arguments = sys.argv[1:]
     if "--watch" in arguments or arguments[-2:] == ["chain", "start"]:
         os.execv(sys.executable, [sys.executable, "-m", "api.cli.main", *arguments])
-    sys.exit(run(arguments, dict(os.environ), os.getcwd(), [0, 1, 2]))
+    sys.exit(run(arguments, dict(os.environ), str(Path.cwd()), [0, 1, 2]))
