@@ -32,6 +32,7 @@ class Relayed:
 def relay(party: Party, progress: Callable[[str], None] = lambda _: None) -> Relayed:
     """Send all mail that was not sent yet; withdrawals first. Idempotent after a kill."""
     report = Relayed()
+    party.chain.client.resume()  # what was sent before, to a chain that lost it
     waiting = [
         mail
         for mail in mail_for(party.store, party.address)
