@@ -10,8 +10,10 @@ import typer
 from api.cli.options import Watch
 from api.cli.place import open_party
 from api.cli.show import say, warn
+from api.errors import ApiError
 from api.home import HomeRole
-from federated.party import Party
+from federated.relayer import Relayed
+from federated.relayer import relay as send_all
 
 
 def relay(
@@ -25,17 +27,18 @@ def relay(
     party = open_party(HomeRole.RELAYER)
     party.chain.client.resume()
     while True:
-        _once(party, always=not watch)
+        report = send_all(party)
+        if report.sent or not watch:
+            say(f"{report.sent} messages sent")
         if not watch:
+            _raise_refused(report)
             return
+        for refusal in report.refused:
+            warn(refusal)
         time.sleep(every)
 
 
-def _once(party: Party, *, always: bool) -> None:
-    from federated.relayer import relay as send_all
-
-    report = send_all(party)
-    if report.sent or always:
-        say(f"{report.sent} messages sent")
-    for refusal in report.refused:
-        warn(refusal)
+def _raise_refused(report: Relayed) -> None:
+    """One refused message harms no other: the error comes after all were sent."""
+    if report.refused:
+        raise ApiError(f"{len(report.refused)} refused: {'; '.join(report.refused)}")
