@@ -12,8 +12,9 @@ import typer
 from api.cli.consent import relayer_of
 from api.cli.options import AsJson, LastRound, Relayer, StudyNumber, Watch
 from api.cli.place import check_chain, open_home, place
-from api.cli.show import group, json_object, pairs, say, table, warn
+from api.cli.show import group, json_object, pairs, say, table
 from api.cli.values import moment, round_of, study_of, tokens
+from api.cli.watching import Patience
 from api.cli.watching import watch as keep_watching
 from api.errors import ApiError
 from api.home import HomeRole
@@ -261,19 +262,17 @@ def run(study: StudyNumber, watch: Watch = False) -> None:
         done = advance(node, number, say)
         say(f"study {study}: " + ("over" if done else "nothing more is due now"))
         return
-    refused: set[str] = set()
+    patience = Patience()
 
     def step() -> bool:
         try:
             return advance(node, number, say)
         except (CohortError, PolicyRefused) as exc:
             # a cohort too small now may be large enough in the next round
-            if str(exc) not in refused:
-                refused.add(str(exc))
-                warn(str(exc))
+            patience.warn(str(exc))
             return False
 
-    keep_watching(node.party, step, warn)
+    keep_watching(node.party, step, patience)
     say(f"study {study}: over")
 
 

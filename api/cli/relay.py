@@ -9,7 +9,8 @@ import typer
 
 from api.cli.options import Watch
 from api.cli.place import open_party
-from api.cli.show import say, warn
+from api.cli.show import say
+from api.cli.watching import Patience
 from api.errors import ApiError
 from api.home import HomeRole
 from federated.relayer import Relayed
@@ -25,20 +26,25 @@ def relay(
     Example: consilium --home homes/relayer relay --watch
     """
     party = open_party(HomeRole.RELAYER)
-    party.chain.client.resume()
-    while True:
+    if not watch:
+        _raise_refused(send_all(party))
+        return
+    patience = Patience()
+
+    def look() -> bool:
         report = send_all(party)
-        if report.sent or not watch:
+        if report.sent:
             say(f"{report.sent} messages sent")
-        if not watch:
-            _raise_refused(report)
-            return
         for refusal in report.refused:
-            warn(refusal)
+            patience.warn(refusal)
+        return False
+
+    while not patience.attempt(look):
         time.sleep(every)
 
 
 def _raise_refused(report: Relayed) -> None:
     """One refused message harms no other: the error comes after all were sent."""
+    say(f"{report.sent} messages sent")
     if report.refused:
         raise ApiError(f"{len(report.refused)} refused: {'; '.join(report.refused)}")

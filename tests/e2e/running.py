@@ -18,6 +18,7 @@ from tests.e2e import run_consilium
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
+PASSPHRASE_VARIABLE = "CONSILIUM_PASSPHRASE"
 PASSPHRASE = "a passphrase of this test"
 START_S = 120
 
@@ -94,7 +95,7 @@ class Runner:
         found = {
             "PATH": os.environ["PATH"],
             "HOME": str(self.folder),
-            "CONSILIUM_PASSPHRASE": PASSPHRASE,
+            PASSPHRASE_VARIABLE: PASSPHRASE,
             "OMP_NUM_THREADS": "1",
             "ZYGOTE": str(self.zygote),
         }
