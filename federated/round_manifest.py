@@ -47,7 +47,7 @@ class Entry:
 
     `hospital` is the index in the study, `freeze` the digest that the chain holds, `weight` the
     frozen one, `manifest` and `commitment` as submitted. `envelope` is the CID (in bytes) of the
-    envelope that an "undecryptable" was judged on, else empty.
+    auditor's word that an "undecryptable" was judged on, else empty.
     """
 
     hospital: int

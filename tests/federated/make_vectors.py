@@ -69,6 +69,7 @@ from federated.state import encode_state, initial_state, next_state, state_diges
 from federated.studies import wisconsin_spec
 from federated.tensors import encode_tensors
 from federated.training import shuffles
+from federated.unopened import confirm_unopened
 from records.dictionary import Dictionary, Field
 from records.record import LocalKey, Record
 from records.splits import assign
@@ -445,6 +446,7 @@ def record_vectors() -> Json:
             "results": (write_results(store, results(), sender), results_topic(fixed("end"))),
             "report": (sign_report(party, report()), report_topic(STUDY, ROUND)),
             "list_missing": (confirm_missing(party, frozen()), None),
+            "undecryptable": (confirm_unopened(party, frozen(), submitted()), None),
         }
         for name, (at, topic) in made.items():
             found[name] = {"block": store.get_block(dag_cbor_cid(at)), "digest": at}
@@ -452,6 +454,9 @@ def record_vectors() -> Json:
         missing = tagged_hash("consilium/list-missing/1", freeze().digest())
         assert [cid.digest for cid in store.announced(missing)] == [made["list_missing"][0]]
         found["list_missing"]["topic"] = missing
+        unopened = tagged_hash("consilium/undecryptable/1", submitted().manifest)
+        assert [cid.digest for cid in store.announced(unopened)] == [made["undecryptable"][0]]
+        found["undecryptable"]["topic"] = unopened
         found["mail"] = mail(store)
         found["shares"] = shares(store)
         described = publish_description(store, "north", Role.HOSPITAL)

@@ -481,6 +481,13 @@ def test_an_auditors_word_that_a_list_is_missing_names_freeze_and_list() -> None
     assert vector["topic"] == tagged("consilium/list-missing/1", freeze).hex()
 
 
+def test_an_auditors_word_that_an_update_does_not_open_names_freeze_and_manifest() -> None:
+    body = {"freeze": H(CHAIN["freeze"]["digest"]), "manifest": fixed("manifest")}
+    vector = RECORDS["undecryptable"]
+    record(vector, "consilium/undecryptable/1", body)
+    assert vector["topic"] == tagged("consilium/undecryptable/1", fixed("manifest")).hex()
+
+
 def test_mail_is_announced_under_the_relayers_address() -> None:
     vector = RECORDS["mail"]
     key, agreement, nonce, deadline, r, vs = vector["message"]
