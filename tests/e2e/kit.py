@@ -263,7 +263,7 @@ def open_tiers(world: World) -> None:
     for place, name in enumerate(HOSPITALS, start=1):
         for will, purposes, lasts in (
             ("grants", PURPOSES, 365 * DAY),
-            ("expires", PURPOSES, 60),
+            ("expires", PURPOSES, 600),
             ("other purpose", OTHER_PURPOSES, 365 * DAY),
         ):
             wish = TierWish(
