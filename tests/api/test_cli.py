@@ -4,29 +4,20 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from api.cli.main import COMMANDS, command, main
+from api.cli.main import COMMANDS, main
 from api.cli.words import sentence
 from api.errors import ApiError
 from chain.errors import ChainError, TxReverted
 from federated.errors import FederatedError
 from records.errors import RecordsError
 from storage.errors import StorageError
+from tests.api.walking import walk
 
-
-def _walk(found: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    yield path, found
-    names = list(COMMANDS) if path == ("consilium",) else list(getattr(found, "commands", {}))
-    for name in names:
-        yield from _walk(found.get_command(None, name), (*path, name))
-
-
-WHOLE = dict(_walk(command(), ("consilium",)))
+WHOLE = dict(walk())
 
 
 @pytest.mark.parametrize("path", WHOLE, ids=" ".join)

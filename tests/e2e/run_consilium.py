@@ -25,6 +25,6 @@ def run(argv: list[str], env: dict[str, str], cwd: str, descriptors: list[int]) 
 
 if __name__ == "__main__":
     arguments = sys.argv[1:]
-    if "--watch" in arguments or arguments[-2:] == ["chain", "start"]:
+    if "--watch" in arguments or {"chain", "start"} <= {*arguments}:
         os.execv(sys.executable, [sys.executable, "-m", "api.cli.main", *arguments])
     sys.exit(run(arguments, dict(os.environ), str(Path.cwd()), [0, 1, 2]))

@@ -1,0 +1,91 @@
+"""docs/walkthrough.md is one script, and works as it stands."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.api.walking import leaves
+from tests.e2e.running import HERE, ROOT, Runner, runner
+
+DOCUMENT = ROOT / "docs" / "walkthrough.md"
+_BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+NOT_WALKED = {
+    "challenge order": "needs a hospital that cheats",
+    "challenge split": "needs a hospital that cheats",
+    "challenge missing": "needs a list that nobody has",
+    "challenge unopened": "needs an update that does not open",
+    "challenge expire": "needs a hospital that is silent",
+    "demo": "runs a study of its own",
+}
+
+
+def script() -> str:
+    """Every block, in order."""
+    return "\n".join(_BLOCK.findall(DOCUMENT.read_text("utf-8")))
+
+
+def test_every_command_is_walked_through_but_those_that_need_a_culprit() -> None:
+    walked = set(re.findall(r"consilium(?: --home \S+)? ([a-z]+(?: [a-z]+)?)", script()))
+    shown = {" ".join(leaf[1:]) for leaf in leaves()}
+    missing = {leaf for leaf in shown if leaf not in walked and leaf.split()[0] not in walked}
+    groups = {leaf.split()[0] for leaf in shown if " " in leaf}
+    missing |= {leaf for leaf in shown if leaf.split()[0] in groups and leaf not in walked}
+    assert missing == set(NOT_WALKED)
+
+
+@pytest.fixture(scope="module")
+def walked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Runner, str]]:
+    folder = tmp_path_factory.mktemp("walkthrough")
+    tools = tmp_path_factory.mktemp("tools")
+    client = HERE / "run_consilium.py"
+    _executable(tools / "consilium", f'exec "{sys.executable}" -SE "{client}" "$@"')
+    _executable(tools / "python", f'exec "{sys.executable}" "$@"')
+    with runner(folder) as run:
+        environment = run.environment("")
+        del environment["CONSILIUM_PASSPHRASE"]  # the document says how to give one
+        environment["PATH"] = f"{tools}:{environment['PATH']}"
+        done = subprocess.run(
+            ["bash", "-c", "set -euo pipefail\n" + script()],
+            env=environment,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=280,
+        )
+        assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        yield run, done.stdout
+
+
+def _executable(path: Path, line: str) -> None:
+    path.write_text(f"#!/bin/sh\n{line}\n", "utf-8")
+    path.chmod(0o755)
+
+
+@pytest.mark.engine("anvil")
+@pytest.mark.processes
+@pytest.mark.slow
+def test_the_document_runs_as_it_stands(walked: tuple[Runner, str]) -> None:
+    _, shown = walked
+    assert shown.count("ok: all ") == 3  # audits: keyless, keyed, and at the end
+    assert "round 2: finalized 3 updates" in shown
+
+
+@pytest.mark.engine("anvil")
+@pytest.mark.processes
+@pytest.mark.slow
+def test_the_document_tells_the_patient_the_truth(walked: tuple[Runner, str]) -> None:
+    _, shown = walked
+    usage = shown[shown.index("alex in study 1") : shown.index("ok: all ")]
+    alex, _, withdrawn = usage.partition("valley-0005 in study 1")
+    assert [line.split()[1] for line in alex.splitlines() if "north" in line] == ["1", "2"]
+    assert [line.split()[1] for line in withdrawn.splitlines() if "valley" in line] == ["1"]
+    paid = [line for line in shown.splitlines() if "│ 4 " in line and "│ active │ yes" in line]
+    assert len(paid) == 1
