@@ -7,7 +7,8 @@
     records.sqlite, consents.sqlite, policy.toml    a hospital's alone
     phrase.txt       a patient's alone: the recovery phrase
 
-One passphrase, from CONSILIUM_PASSPHRASE or CONSILIUM_PASSPHRASE_FILE, protects the keys.
+One passphrase, from CONSILIUM_PASSPHRASE or CONSILIUM_PASSPHRASE_FILE, protects the account's key,
+and that key the others.
 """
 
 from __future__ import annotations
@@ -115,8 +116,16 @@ class Home:
         return self
 
     def set_deployment(self, text: str) -> None:
-        """Keep where the contracts are."""
-        Deployment.from_json(text)
+        """Keep where the contracts are, for good.
+
+        Raises `HomeError` for another deployment: what the home keeps of studies and transactions
+        is of the first one.
+        """
+        given = Deployment.from_json(text)
+        if (self.path / "deployment.json").exists() and self.deployment() != given:
+            raise HomeError(
+                f"{self.path} belongs to another deployment; make a new home for this one"
+            )
         _write(self.path / "deployment.json", text)
 
     def deployment(self) -> Deployment:
@@ -141,11 +150,11 @@ class Home:
 
     def identity(self) -> Identity:
         """The key that artefacts are sealed to."""
-        return load_identity(self.path / "keys" / "encryption.json")
+        return load_identity(self.path / "keys" / "encryption.json", self.account_key())
 
     def signing_key(self) -> SigningKey:
         """The key that signs manifests."""
-        return load_signing_key(self.path / "keys" / "signing.json")
+        return load_signing_key(self.path / "keys" / "signing.json", self.account_key())
 
     def client(self, rpc: str | None = None) -> Client:
         """Access to the chain with the account's key, over the home's outbox."""
@@ -158,13 +167,14 @@ class Home:
 
     def party(self, rpc: str | None = None) -> Party:
         """The actor of this home."""
-        client = self.client(rpc)
+        home = replace(self, key=self.account_key())  # one scrypt, not three
+        client = home.client(rpc)
         return Party(
             name=self.config.name,
             chain=Contracts(client, self.deployment()),
             store=self.store(),
-            sender=Sender(bytes.fromhex(client.address[2:]), self.signing_key()),
-            identity=self.identity(),
+            sender=Sender(bytes.fromhex(client.address[2:]), home.signing_key()),
+            identity=home.identity(),
             journal=Journal(self.path / "journal"),
         )
 
@@ -191,8 +201,8 @@ class Home:
         key = os.urandom(32)
         address = save_keystore(keys / "account.json", key, self.passphrase)
         _write(keys / "address", address + "\n")
-        save_key(keys / "signing.json", SigningKey.generate())
-        save_key(keys / "encryption.json", Identity.generate())
+        save_key(keys / "signing.json", SigningKey.generate(), key)
+        save_key(keys / "encryption.json", Identity.generate(), key)
         return key
 
 

@@ -119,7 +119,7 @@ class Client:
         self, calls: Sequence[tuple[Call, str]]
     ) -> list[Receipt | TxReverted | TxRefused]:
         with self.outbox.lock():
-            found: list[Entry | TxReverted | None] = [
+            found: list[Entry | TxReverted | TxRefused | None] = [
                 self.sender.standing(call, step) for call, step in calls
             ]
             new = [place for place, entry in enumerate(found) if entry is None]
@@ -128,8 +128,8 @@ class Client:
                 found[place] = entry
         return [self._outcome(entry) for entry in found if entry is not None]
 
-    def _outcome(self, found: Entry | TxReverted) -> Receipt | TxReverted | TxRefused:
-        if isinstance(found, TxReverted):
+    def _outcome(self, found: Entry | TxReverted | TxRefused) -> Receipt | TxReverted | TxRefused:
+        if isinstance(found, TxReverted | TxRefused):
             return found
         try:
             return self.sender.wait(found, self.timeout_s)

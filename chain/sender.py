@@ -68,9 +68,9 @@ class Sender:
         self._broadcast(entry)
         return entry
 
-    def push_all(self, calls: Sequence[tuple[Call, str]]) -> list[Entry | TxReverted]:
+    def push_all(self, calls: Sequence[tuple[Call, str]]) -> list[Entry | TxReverted | TxRefused]:
         """Signs and sends calls that do not depend on each other; refused ones are left out."""
-        found: list[Entry | TxReverted] = []
+        found: list[Entry | TxReverted | TxRefused] = []
         nonce, fees = self._next_nonce(), self._fees()
         signed: list[Entry] = []
         for call, step in calls:
@@ -78,6 +78,10 @@ class Sender:
                 gas = self._gas(self.node.estimate(call, sender=self.address))
             except TxReverted as exc:
                 found.append(exc)
+                continue
+            except RpcRefusal as exc:
+                # Some nodes refuse to estimate what would exceed a block: the others go on.
+                found.append(TxRefused(f"{call.what} of {self.address} was not taken: {exc}"))
                 continue
             signed.append(self._sign(call, step, nonce + len(signed), gas, fees))
             found.append(signed[-1])

@@ -8,12 +8,13 @@ from federated.context import state_context
 from federated.errors import FederatedError, RecordError, StepError
 from federated.party import Party, signer_at
 from federated.round_manifest import RoundManifest, read_round_manifest
-from federated.state import GlobalState, decode_state, initial_state, state_digest
+from federated.state import GlobalState, decode_state, encode_state, initial_state, state_digest
 from federated.study import Study
 from storage.artefact import open_artefact
 from storage.signing import Signer
 
 MODEL_KIND = "global-model"
+SLACK = 1 << 20
 
 
 def context_of_state(party: Party, study: Study, number: int, start: bytes, state: bytes) -> bytes:
@@ -79,6 +80,12 @@ def open_state(party: Party, study: Study, number: RoundNumber, block: BlockNumb
             expected_context=manifest.context,
             expected_signer=signer,
         )
+        most = 2 * len(encode_state(study.spec, initial_state(study.spec))) + SLACK
+        if opened.manifest.plaintext_size > most:  # no center may fill its hospitals' memory
+            raise RecordError(
+                f"study {study.number}: round {number}: the model has "
+                f"{opened.manifest.plaintext_size} bytes, at most {most} are expected; refuse it"
+            )
         state, wanted = _decoded(study, number, opened.read()), round_.state
     if state_digest(study.spec, state) != wanted:
         raise RecordError(

@@ -55,7 +55,7 @@ def relay(party: Party, progress: Callable[[str], None] = lambda _: None) -> Rel
 def _conclude(
     party: Party, mail: Mail, result: Receipt | TxReverted | TxRefused, report: Relayed
 ) -> None:
-    if isinstance(result, TxRefused):
+    if isinstance(result, TxRefused) or _may_change(result):
         # Want of coins, say: that tells nothing of the message, so a later pass tries again.
         report.refused.append(f"{mail.kind} {mail.cid}: {result}")
         return
@@ -68,6 +68,11 @@ def _conclude(
     for withdrawal in consents.in_receipt(RevokeSkipped, result):
         report.refused.append(f"withdrawal {withdrawal.id.hex()}: {withdrawal.reason.name.lower()}")
     _done(party, mail, report, None)
+
+
+def _may_change(result: Receipt | TxReverted) -> bool:
+    """Whether a claim was only sent before its time."""
+    return isinstance(result, TxReverted) and result.name in _NOT_YET
 
 
 def _done(party: Party, mail: Mail, report: Relayed, refusal: str | None) -> None:
@@ -117,6 +122,9 @@ def _bonus(party: Party, body: Mapping[str, Any]) -> Call:
         body["signature"],
     )
 
+
+_NOT_YET = ("RoundDoesNotPay", "TooEarly")
+"""Errors of Escrow that pass when the round ends or a window opens."""
 
 _CALLS: dict[str, Callable[[Party, Mapping[str, Any]], Call]] = {
     "grants": _grants,

@@ -2,7 +2,8 @@
 
 A file is JSON: {"format", "kind", "public", "seed"}, or with a passphrase "salt" and "sealed" in
 the place of "seed". `sealed` is the seed under AES-256-GCM; its key (32 bytes) and nonce (12) are
-scrypt(passphrase, salt, N=2**17, r=8, p=1), its associated data is format ‖ kind ‖ public.
+scrypt(passphrase, salt, N=2**17, r=8, p=1), or, where another key of 32 bytes protects the file,
+HKDF-SHA-256(that key, salt, info=format); its associated data is format ‖ kind ‖ public.
 Bytes are hexadecimal.
 """
 
@@ -10,10 +11,12 @@ import json
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from storage import tags
@@ -48,23 +51,27 @@ class PrivateKey(Protocol):
         ...
 
 
-def save_key(path: Path, key: PrivateKey, passphrase: str | None = None) -> None:
+Secret: TypeAlias = str | bytes
+"""What protects a key file: a passphrase, or another key of 32 bytes."""
+
+
+def save_key(path: Path, key: PrivateKey, secret: Secret | None = None) -> None:
     """Write a private key to a new file that only its owner may read.
 
     Raises KeyFileExists, KeyFailure.
     """
     fields = {"format": tags.PRIVATE_KEY, "kind": key.kind, "public": key.public.hex()}
-    if passphrase is None:
+    if secret is None:
         fields["seed"] = key.seed.hex()
     else:
         salt = secrets.token_bytes(_SALT_SIZE)
-        aead, nonce = _cipher(passphrase, salt)
+        aead, nonce = _cipher(secret, salt)
         fields["sealed"] = aead.encrypt(nonce, key.seed, _associated(fields)).hex()
         fields["salt"] = salt.hex()
     _write_new(path, json.dumps(fields, indent=1).encode())
 
 
-def load_signing_key(path: Path, passphrase: str | None = None) -> SigningKey:
+def load_signing_key(path: Path, secret: Secret | None = None) -> SigningKey:
     """The signing key of a file.
 
     Raises KeyFileMissing, KeyFileExposed, WrongPassphrase, MalformedKey.
@@ -72,17 +79,17 @@ def load_signing_key(path: Path, passphrase: str | None = None) -> SigningKey:
     fields = _read(path)
     if fields.get("kind") != SigningKey.kind:
         raise _malformed(path, f"is not an {SigningKey.kind} key")
-    key = SigningKey(_seed(path, fields, passphrase))
+    key = SigningKey(_seed(path, fields, secret))
     _check_public(path, fields, key)
     return key
 
 
-def load_identity(path: Path, passphrase: str | None = None) -> Identity:
+def load_identity(path: Path, secret: Secret | None = None) -> Identity:
     """The recipient's key of a file; raises as `load_signing_key`."""
     fields = _read(path)
     if fields.get("kind") not in list(Profile):
         raise _malformed(path, f"is not a key of {' or '.join(Profile)}")
-    key = Identity(Profile(fields["kind"]), _seed(path, fields, passphrase))
+    key = Identity(Profile(fields["kind"]), _seed(path, fields, secret))
     _check_public(path, fields, key)
     return key
 
@@ -108,13 +115,13 @@ def _read(path: Path) -> dict[str, str]:
     return fields
 
 
-def _seed(path: Path, fields: Mapping[str, str], passphrase: str | None) -> bytes:
+def _seed(path: Path, fields: Mapping[str, str], secret: Secret | None) -> bytes:
     try:
         if "seed" in fields:
             return bytes.fromhex(fields["seed"])
-        if passphrase is None:
+        if secret is None:
             raise WrongPassphrase(f"the key file {path} has a passphrase: give it")
-        aead, nonce = _cipher(passphrase, bytes.fromhex(fields["salt"]))
+        aead, nonce = _cipher(secret, bytes.fromhex(fields["salt"]))
         return aead.decrypt(nonce, bytes.fromhex(fields["sealed"]), _associated(fields))
     except (KeyError, ValueError) as exc:
         raise _malformed(path, "lacks a field or holds what is not hexadecimal") from exc
@@ -129,9 +136,13 @@ def _check_public(path: Path, fields: Mapping[str, str], key: PrivateKey) -> Non
         raise _malformed(path, "names a public key that its private key does not have")
 
 
-def _cipher(passphrase: str, salt: bytes) -> tuple[AESGCM, bytes]:
+def _cipher(secret: Secret, salt: bytes) -> tuple[AESGCM, bytes]:
     # A derived nonce is safe: each salt is fresh, so each derived key seals one message only.
-    derived = Scrypt(salt=salt, length=44, n=1 << 17, r=8, p=1).derive(passphrase.encode())
+    if isinstance(secret, str):
+        derived = Scrypt(salt=salt, length=44, n=1 << 17, r=8, p=1).derive(secret.encode())
+    else:
+        info = tags.PRIVATE_KEY.encode()
+        derived = HKDF(SHA256(), length=44, salt=salt, info=info).derive(secret)
     return AESGCM(derived[:32]), derived[32:]
 
 

@@ -164,4 +164,6 @@ def _check_sum(party: Party, study: Study, block: BlockNumber, checks: Checks) -
     )
     checks.add("payments", ok, "the escrow's account is not the sum of its events")
     out = patients + hospitals + refunds
+    budget = study.spec.reward.budget_wei
+    checks.add("budget", funded >= budget, f"{funded} came in, the spec's budget is {budget}")
     checks.add("escrow-sum", out <= funded, f"{out} left the escrow, {funded} came in")

@@ -21,6 +21,13 @@ def approve(node: HospitalNode, number: StudyId, policy: Policy) -> Study:
     check_policy(policy, study.spec)
     if names := differing_terms(study):
         raise PolicyRefused("terms", f"the chain's terms are not the spec's: {', '.join(names)}")
+    funded = party.chain.escrow.account(number, block_identifier=party.head()).funded
+    if funded < study.spec.reward.budget_wei:
+        raise PolicyRefused(
+            "budget",
+            f"the escrow holds {funded} of the spec's {study.spec.reward.budget_wei}; wait until "
+            "the center funds the study",
+        )
     words = to_tree(policy, Policy, Form.CANONICAL)
     party.journal.put(_step(number), {"spec": study.spec_digest.hex(), "policy": words})
     return study

@@ -229,3 +229,13 @@ def test_a_key_file_that_was_altered_is_refused(before: str, after: str, tmp_pat
     with pytest.raises(KeyFailure) as caught:
         load_signing_key(path, "any")
     assert key.seed.hex() not in str(caught.value)
+
+
+def test_a_key_file_may_be_protected_by_another_key(tmp_path: Path) -> None:
+    path, signing = tmp_path / "signing.json", SigningKey.generate()
+    save_key(path, signing, b"\x01" * 32)
+    assert signing.seed.hex() not in path.read_text("utf-8")
+    assert load_signing_key(path, b"\x01" * 32).public == signing.public
+    for wrong in (b"\x02" * 32, None):
+        with pytest.raises(WrongPassphrase, match=r"signing\.json"):
+            load_signing_key(path, wrong)
