@@ -29,6 +29,11 @@ class Clock:
         """The time at which a transaction sent now would be judged, in seconds."""
         return self.node.block("pending").timestamp
 
+    def nudge(self) -> None:
+        """A block on a development chain, which mines on demand and overlooks some of it."""
+        if self.is_development:
+            self.node.request("evm_mine")
+
     def advance(self, seconds: int) -> None:
         """Moves a development chain's time on and mines; raises NotDevelopment elsewhere."""
         if not self.is_development:

@@ -9,6 +9,7 @@ from typing import Any
 
 from eth_account.signers.local import LocalAccount
 
+from chain.clock import MINE_EVERY_S, Clock
 from chain.errors import OutboxConflict, TxRefused, TxReverted, TxTimeout
 from chain.node import Node
 from chain.outbox import LIVE, Entry, Outbox, State
@@ -147,8 +148,12 @@ class Sender:
         return self.node.request("eth_getTransactionByHash", "0x" + entry.hash.hex()) is not None
 
     def wait(self, entry: Entry, timeout_s: float) -> Receipt:
-        """The receipt, once it is in a block. Polls ever more seldom, up to four times a second."""
+        """The receipt, once it is in a block. Polls ever more seldom, up to four times a second.
+
+        anvil was seen to leave the rest of a batch in its pool: it gets a nudge each second.
+        """
         end, pause = time.monotonic() + timeout_s, _FIRST_POLL_S
+        nudge_at = time.monotonic() + MINE_EVERY_S
         while (found := self.node.receipt(entry.hash)) is None:
             self._raise_if_lost(entry)
             if time.monotonic() > end:
@@ -156,6 +161,9 @@ class Sender:
                     f"{entry.call.what} of {self.address} is in no block after "
                     f"{timeout_s:.0f} s; it stays in the outbox: try again"
                 )
+            if time.monotonic() > nudge_at:
+                Clock(self.node).nudge()
+                nudge_at = time.monotonic() + MINE_EVERY_S
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_POLL_S)
         receipt, took_effect = found
