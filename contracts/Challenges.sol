@@ -23,6 +23,9 @@ contract Challenges is IChallenges {
         private _demands;
     mapping(uint256 study => mapping(uint256 round => mapping(uint256 index => uint256 demands)))
         private _demandCounts;
+    /// @dev Apart from everybody else's: a hospital that demands its own leaves cannot use up what auditors may ask.
+    mapping(uint256 study => mapping(uint256 round => mapping(uint256 index => uint256 demands)))
+        private _auditorDemandCounts;
     mapping(uint256 study => mapping(uint256 index => uint256 demands)) private _openDemands;
 
     constructor(
@@ -91,8 +94,9 @@ contract Challenges is IChallenges {
         IStudies.Terms memory terms = _studies.terms(freeze.study);
         uint64 deadline = uint64(block.timestamp) + terms.answerPeriod;
         if (deadline >= terms.challengeEnd) revert ChallengesClosed(terms.challengeEnd);
-        _countDemand(freeze, terms.maxDemands);
-        uint256 deposit = _studies.isAuditor(freeze.study, msg.sender) ? 0 : terms.demandDeposit;
+        bool byAuditor = _studies.isAuditor(freeze.study, msg.sender);
+        _countDemand(byAuditor ? _auditorDemandCounts : _demandCounts, freeze, terms.maxDemands);
+        uint256 deposit = byAuditor ? 0 : terms.demandDeposit;
         _write(freeze, leafIndex, Demand(msg.sender, deadline, deposit, false));
         emit Demanded(freeze.study, freeze.round, freeze.hospital, leafIndex, deadline);
         if (deposit != 0) _escrow.takeDeposit(freeze.study, msg.sender, deposit);
@@ -238,10 +242,14 @@ contract Challenges is IChallenges {
 
     // ---------------------------------------------------------------- keeping demands
 
-    function _countDemand(IRounds.Freeze calldata freeze, uint256 max) private {
-        uint256 demands = _demandCounts[freeze.study][freeze.round][freeze.hospital];
+    function _countDemand(
+        mapping(uint256 => mapping(uint256 => mapping(uint256 => uint256))) storage counts,
+        IRounds.Freeze calldata freeze,
+        uint256 max
+    ) private {
+        uint256 demands = counts[freeze.study][freeze.round][freeze.hospital];
         if (demands >= max) revert TooManyDemands(max);
-        _demandCounts[freeze.study][freeze.round][freeze.hospital] = demands + 1;
+        counts[freeze.study][freeze.round][freeze.hospital] = demands + 1;
         ++_openDemands[freeze.study][freeze.hospital];
     }
 

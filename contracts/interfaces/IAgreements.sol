@@ -10,7 +10,7 @@ interface IAgreements {
         Results
     }
 
-    /// @param terms digest of the terms in words; salted, so that it tells nothing of who negotiated them.
+    /// @param terms digest of the terms in words, which lie in the store for every member to read.
     /// @param price paid once to each patient, in the study's token.
     /// @param purposes bitmap of DUO purposes that the patient permits.
     /// @param notAfter last second at which a consent under this tier still holds.

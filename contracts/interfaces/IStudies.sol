@@ -30,7 +30,8 @@ interface IStudies {
     /// @param minHospitals k: submissions that a round needs.
     /// @param maxRounds at most 256.
     /// @param threshold masked mode: shares needed to unmask; 0 in open mode.
-    /// @param maxDemands demands that may be open or answered per hospital and round.
+    /// @param maxDemands demands that may be open or answered per hospital and round: as many of the
+    /// study's auditors, and as many of all others.
     /// @param auditorQuorum auditors who together reject a reward root.
     struct Terms {
         bytes32 spec;

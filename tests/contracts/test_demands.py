@@ -156,7 +156,16 @@ def test_demands_are_for_indices_below_n_one_each_and_bounded(study: Study, coho
     assert world.refused(demand(study, cohort, 0), world.auditor) == ("DemandExists",)
     for leaf in (1, 2):
         demanded(study, cohort, leaf)
-    assert world.refused(demand(study, cohort, 3), world.auditor) == ("TooManyDemands", 3)
+    assert world.refused(demand(study, cohort, 3), world.stranger) == ("TooManyDemands", 3)
+
+
+def test_a_hospital_cannot_use_up_what_auditors_may_demand(study: Study, cohort: Cohort) -> None:
+    world = study.world
+    for leaf in (0, 1, 2):
+        demanded(study, cohort, leaf)
+        world.send(answer(study, cohort, leaf), world.h1)
+    assert world.refused(demand(study, cohort, 3), world.stranger) == ("TooManyDemands", 3)
+    world.send(demand(study, cohort, 3), world.auditor)
 
 
 def test_the_bound_is_for_each_hospital(study: Study, cohort: Cohort) -> None:
