@@ -48,8 +48,10 @@ def _findings() -> list[Finding]:
     has_keys = home.config.role is not HomeRole.PATIENT
     if has_keys:
         found.append(("passphrase", _failing(lambda: Home.open(place().home).account_key())))
-        found.append(("signing key", _failing(home.signing_key)))
-        found.append(("encryption key", _failing(home.identity)))
+        if not found[-1][1]:
+            own = Home.open(place().home)
+            found.append(("signing key", _failing(own.signing_key)))
+            found.append(("encryption key", _failing(own.identity)))
     else:
         found.append(("recovery phrase", _failing(lambda: _phrase(home))))
     found.append(("store", _failing(home.store)))
@@ -109,7 +111,8 @@ def _role(party: Party, wanted: Role) -> None:
 def _keys(party: Party) -> None:
     block = party.head()
     keys = party.chain.participants.keys_at(party.address, block, block_identifier=block)
-    if keys.signing != party.sender.signing_key.public:
+    own = (party.sender.signing_key.public, party.identity.recipient.key_id)
+    if (keys.signing, keys.encryption) != own:
         raise HomeError(
             "the keys on-chain are not this home's: run `consilium participant register`"
         )

@@ -11,7 +11,7 @@ from federated.party import Party
 from storage.errors import Unreachable
 
 _FOREVER_S = 10**9
-_LOOK_EVERY_S = 0.5
+_LOOK_EVERY_S = 0.7
 
 
 class Patience:

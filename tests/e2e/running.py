@@ -8,7 +8,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -161,6 +162,12 @@ def edit_json(path: Path, changes: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(tree), "utf-8")
 
 
+def at_once(step: Callable[[str], object], names: Iterable[str]) -> None:
+    """Take a step for each name, several at a time; raises what the first that fails raises."""
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(step, names))
+
+
 def make_members(run: Runner, hospitals: list[str], others: list[str]) -> None:
     """An operator deploys; every other home is made, admitted, funded and registered."""
     run.ok(
@@ -169,7 +176,8 @@ def make_members(run: Runner, hospitals: list[str], others: list[str]) -> None:
     )
     run.ok("operator", "participant", "fund")
     run.ok("operator", "chain", "deploy", "--token", "--out", "deployment.json")
-    for name in [*others, *hospitals]:
+
+    def init(name: str) -> None:
         role = "hospital" if name in hospitals else name
         run.ok(
             name,
@@ -177,13 +185,15 @@ def make_members(run: Runner, hospitals: list[str], others: list[str]) -> None:
             *("--deployment", "deployment.json"),
             *(("--relayer", "relayer/participant.json") if role == "hospital" else ()),
         )
+
+    at_once(init, others)
+    at_once(init, hospitals)
     members = [name for name in [*others, *hospitals] if name != "relayer"]
     cards = [f"{name}/participant.json" for name in members]
     run.ok("operator", "participant", "admit", *cards)
     everyone = [f"{name}/participant.json" for name in [*others, *hospitals]]
     run.ok("operator", "participant", "fund", *everyone, "--tokens", "1000")
-    for name in members:
-        run.ok(name, "participant", "register")
+    at_once(lambda name: run.ok(name, "participant", "register"), members)
 
 
 def make_patient(run: Runner, home: str) -> None:

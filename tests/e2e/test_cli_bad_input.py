@@ -88,8 +88,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         run.ok("center", "study", "invite", "1", *HOSPITALS)
         (folder / "policy.toml").write_text("least_cohort = 1\n")
         found = World(run, deal(folder / "exports", seed=3))
-        at_once(lambda name: _join(found, name), HOSPITALS)
+        at_once(lambda name: _approve(found, name), HOSPITALS)
         for agreement, name in enumerate(HOSPITALS, start=1):
+            run.ok(name, "hospital", "join", "1")  # in this order: it gives the index
             terms = ("--price", "1", "--not-after", "+60d", "--max-count", "50")
             run.ok("center", "offer", "make", "1", name, *terms)
             if name != "valley":
@@ -100,10 +101,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield found
 
 
-def _join(world: World, name: str) -> None:
+def _approve(world: World, name: str) -> None:
     world.run.ok(name, "hospital", "import", str(world.files[name]), "--study", "1")
     world.run.ok(name, "hospital", "approve", "1", "--policy", "policy.toml")
-    world.run.ok(name, "hospital", "join", "1")
 
 
 def _grants(world: World, name: str, agreement: AgreementId) -> None:

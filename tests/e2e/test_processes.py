@@ -19,12 +19,17 @@ from chain.contracts import Contracts
 from chain.deploy import Deployment
 from chain.keys import PatientSecret, new_phrase
 from chain.node import Node
-from chain.types import AgreementId, StudyId
+from chain.types import AgreementId, RoundNumber, StudyId
 from federated.patient import Patient
 from records.wisconsin import deal
-from tests.e2e.running import Runner, edit_json, make_members, make_patient, runner
+from tests.e2e.running import Runner, at_once, edit_json, make_members, make_patient, runner
 
-pytestmark = [pytest.mark.engine("anvil"), pytest.mark.processes, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.engine("anvil"),
+    pytest.mark.processes,
+    pytest.mark.slow,
+    pytest.mark.timeout(600),  # the study is built by the first test
+]
 
 HOSPITALS = ["north", "harbor", "valley", "lakeside"]
 BY_HAND = [f"patient-{number}" for number in range(1, 6)]
@@ -62,17 +67,23 @@ def _request(run: Runner) -> None:
 
 
 def _consents(run: Runner, files: dict[str, Path]) -> None:
-    for agreement, name in enumerate(HOSPITALS, start=1):
+    def join(name: str) -> None:
         run.ok(name, "hospital", "import", str(files[name]), "--study", "1")
         run.ok(name, "hospital", "approve", "1")
         run.ok(name, "hospital", "join", "1")
+
+    def grant(home: str) -> None:
+        make_patient(run, home)
+        run.ok(home, "consent", "grant", "1", "--out", f"{home}.json")
+
+    at_once(join, HOSPITALS)
+    for agreement, name in enumerate(HOSPITALS, start=1):
         terms = ("--price", "2.5", "--purpose", "HMB", "--not-after", "+60d", "--max-count", "60")
         run.ok("center", "offer", "make", "1", name, *terms)
         _scripted_grants(run, name, AgreementId(agreement))
-        run.ok(name, "hospital", "admit", f"{name}-grants.jsonl")
+    at_once(lambda name: run.ok(name, "hospital", "admit", f"{name}-grants.jsonl"), HOSPITALS)
+    at_once(grant, BY_HAND)
     for number, home in enumerate(BY_HAND, start=EACH + 1):
-        make_patient(run, home)
-        run.ok(home, "consent", "grant", "1", "--out", f"{home}.json")
         key = f"north-{number:04d}"
         run.ok("north", "hospital", "admit", f"{home}.json", "--patient", key)
     _until(run, lambda: _admitted(run) == EACH * len(HOSPITALS) + len(BY_HAND))
@@ -87,8 +98,10 @@ def _rounds(run: Runner) -> None:
 
 
 def _claims(run: Runner) -> None:
-    for number, home in enumerate(BY_HAND, start=1):
-        run.ok(home, "claim", "1", "--recipient", RECIPIENT.format(number))
+    at_once(
+        lambda home: run.ok(home, "claim", "1", "--recipient", RECIPIENT.format(int(home[-1]))),
+        BY_HAND,
+    )
     chain = _reader(run)
     escrow = chain.escrow
     _until(
@@ -184,7 +197,9 @@ def test_a_patient_sees_each_round_and_model_that_used_the_data(study: Runner) -
 
 def test_a_missing_list_of_leaves_is_said_and_not_taken_for_no_use(study: Runner) -> None:
     chain = _reader(study)
-    frozen = chain.rounds.freezes(StudyId(1), 1, to_block=chain.client.block_number())[0]  # type: ignore[arg-type]
+    north = study("north", "participant", "show", "--json").json()["address"]
+    freezes = chain.rounds.freezes(StudyId(1), RoundNumber(1), to_block=chain.client.block_number())
+    frozen = next(event for event in freezes if event.hospital == north)
     block = study.folder / "store" / "blocks"
     path = next(block.glob(f"*/{frozen.freeze.leaf_list.hex()}"))
     aside = path.rename(path.with_suffix(".aside"))

@@ -58,7 +58,7 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Runner, s
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=280,
+            timeout=560,
         )
         assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         yield run, done.stdout
@@ -72,6 +72,7 @@ def _executable(path: Path, line: str) -> None:
 @pytest.mark.engine("anvil")
 @pytest.mark.processes
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_the_document_runs_as_it_stands(walked: tuple[Runner, str]) -> None:
     _, shown = walked
     assert shown.count("ok: all ") == 3  # audits: keyless, keyed, and at the end
@@ -81,6 +82,7 @@ def test_the_document_runs_as_it_stands(walked: tuple[Runner, str]) -> None:
 @pytest.mark.engine("anvil")
 @pytest.mark.processes
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_the_document_tells_the_patient_the_truth(walked: tuple[Runner, str]) -> None:
     _, shown = walked
     usage = shown[shown.index("alex in study 1") : shown.index("ok: all ")]
