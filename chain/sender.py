@@ -139,10 +139,14 @@ class Sender:
             ) from exc
 
     def _broadcast_all(self, entries: Sequence[Entry]) -> None:
-        requests = [("eth_sendRawTransaction", ("0x" + entry.raw.hex(),)) for entry in entries]
-        for entry, answer in zip(entries, self.node.batch(requests), strict=True):
-            if isinstance(answer, RpcRefusal) and not self._is_known(entry):
-                self.outbox.mark(entry, State.DROPPED, reason=str(answer))
+        # One by one: a node may take the parts of a batch in any order, and anvil then leaves a
+        # transaction that came before its predecessor in its pool.
+        for entry in entries:
+            try:
+                self.node.request("eth_sendRawTransaction", "0x" + entry.raw.hex())
+            except RpcRefusal as exc:
+                if not self._is_known(entry):
+                    self.outbox.mark(entry, State.DROPPED, reason=str(exc))
 
     def _is_known(self, entry: Entry) -> bool:
         return self.node.request("eth_getTransactionByHash", "0x" + entry.hash.hex()) is not None
