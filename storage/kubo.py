@@ -14,6 +14,7 @@ from storage.errors import CorruptBlock, MalformedCid, MissingBlock, TooSlow
 from storage.feeds import Feeds
 from storage.kubo_control import KuboControl
 from storage.kubo_rpc import KuboRpc
+from storage.read_ahead import read_ahead
 from storage.store import MAX_BLOCK_SIZE, check_block_size, links, verify
 from storage.unixfs import CHUNK_SIZE, MAX_LINKS, Readable, export_file, import_file
 
@@ -93,7 +94,9 @@ class KuboStore:
         return self._same(cid, answer, "Hash")
 
     def cat(self, cid: Cid, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
-        """See BlockStore."""
+        """See BlockStore. A whole file is read ahead, a part block by block."""
+        if offset == 0 and length is None:
+            return read_ahead(cid, self.get_block)
         return export_file(cid, self.get_block, offset, length)
 
     def pin(self, cid: Cid) -> None:

@@ -17,6 +17,8 @@ _OFF: dict[str, Any] = {
     "AutoNAT": {"ServiceMode": "disabled"},
     "AutoTLS": {"Enabled": False},
     "Bootstrap": [],
+    # Its cache of what is there would keep a block that is corrupt from being written again.
+    "Datastore": {"BlockKeyCacheSize": 0},
     "Discovery": {"MDNS": {"Enabled": False}},
     "HTTPRetrieval": {"Enabled": False},
     "Routing": {"Type": "none"},

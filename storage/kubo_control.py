@@ -3,6 +3,7 @@
 `Client(address)` and not `connect()`: that one refuses every Kubo younger than itself.
 """
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +14,9 @@ from ipfshttpclient.exceptions import Error, ErrorResponse
 
 from storage.errors import Unreachable
 from storage.kubo_rpc import failure
+
+# It was last released in 2021 and asks urllib3 for what that does by itself today.
+warnings.filterwarnings("ignore", "The 'strict' parameter", FutureWarning, "urllib3")
 
 _GRACE_S = 5.0  # the node gives up first, so that it can say why
 
