@@ -127,6 +127,11 @@ class KuboStore:
         """See BlockStore: what this node and the members that it is connected to know."""
         return self._feeds.announced(_checked(topic))
 
+    def connect(self, address: str) -> None:
+        """Dial a member, `/ip4/…/tcp/…/p2p/ID`. Raises Unreachable where that fails."""
+        # Not in the adapter: that client takes the address apart into letters.
+        self.rpc.call("swarm/connect", {"arg": address})
+
     def publish_feed(self) -> None:
         """Tell the members what this node has announced: once it has started, and is connected."""
         self._feeds.publish()

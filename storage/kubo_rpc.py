@@ -15,7 +15,6 @@ import httpx
 from storage.errors import MissingBlock, StorageError, TooSlow, Unreachable
 from storage.unixfs import Readable
 
-_PIECE = 1 << 16
 # The node is told to give up first, so that it can say why.
 _GRACE_S = 5.0
 _ABSENT = (
@@ -111,7 +110,7 @@ class KuboRpc:
 
     def _collect(self, response: httpx.Response, limit: int, deadline: float) -> bytes:
         found = bytearray()
-        for piece in response.iter_raw(_PIECE):
+        for piece in response.iter_raw():  # as it comes: a piece size would wait for a drip
             found += piece
             if len(found) > limit:
                 return bytes(found[: limit + 1])

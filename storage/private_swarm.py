@@ -9,13 +9,13 @@ import json
 import socket
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Self
 
 from filelock import FileLock, Timeout
 
-from storage.errors import NodeFailed
+from storage.errors import NodeFailed, Unreachable
 from storage.files import write_durably
 from storage.kubo import KuboStore
 from storage.kubo_config import Peer, swarm_key
@@ -58,7 +58,7 @@ class PrivateSwarm:
             for node in self.nodes.values():
                 node.await_api(START_S)
             self._say("waiting until all IPFS nodes are connected")
-            self._await_peers(timeout_s)
+            self._await_peers(members, timeout_s)
             for name in self.nodes:
                 with self.store(name) as store:
                     store.publish_feed()
@@ -106,17 +106,20 @@ class PrivateSwarm:
         path.write_text(json.dumps({**last, **ports}), "utf-8")
         return {name: Peer(node.peer_id, _HOST, ports[name]) for name, node in self.nodes.items()}
 
-    def _await_peers(self, timeout_s: float) -> None:
+    def _await_peers(self, members: dict[str, Peer], timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
-        ids = {name: node.peer_id for name, node in self.nodes.items()}
         for name, node in self.nodes.items():
             control = KuboControl(node.api_url, timeout_s=10)
-            others = set(ids.values()) - {ids[name]}
-            while missing := others - set(control.peers()):
+            others = {peer.peer_id: other for other, peer in members.items() if other != name}
+            for absent in others.keys() - set(control.peers()):
+                # Nodes dial each other by themselves, but those that came too early wait first.
+                with suppress(Unreachable), node.store() as store:
+                    store.connect(f"{members[others[absent]].address}/p2p/{absent}")
+            while missing := others.keys() - set(control.peers()):
                 if time.monotonic() > deadline:
-                    absent = ", ".join(sorted(n for n in ids if ids[n] in missing))
                     raise NodeFailed(
-                        f"the IPFS node of {name} is not connected to {absent} after "
+                        f"the IPFS node of {name} is not connected to "
+                        f"{', '.join(sorted(others[peer] for peer in missing))} after "
                         f"{timeout_s:.0f} s: look at {node.log}"
                     )
                 time.sleep(_TICK_S)
