@@ -26,7 +26,12 @@ NEEDED = (
     "tools/setup.py",
     "tools/uv-requirements.lock",
 )
-LOCKS = ("requirements.lock", "tools/uv-requirements.lock", "package-lock.json")
+LOCKS = (
+    "requirements.lock",
+    "tools/go-requirements.lock",
+    "tools/uv-requirements.lock",
+    "package-lock.json",
+)
 
 
 @pytest.fixture
