@@ -20,6 +20,7 @@ from storage.kubo_rpc import KuboRpc
 MAX_LISTED = 4096  # CIDs that one member can make others read under one topic
 ASK_S = 3.0  # for one member's feed: it is one hop away, and small
 _ROOT = "/consilium/announced"
+_FLUSH_EVERY = 100  # Kubo refuses to hold more than 256 changes back
 _LIFETIME = "720h"  # the node signs anew each time that it announces, starts, or is asked
 _PUBLISHED = {"allow-offline": "true", "resolve": "false", "ttl": "0s", "lifetime": _LIFETIME}
 _NAMES_ONLY = {"resolve-type": "false", "size": "false"}
@@ -35,8 +36,11 @@ class Feeds:
 
     def announce(self, topic: bytes, cids: Iterable[Cid]) -> None:
         """Add to this node's feed and tell all members. Raises Unreachable."""
-        for cid in cids:
-            self._rpc.call("files/mkdir", {"arg": _path(topic, cid), "parents": "true"})
+        for number, cid in enumerate(cids, start=1):
+            folder = {"arg": _path(topic, cid), "parents": "true", "flush": "false"}
+            self._rpc.call("files/mkdir", folder)
+            if number % _FLUSH_EVERY == 0:
+                self._flushed()
         self.publish()
 
     def announced(self, topic: bytes) -> list[Cid]:
@@ -53,15 +57,18 @@ class Feeds:
 
     def publish(self) -> None:
         """Tell all members the present root of this node's feed."""
-        self._rpc.call("files/mkdir", {"arg": _ROOT, "parents": "true"})
-        told, root = "", self._root()
+        if not self._published:
+            self._rpc.call("files/mkdir", {"arg": _ROOT, "parents": "true"})
+        root = self._flushed()
+        told = ""
         while told != root:  # another process at this node may have told an older root after us
             self._rpc.call("name/publish", {"arg": f"/ipfs/{root}", **_PUBLISHED})
-            told, root = root, self._root()
+            told, root = root, str(self._rpc.call("files/stat", {"arg": _ROOT})["Hash"])
         self._published = True
 
-    def _root(self) -> str:
-        return str(self._rpc.call("files/stat", {"arg": _ROOT})["Hash"])
+    def _flushed(self) -> str:
+        """The feed's root, with all that was added on the disk."""
+        return str(self._rpc.call("files/flush", {"arg": _ROOT})["Cid"])
 
     def _own(self, topic: bytes) -> set[Cid]:
         try:

@@ -67,12 +67,16 @@ def swarm_key() -> str:
 
 
 def hardened(
-    initial: dict[str, Any], own: Peer, members: Sequence[Peer], api: str = "/ip4/127.0.0.1/tcp/0"
+    initial: dict[str, Any], own: Peer, members: Sequence[Peer], api_port: int = 0
 ) -> dict[str, Any]:
-    """What `ipfs init` with PROFILES wrote, closed to all but the members."""
+    """What `ipfs init` with PROFILES wrote, closed to all but the members.
+
+    Its RPC listens on loopback alone: whoever reaches it is the member. Port 0 is any free one.
+    """
     config = copy.deepcopy(initial)
     _merge(config, _OFF)
     _merge(config, _FEEDS)
+    api = f"/ip4/127.0.0.1/tcp/{api_port}"
     addresses = {"Swarm": [own.address], "API": api, "Gateway": "", "Announce": [own.address]}
     _merge(config, {"Addresses": addresses})
     config["Peering"] = {

@@ -6,6 +6,7 @@ https://docs.ipfs.tech/reference/kubo/rpc/
 import json
 import secrets
 import time
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -36,6 +37,7 @@ class KuboRpc:
         self.timeout_s = timeout_s
         # A proxy of the environment must not come between a member and its own node.
         self._http = httpx.Client(base_url=f"{self.url}/api/v0/", trust_env=False)
+        weakref.finalize(self, self._http.close)
 
     def close(self) -> None:
         """Close the connections; a later call opens new ones."""

@@ -1,7 +1,7 @@
 """Several Kubo nodes under one swarm key on this machine, each a member's own.
 
 <folder>/swarm.key      the network's secret, mode 600
-<folder>/ports.json     where each listens, on loopback
+<folder>/ports.json     where each listens on loopback: of its name, [swarm, RPC]
 <folder>/<name>/        one node
 """
 
@@ -51,9 +51,12 @@ class PrivateSwarm:
             for name, node in self.nodes.items():
                 self._say(f"IPFS node of {name}")
                 node.create()
-            members = self._members()
+            ports = self._ports()
+            members = {
+                name: Peer(node.peer_id, _HOST, ports[name][0]) for name, node in self.nodes.items()
+            }
             for name, node in self.nodes.items():
-                node.configure(members[name], list(members.values()), key)
+                node.configure(members[name], list(members.values()), key, ports[name][1])
                 node.launch()
             for node in self.nodes.values():
                 node.await_api(START_S)
@@ -97,14 +100,17 @@ class PrivateSwarm:
             write_durably(path, swarm_key().encode(), 0o600)
         return path.read_text("ascii")
 
-    def _members(self) -> dict[str, Peer]:
-        """Every member with a port that is free now; the one it had last if it can be."""
+    def _ports(self) -> dict[str, tuple[int, int]]:
+        """Two ports of each node that are free now; those that it had last if they can be."""
         path = self.folder / "ports.json"
         last = json.loads(path.read_text("utf-8")) if path.exists() else {}
         with ExitStack() as held:
-            ports = {name: _free_port(held, last.get(name, 0)) for name in self.nodes}
+            ports = {}
+            for name in self.nodes:
+                swarm, api = last.get(name, (0, 0))
+                ports[name] = (_free_port(held, swarm), _free_port(held, api))
         path.write_text(json.dumps({**last, **ports}), "utf-8")
-        return {name: Peer(node.peer_id, _HOST, ports[name]) for name, node in self.nodes.items()}
+        return ports
 
     def _await_peers(self, members: dict[str, Peer], timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s

@@ -10,11 +10,13 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from storage import Codec, raw_cid
+from storage import Codec, EmbeddedStore, put_record, raw_cid
+from storage.backends import backend_of, open_store
 from storage.errors import MissingBlock, NodeFailed, Unreachable
 from storage.kubo_config import Peer, swarm_key
 from storage.kubo_node import KuboNode
@@ -98,6 +100,42 @@ def test_every_member_hears_an_announcement(swarm: PrivateSwarm) -> None:
         both = sorted([first, second])
         for store in (center, harbor, hill):
             assert eventually(lambda store=store: store.announced(topic) == both)
+
+
+def test_a_member_with_a_broken_feed_hides_nobody_elses(swarm: PrivateSwarm) -> None:
+    topic = os.urandom(32)
+    with (
+        swarm.store("harbor") as harbor,
+        swarm.store("hill") as hill,
+        swarm.store("center") as center,
+    ):
+        cid = harbor.put_block(Codec.RAW, os.urandom(9))
+        for junk in (hill.put_block(Codec.RAW, b"no folder"), put_record(hill, {"a": [1]})):
+            hill.rpc.call("name/publish", {"arg": f"/ipfs/{junk}", "resolve": "false"})
+            harbor.announce(topic, cid)
+            assert eventually(lambda: center.announced(topic) == [cid])
+        hill.publish_feed()
+
+
+def test_announcements_at_once_through_one_node_are_all_heard(swarm: PrivateSwarm) -> None:
+    topic, cids = os.urandom(32), sorted(raw_cid(os.urandom(32)) for _ in range(60))
+
+    def tell(start: int) -> None:
+        with swarm.store("harbor") as harbor:
+            for cid in cids[start::3]:
+                harbor.announce(topic, cid)
+
+    with ThreadPoolExecutor(3) as pool, swarm.store("center") as center:
+        list(pool.map(tell, range(3)))
+        assert eventually(lambda: center.announced(topic) == cids)
+
+
+def test_an_address_opens_its_backend(swarm: PrivateSwarm, tmp_path: Path) -> None:
+    url = swarm.nodes["harbor"].api_url
+    assert backend_of(url) == "kubo-private"
+    assert backend_of(str(tmp_path)) == "embedded"
+    for where in (url, str(EmbeddedStore.create(tmp_path / "store").path)):
+        assert open_store(where).pins() == sorted(open_store(where).pins())
 
 
 def test_nothing_listens_beyond_loopback_and_secrets_are_the_owners(swarm: PrivateSwarm) -> None:
