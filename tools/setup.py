@@ -133,7 +133,7 @@ def check_own_folders() -> None:
     for folder in (VENV, NODE_MODULES):
         if folder.is_symlink():
             raise SetupError(
-                f"{folder} is a link to {os.readlink(folder)}, which is not this checkout's to "
+                f"{folder} is a link to {folder.readlink()}, which is not this checkout's to "
                 "change: remove the link, or run the set-up where it points to"
             )
 
