@@ -22,11 +22,11 @@ from federated import hospital as steps
 from federated.errors import CohortError, PolicyRefused
 from federated.hospital import HospitalNode, Policy
 from federated.hospital.admission import withdraw as withdraw_patient
-from federated.hospital.node import dictionary_of
+from federated.hospital.data import read_file
 from federated.hospital.run import advance
 from federated.purposes import describe
 from federated.study import Study
-from records.importer import Imported, import_csv
+from records.importer import Imported
 from records.quality import QualityReport
 from records.splits import Part
 from records.store import RecordStore
@@ -79,11 +79,11 @@ def import_(
     Example: consilium --home homes/north hospital import records.csv --study 1
     """
     node = _node()
-    dictionary = dictionary_of(study_of(node.party, study).spec)
-    imported = import_csv(file, dictionary)
+    spec = study_of(node.party, study).spec
+    imported = read_file(file, spec)
     if imported.quarantine and not quarantine:
         raise ApiError(f"{file}: {_broken(imported)}; nothing was imported")
-    node.records.replace(imported, dictionary.name)
+    node.records.replace(imported, spec.data.dictionary)
     report = imported.report
     say(f"{report.accepted} of {report.rows} rows imported, {report.quarantined} in quarantine")
 
