@@ -85,7 +85,9 @@ class RecordStore:
         with self._guarded():
             rows = self._db.execute("SELECT data FROM change ORDER BY place").fetchall()
             found = [json.loads(data) for (data,) in rows]
-            return [Change(*cell, Fix(rule)) for *cell, rule in found]
+            return [
+                Change(line, field, old, new, Fix(rule)) for line, field, old, new, rule in found
+            ]
 
     def report(self) -> QualityReport:
         """The quality report of the last import. Raises `StoreError` before the first."""

@@ -34,7 +34,7 @@ def arrays(members: Sequence[Member], spec: StudySpec) -> tuple[Array, Array]:
 
 def record_arrays(records: Sequence[Record], spec: StudySpec) -> tuple[Array, Array]:
     """Inputs (n, width) float32 and labels (n,), in the records' order."""
-    inputs = scale([_numbers(record) for record in records], spec)
+    inputs = scale(np.array([_numbers(record) for record in records]), spec)
     labels = np.array([float(record.positive) for record in records], dtype=np.float32)
     return inputs, labels
 
