@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -95,9 +96,12 @@ def quality(as_json: AsJson = False) -> None:
     Example: consilium --home homes/north hospital quality
     """
     home = open_home(HomeRole.HOSPITAL)
-    report = RecordStore(home.path / "records.sqlite").report()
+    store = RecordStore(home.path / "records.sqlite")
+    report = store.report()
+    changed = Counter((change.rule.value, change.field) for change in store.changes())
     if as_json:
-        json_object(_quality_tree(report))
+        altered = [{"rule": r, "field": f, "cells": n} for (r, f), n in changed.items()]
+        json_object(_quality_tree(report) | {"changes": altered})
         return
     pairs([(name, getattr(report, name)) for name in ("rows", "accepted", "quarantined")])
     rows = [
@@ -105,6 +109,9 @@ def quality(as_json: AsJson = False) -> None:
         for check in report.failed
     ]
     table("rules that rows break", ("category", "rule", "field", "rows", "%"), rows)
+    cleaned = [(rule, field, cells) for (rule, field), cells in changed.most_common()]
+    if cleaned:
+        table("what cleaning changed", ("rule", "field", "cells"), cleaned)
 
 
 @app.command()
