@@ -137,10 +137,10 @@ def heart_spec(*, auditors: Sequence[Address] = (), seed: int = 1) -> StudySpec:
         title="Narrowing of coronary arteries",
         question="Can a model learned across four hospitals tell from 13 findings whether an "
         "angiogram shows a coronary artery narrowed by more than half?",
-        rounds=10,
+        rounds=6,
         data=Data("uci-heart-disease/1", features, Label("disease", "yes", "no")),
         split=Split(validation=0.15, test=0.34),
-        training=Training(2, 16, learning_rate=0.01, momentum=0.9, weight_decay=0.03),
+        training=Training(3, 16, learning_rate=0.01, momentum=0.9, weight_decay=0.03),
         reward=replace(base.reward, budget_wei=Wei(1600 * _TOKEN)),
     )
     check_spec(spec)
@@ -161,11 +161,11 @@ def pneumonia_spec(*, auditors: Sequence[Address] = (), seed: int = 1) -> StudyS
         title="Pneumonia in chest X-rays of children",
         question="Can a network learned across five hospitals, whose patients differ, tell "
         "pneumonia from normal lungs by a chest X-ray of 28 by 28 pixels?",
-        rounds=12,
+        rounds=14,
         data=Data("pneumonia-mnist/1", (image,), Label("finding", "pneumonia", "normal")),
         split=Split(validation=0.1, test=0.0),
         model=Choice("cnn", {"channels": [8, 16], "kernel": 3, "hidden": 128, "standardise": True}),
-        training=Training(1, 32, learning_rate=0.03, momentum=0.9, weight_decay=0.005),
+        training=Training(1, 16, learning_rate=0.03, momentum=0.9, weight_decay=0.005),
         grid=GridTerms(clip_norm=20.0, grid_bits=24, max_weight=8192),
         terms=replace(_TERMS, max_patients=8192),
         reward=replace(base.reward, budget_wei=Wei(12_000 * _TOKEN)),
