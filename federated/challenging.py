@@ -12,9 +12,9 @@ from typing import Any
 
 from chain.challenges import Leaf
 from chain.merkle import MerkleTree, hash_cohort_leaf
-from chain.rounds import Frozen
+from chain.rounds import Frozen, Submitted
 from chain.types import BlockNumber, ConsentId, RoundNumber
-from federated.canonical import decode
+from federated.canonical import MAX_BYTES, decode
 from federated.errors import CanonicalError, StepError
 from federated.party import Party
 from federated.study import Study
@@ -66,6 +66,15 @@ def freeze_of(party: Party, study: Study, number: RoundNumber, hospital: int) ->
     raise StepError(f"study {study.number}: round {number}: hospital {hospital} has frozen nothing")
 
 
+def submission_of(party: Party, frozen: Frozen) -> Submitted:
+    """What a hospital submitted for a frozen cohort. Raises `StepError` where it did not."""
+    place = frozen.study, frozen.round
+    for event in party.chain.rounds.submissions(*place, to_block=BlockNumber(party.head())):
+        if event.index == frozen.freeze.hospital:
+            return event
+    raise StepError(f"{frozen.hospital} has submitted nothing in round {frozen.round}")
+
+
 def proven_leaf(store: BlockStore, frozen: Frozen, index: int) -> Proven:
     """The leaf at an index of the published list, and its proof under the frozen root.
 
@@ -88,7 +97,7 @@ def _leaves(store: BlockStore, digest: bytes) -> list[Leaf]:
         file = record["leaves"] if isinstance(record, dict) else None
         if not isinstance(file, Cid):
             raise StepError(f"list of leaves {digest.hex()}: not a list")
-        rows = decode(b"".join(store.cat(file)))["leaves"]
+        rows = decode(b"".join(store.cat(file, 0, MAX_BYTES + 1)))["leaves"]
         return [Leaf(i, ConsentId(bytes(a)), bytes(b)) for i, (a, b) in enumerate(rows)]
     except (KeyError, TypeError, ValueError, CanonicalError) as exc:
         raise StepError(f"list of leaves {digest.hex()}: not a list: demand the leaf") from exc

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from chain.types import ConsentId as ConsentId
-from federated.canonical import Digest, decode, digest, encode, tagged_hash
+from federated.canonical import Digest, decode, encode, tagged_hash
 from federated.errors import CanonicalError, CohortError
 
 _FORMAT = "consilium/leaves/1"
@@ -64,11 +64,6 @@ def encode_leaves(leaves: Sequence[Leaf]) -> bytes:
     """Canonical bytes of the list that every member of the study may read."""
     _check(leaves)
     return encode({"format": _FORMAT, "leaves": [[leaf.consent, leaf.record] for leaf in leaves]})
-
-
-def leaf_list_digest(leaves: Sequence[Leaf]) -> Digest:
-    """sha2-256 of the list's canonical bytes: `leafList` in a freeze, and the list's CID."""
-    return digest(encode_leaves(leaves))
 
 
 def decode_leaves(data: bytes) -> tuple[Leaf, ...]:

@@ -15,7 +15,8 @@ class ExclusionCode(StrEnum):
     """Codes that a round manifest may give. `judge` finds the first four in an update's bytes.
 
     `LIST_MISSING`: the list of leaves was in no member's store by `submitBy`.
-    `UNDECRYPTABLE`: the named auditor's envelope does not open, or not to what was committed to.
+    `UNDECRYPTABLE`: by a named auditor's word it does not open, or nobody has it; or what opened is
+    no payload of the manifest's.
     """
 
     SCHEMA = "schema"

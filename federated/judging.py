@@ -11,17 +11,24 @@ from chain.rounds import Frozen, Submitted
 from chain.types import BlockNumber
 from federated.cohort import Leaf
 from federated.context import update_context
-from federated.errors import CohortError
+from federated.errors import CohortError, StepError
 from federated.exclusion import ExclusionCode, judge
 from federated.leaf_list import read_leaves
 from federated.missing import confirmed_missing
 from federated.models import update_schema
-from federated.party import Party, signer_at
+from federated.party import Party, recipient_at, signer_at
 from federated.schema import Array
 from federated.study import Study
-from federated.tensors import decode_vector
-from storage.artefact import open_artefact
-from storage.errors import ArtefactError, MalformedBlock, MissingBlock
+from federated.tensors import MAX_HEADER, decode_vector, encoded_size
+from federated.unopened import confirmed_unopened
+from storage.artefact import Opened, open_artefact, rewrap
+from storage.errors import (
+    ArtefactError,
+    MalformedBlock,
+    MissingBlock,
+    StorageError,
+    Unreachable,
+)
 from storage.manifest import Manifest, read_manifest
 from storage.store import BlockStore
 
@@ -32,41 +39,100 @@ UPDATE_KIND = "update"
 class Judged:
     """The update as a flat vector of grid steps, or the code that excludes it.
 
-    `size` is that of the payload in bytes; `envelope` the CID (bytes) that was tried, if one was.
+    `opened` tells that its key was found, `size` is that of the payload in bytes, `envelope` the
+    CID (bytes) of an auditor's word that the update does not open.
     """
 
     vector: Array | None
     code: ExclusionCode | None
     size: int = 0
     envelope: bytes = b""
+    opened: bool = False
 
 
 def judge_submission(party: Party, study: Study, frozen: Frozen, event: Submitted) -> Judged:
     """Judge one submission with the party's own key.
 
     A store that cannot be reached, or lacks a block, is an error and no verdict: it raises what
-    the store raises. Only a missing list of leaves is a code, once a named auditor confirmed it.
+    the store raises. What nobody has, and what does not open, is a code only by a named auditor's
+    word; until then it raises, `StepError` for an update that does not open.
     """
     if leaves_of(party.store, frozen) is None and confirmed_missing(party, study, frozen):
         return Judged(None, ExclusionCode.LIST_MISSING)
     try:
         manifest = check_manifest(party, study, frozen, event)
-    except (ArtefactError, MalformedBlock):
+        return _judge_bytes(party, study, frozen, event, manifest)
+    except MissingBlock:
+        if word := confirmed_unopened(party, study, frozen, event):
+            return Judged(None, ExclusionCode.UNDECRYPTABLE, envelope=bytes(word))
+        raise
+    except (ArtefactError, MalformedBlock):  # of the manifest: what it seals is judged below
         return Judged(None, ExclusionCode.SCHEMA)
+
+
+def _judge_bytes(
+    party: Party, study: Study, frozen: Frozen, event: Submitted, manifest: Manifest
+) -> Judged:
+    if is_oversized(study, manifest):
+        return Judged(None, ExclusionCode.SHAPE)
     try:
-        opened = open_artefact(
-            party.store,
-            event.manifest,
-            party.identity,
-            expected_context=manifest.context,
-            expected_signer=manifest.signer,
-        )
+        opened = open_update(party, study, frozen, event)
+    except Unreachable:
+        raise
+    except StorageError as exc:  # of envelopes; anyone may have announced a broken one
+        word = confirmed_unopened(party, study, frozen, event)
+        if word is None and study.auditors:
+            raise StepError(
+                f"study {study.number}: round {event.round}: the update of {event.hospital} does "
+                f"not open with the key at hand ({exc}): ask an auditor of the study to try it "
+                "with `consilium challenge unopened`"
+            ) from exc
+        return Judged(None, ExclusionCode.UNDECRYPTABLE, envelope=bytes(word) if word else b"")
+    try:
         data = opened.read()
-    except ArtefactError:
-        return Judged(None, ExclusionCode.UNDECRYPTABLE, manifest.payload_size)
+    except (ArtefactError, MalformedBlock):  # the key is right: everybody who opens sees the same
+        code: ExclusionCode | None = ExclusionCode.UNDECRYPTABLE
+        return Judged(None, code, manifest.payload_size, opened=True)
     if (code := judge(data, study.spec)) is not None:
-        return Judged(None, code, manifest.payload_size)
-    return Judged(decode_vector(data, update_schema(study.spec)), None, manifest.payload_size)
+        return Judged(None, code, manifest.payload_size, opened=True)
+    vector = decode_vector(data, update_schema(study.spec))
+    return Judged(vector, None, manifest.payload_size, opened=True)
+
+
+def open_update(party: Party, study: Study, frozen: Frozen, event: Submitted) -> Opened:
+    """The update, for one whom it is sealed to. Raises what `check_manifest` and the store do."""
+    manifest = check_manifest(party, study, frozen, event)
+    return open_artefact(
+        party.store,
+        event.manifest,
+        party.identity,
+        expected_context=manifest.context,
+        expected_signer=manifest.signer,
+    )
+
+
+def wrap_for_auditors(party: Party, study: Study, frozen: Frozen, event: Submitted) -> None:
+    """Wrap an update that opened for every named auditor.
+
+    A hospital that wraps well for the center and badly for an auditor would else make the audit of
+    an honest center fail.
+    """
+    manifest = check_manifest(party, study, frozen, event)
+    block = party.head()
+    rewrap(
+        party.store,
+        event.manifest,
+        party.identity,
+        wrapper=party.sender,
+        recipients=[recipient_at(party, auditor, block) for auditor in study.auditors],
+        expected_context=manifest.context,
+        expected_signer=manifest.signer,
+    )
+
+
+def is_oversized(study: Study, manifest: Manifest) -> bool:
+    """Whether it states more bytes than any update has: nobody needs to read them to judge it."""
+    return manifest.plaintext_size > encoded_size(update_schema(study.spec)) + MAX_HEADER
 
 
 def check_manifest(party: Party, study: Study, frozen: Frozen, event: Submitted) -> Manifest:
@@ -106,6 +172,6 @@ def context_of_update(party: Party, study: Study, frozen: Frozen) -> bytes:
 def leaves_of(store: BlockStore, frozen: Frozen) -> tuple[Leaf, ...] | None:
     """The published list of a cohort; None where no member has it, or what they have is none."""
     try:
-        return read_leaves(store, frozen.freeze.leaf_list)
+        return read_leaves(store, frozen.freeze.leaf_list, most=frozen.freeze.n)
     except (MissingBlock, MalformedBlock, CohortError):
         return None

@@ -12,12 +12,15 @@ from collections.abc import Sequence
 from chain.challenges import Leaf as ChainLeaf
 from chain.merkle import MerkleTree, hash_cohort_leaf
 from chain.types import ConsentId
-from federated.cohort import Leaf, decode_leaves, encode_leaves
+from federated.canonical import MAX_BYTES
+from federated.cohort import MAX_LEAVES, Leaf, decode_leaves, encode_leaves
 from federated.errors import CohortError
 from storage.cid import Cid
 from storage.store import BlockStore, get_record, put_record
 
 _FORMAT = "consilium/leaf-list/1"
+_LEAF_SIZE = 69  # two strings of 32 bytes in a list
+_SLACK = 1 << 20
 
 
 def publish_leaves(store: BlockStore, leaves: Sequence[Leaf]) -> bytes:
@@ -28,13 +31,21 @@ def publish_leaves(store: BlockStore, leaves: Sequence[Leaf]) -> bytes:
     return cid.digest
 
 
-def read_leaves(store: BlockStore, digest: bytes) -> tuple[Leaf, ...]:
-    """The leaves of a published list. Raises `CohortError` and the store's errors."""
+def read_leaves(store: BlockStore, digest: bytes, *, most: int = MAX_LEAVES) -> tuple[Leaf, ...]:
+    """The leaves of a published list. Raises `CohortError` and the store's errors.
+
+    A file of many times the bytes that `most` leaves take is refused before it is read: a few
+    blocks can link to each other so often that no memory holds the file.
+    """
     record = get_record(store, digest)
     known = isinstance(record, dict) and set(record) == {"count", "format", "leaves"}
     if not known or record["format"] != _FORMAT or not isinstance(record["leaves"], Cid):
         raise CohortError(f"list of leaves {digest.hex()}: the format is not {_FORMAT}")
-    leaves = decode_leaves(b"".join(store.cat(record["leaves"])))
+    limit = min(_SLACK + 2 * _LEAF_SIZE * most, MAX_BYTES)
+    data = b"".join(store.cat(record["leaves"], 0, limit + 1))
+    if len(data) > limit:
+        raise CohortError(f"list of leaves {digest.hex()}: over {limit} bytes; refuse it")
+    leaves = decode_leaves(data)
     if len(leaves) != record["count"]:
         raise CohortError(f"list of leaves {digest.hex()}: it does not have as many as it says")
     return leaves

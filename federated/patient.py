@@ -96,11 +96,17 @@ class Patient:
         r, vs = compact(sign(key, message, domain_of(self._chain, self._chain.consents.address)))
         return SignedGrant(address, agreement, GrantMessage(consent, nonce, deadline, r, vs))
 
-    def revoke(self, agreement: AgreementId, *, deadline: int) -> RevokeMessage:
-        """Withdraw the consent that stands under an agreement. Raises `StepError`."""
+    def revoke(
+        self, agreement: AgreementId, *, deadline: int, unseen: bool = False
+    ) -> RevokeMessage:
+        """Withdraw the consent that stands under an agreement. Raises `StepError`.
+
+        `unseen`: instead burn a grant that is signed and not on the chain, so that whoever holds
+        it back can never use it.
+        """
         key = self.key_for(agreement)
         address = address_of(key)
-        nonce = self.standing_nonce(agreement)
+        nonce = self.unseen_nonce(agreement) if unseen else self.standing_nonce(agreement)
         message = Revoke(consent_id(address, agreement, nonce), deadline)
         domain = domain_of(self._chain, self._chain.consents.address)
         r, vs = compact(sign(key, message, domain))
@@ -136,7 +142,21 @@ class Patient:
         address, block = self.address_for(agreement), self._head()
         nonce = self._next_nonce(address, agreement, block) - 1
         if nonce < 0 or self._slot(address, agreement, nonce, block).revoked:
-            raise StepError(f"no consent of yours stands under agreement {agreement}")
+            raise StepError(
+                f"no consent of yours stands under agreement {agreement}; to withdraw a grant that "
+                "is signed and not on the chain yet, add --unseen"
+            )
+        return nonce
+
+    def unseen_nonce(self, agreement: AgreementId) -> int:
+        """The nonce of a grant that is not on the chain yet. Raises `StepError` where one is."""
+        address, block = self.address_for(agreement), self._head()
+        nonce = self._next_nonce(address, agreement, block)
+        if nonce and not self._slot(address, agreement, nonce - 1, block).revoked:
+            raise StepError(
+                f"a consent of yours stands under agreement {agreement}: withdraw it, without "
+                "--unseen"
+            )
         return nonce
 
     def ids(self, agreement: AgreementId) -> list[ConsentId]:

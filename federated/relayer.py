@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from eth_abi.exceptions import EncodingError
+
 from chain.challenges import Leaf
 from chain.consents import GrantMessage, GrantSkipped, RevokeMessage, RevokeSkipped
 from chain.errors import TxRefused, TxReverted
@@ -30,6 +32,7 @@ class Relayed:
 def relay(party: Party, progress: Callable[[str], None] = lambda _: None) -> Relayed:
     """Send all mail that was not sent yet; withdrawals first. Idempotent after a kill."""
     report = Relayed()
+    party.chain.client.resume()  # what was sent before, to a chain that lost it
     waiting = [
         mail
         for mail in mail_for(party.store, party.address)
@@ -40,7 +43,7 @@ def relay(party: Party, progress: Callable[[str], None] = lambda _: None) -> Rel
     for mail in waiting:
         try:
             calls.append((mail, _call(party, mail)))
-        except (KeyError, TypeError, ValueError, IndexError):
+        except (KeyError, TypeError, ValueError, IndexError, EncodingError):
             _done(party, mail, report, f"{mail.kind} {mail.cid}: not a message of that kind")
     progress(f"{len(calls)} messages")
     results = party.chain.client.send_many([(call, _step(mail)) for mail, call in calls])
@@ -52,7 +55,11 @@ def relay(party: Party, progress: Callable[[str], None] = lambda _: None) -> Rel
 def _conclude(
     party: Party, mail: Mail, result: Receipt | TxReverted | TxRefused, report: Relayed
 ) -> None:
-    if isinstance(result, TxReverted | TxRefused):
+    if isinstance(result, TxRefused):
+        # Want of coins, say: that tells nothing of the message, so a later pass tries again.
+        report.refused.append(f"{mail.kind} {mail.cid}: {result}")
+        return
+    if isinstance(result, TxReverted):
         _done(party, mail, report, f"{mail.kind} {mail.cid}: {result}")
         return
     consents = party.chain.consents

@@ -36,8 +36,8 @@ _BODY: Shape = {
 class Results:
     """Counts at the study's operating point for the model with this state digest.
 
-    `split` is "validation" or "test"; `loss` is the summed log-loss in millionths; `auc` and its
-    95 % interval are in millionths. All numbers are 0 where `suppressed`.
+    `split` is "validation" or "test"; `loss` is the log loss summed over records in 1/65536 nats;
+    `auc` and its 95 % interval are in millionths. All numbers are 0 where `suppressed`.
     """
 
     context: bytes
@@ -80,6 +80,6 @@ def read_results(store: BlockStore, cid: Cid) -> tuple[Results, Signer]:
     results = Results(round_number=record.body["round"], **fields)
     if results.split not in ("validation", "test"):
         raise RecordError(f"results {cid}: the split is neither validation nor test")
-    if min(getattr(results, key) for key in _NUMBERS) < 0:
-        raise RecordError(f"results {cid}: a count is negative")
+    if min(results.hospital, *(getattr(results, key) for key in _NUMBERS)) < 0:
+        raise RecordError(f"results {cid}: a count or the hospital's index is negative")
     return results, record.signer

@@ -47,7 +47,7 @@ class Entry:
 
     `hospital` is the index in the study, `freeze` the digest that the chain holds, `weight` the
     frozen one, `manifest` and `commitment` as submitted. `envelope` is the CID (in bytes) of the
-    envelope that an "undecryptable" was judged on, else empty.
+    auditor's word that an "undecryptable" was judged on, else empty.
     """
 
     hospital: int
@@ -96,6 +96,8 @@ def read_round_manifest(store: BlockStore, digest: bytes) -> tuple[RoundManifest
     where = f"round manifest {dag_cbor_cid(digest)}"
     body = record.body
     entries = tuple(_read_entry(item, where) for item in body["submissions"])
+    if any(not 0 <= entry.hospital < 256 for entry in entries):
+        raise RecordError(f"{where}: a hospital's index lies in [0, 256)")
     if [entry.hospital for entry in entries] != sorted({entry.hospital for entry in entries}):
         raise RecordError(f"{where}: hospitals are not in the order of their index, each once")
     if any(not isinstance(report, bytes) or len(report) != 32 for report in body["reports"]):

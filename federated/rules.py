@@ -170,7 +170,7 @@ def _check_times(spec: StudySpec) -> None:
     _require(1 <= terms.answer_s <= _UINT32, "terms.answer_s", "1 to 2^32 − 1 seconds")
     answer = "demands must fit between settle_s and challenge_s; shorten it"
     _require(terms.answer_s < terms.challenge_s - terms.settle_s, "terms.answer_s", answer)
-    _require(0 <= terms.max_demands < 1 << 16, "terms.max_demands", "0 to 65535 are expected")
+    _require(1 <= terms.max_demands < 1 << 16, "terms.max_demands", "1 to 65535 are expected")
     _require(1 <= terms.max_patients <= _UINT32, "terms.max_patients", "1 to 2^32 − 1 are expected")
 
 

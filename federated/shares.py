@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from eth_abi.exceptions import EncodingError
+
 from chain.merkle import MerkleTree, hash_share_leaf
 from chain.types import BlockNumber, RoundNumber, Wei
 from federated.canonical import tagged_hash
@@ -14,7 +16,7 @@ from federated.reports import Report
 from federated.rewards import leave_one_out, split
 from federated.study import Study
 from storage.cid import Codec, dag_cbor_cid
-from storage.errors import CorruptBlock, MalformedBlock, MissingBlock
+from storage.errors import StorageError, Unreachable
 from storage.signed import Shape, open_record, sign_record
 from storage.store import BlockStore, get_record, put_record
 
@@ -98,7 +100,9 @@ def posted_shares(store: BlockStore, study: int, root: bytes) -> dict[int, Wei] 
                 shares = {int(index): Wei(int(amount)) for index, amount in tree["shares"]}
                 if shares_tree(study, shares).root == root:
                     return shares
-        except (MissingBlock, MalformedBlock, CorruptBlock, KeyError, TypeError, ValueError):
+        except (StorageError, EncodingError, KeyError, TypeError, ValueError) as exc:
+            if isinstance(exc, Unreachable):
+                raise
             continue  # anyone can announce anything: the root decides
     return None
 

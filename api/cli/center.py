@@ -17,8 +17,9 @@ from api.cli.options import (
     Watch,
 )
 from api.cli.place import Outside, open_party, reading
-from api.cli.show import group, json_object, say, table, warn
+from api.cli.show import group, json_object, say, table
 from api.cli.values import decimals_of, names_of, round_of, study_of, tokens
+from api.cli.watching import Patience
 from api.cli.watching import watch as keep_watching
 from api.home import HomeRole
 from chain.types import StudyId
@@ -85,7 +86,7 @@ def run(study: StudyNumber, watch: Watch = False) -> None:
     party = _party()
     party.chain.client.resume()
     if watch:
-        keep_watching(party, lambda: advance(party, StudyId(study), say), warn)
+        keep_watching(party, lambda: advance(party, StudyId(study), say), Patience())
         done = True
     else:
         done = advance(party, StudyId(study), say)

@@ -13,10 +13,12 @@ from api.cli.place import open_party, reading
 from api.cli.show import group, say, write_file
 from api.cli.values import hospital_index, round_of, study_of
 from api.errors import ApiError
+from api.home import HomeRole
 from chain.challenges import Ground
 from chain.rounds import Freeze, Frozen
 from chain.types import Call, StudyId
-from federated.challenging import Proven, freeze_of, proven_leaf
+from federated.auditor.words import rule_on_list, rule_on_update
+from federated.challenging import Proven, freeze_of, proven_leaf, submission_of
 from federated.party import Party
 
 app = group(
@@ -144,6 +146,34 @@ def expire(study: StudyNumber, round_number: RoundNo, hospital: Hospital, index:
     party = open_party()
     freeze: Freeze = _frozen(party, study, round_number, hospital).freeze
     _void(party, party.chain.challenges.expire(freeze, index), hospital)
+
+
+@app.command()
+def missing(study: StudyNumber, round_number: RoundNo, hospital: Hospital) -> None:
+    """Sign, as a named auditor, that a hospital's list of leaves is nowhere.
+
+    Example: consilium --home homes/auditor challenge missing 1 2 north
+    """
+    party = open_party(HomeRole.AUDITOR)
+    rule_on_list(party, study_of(party, study), _frozen(party, study, round_number, hospital))
+    say(f"signed: nobody has the list of {hospital}; the center leaves its update out")
+
+
+@app.command()
+def unopened(study: StudyNumber, round_number: RoundNo, hospital: Hospital) -> None:
+    """Try, as a named auditor, an update that the center cannot open.
+
+    If it opens, its key is wrapped for the center; else the auditor signs that it does not.
+
+    Example: consilium --home homes/auditor challenge unopened 1 2 north
+    """
+    party = open_party(HomeRole.AUDITOR)
+    frozen = _frozen(party, study, round_number, hospital)
+    event = submission_of(party, frozen)
+    if rule_on_update(party, study_of(party, study), frozen, event) is None:
+        say(f"it opens: the update of {hospital} is wrapped for the center, which can finalize")
+    else:
+        say(f"signed: the update of {hospital} does not open; the center leaves it out")
 
 
 def _frozen(party: Party, study: int, round_number: int, hospital: str) -> Frozen:

@@ -62,11 +62,15 @@ def revoke(
     agreement: Agreement,
     relayer: Relayer = None,
     direct: Annotated[bool, typer.Option("--direct", help="Send it with own coins.")] = False,
+    unseen: Annotated[
+        bool, typer.Option("--unseen", help="Withdraw a grant that is not on the chain yet.")
+    ] = False,
     deadline: Deadline = "+30d",
 ) -> None:
     """Withdraw the consent that stands under a tier; free, and nobody can stop it.
 
-    A relayer sends it, or with --direct the consent's own key, which then needs coins.
+    A relayer sends it, or with --direct the consent's own key, which then needs coins. With
+    --unseen a grant that somebody holds back is burned before it can take effect.
 
     Example: consilium --home homes/alex consent revoke 1
     """
@@ -74,11 +78,11 @@ def revoke(
     patient = home.patient(place().rpc)
     with reading() as party:
         if direct:
-            _revoke_direct(home, party, patient, AgreementId(agreement))
+            _revoke_direct(home, party, patient, AgreementId(agreement), unseen)
             return
         to = relayer_of(home, relayer)
         until = moment(deadline, party.chain.client.timestamp())
-        m = patient.revoke(AgreementId(agreement), deadline=until)
+        m = patient.revoke(AgreementId(agreement), deadline=until, unseen=unseen)
         message = [m.key, m.agreement, m.nonce, m.deadline, m.r, m.vs]
         post(party.store, to, "revocations", {"messages": [message]})
     say(f"the withdrawal waits for {to} to send it; `consilium consent list` shows when it did")
@@ -141,8 +145,10 @@ def patient_client(home: Home, party: Party, agreement: AgreementId) -> Client:
     return Client(party.chain.client.node, key, home.path / "outbox.sqlite")
 
 
-def _revoke_direct(home: Home, party: Party, patient: Patient, agreement: AgreementId) -> None:
-    nonce = patient.standing_nonce(agreement)
+def _revoke_direct(
+    home: Home, party: Party, patient: Patient, agreement: AgreementId, unseen: bool
+) -> None:
+    nonce = patient.unseen_nonce(agreement) if unseen else patient.standing_nonce(agreement)
     client = patient_client(home, party, agreement)
     call = party.chain.consents.revoke(agreement, nonce)
     receipt = client.send(call, step=f"revoke-{agreement}-{nonce}")

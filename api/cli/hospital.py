@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from enum import StrEnum
 from pathlib import Path
@@ -12,8 +13,9 @@ import typer
 from api.cli.consent import relayer_of
 from api.cli.options import AsJson, LastRound, Relayer, StudyNumber, Watch
 from api.cli.place import check_chain, open_home, place
-from api.cli.show import group, json_object, pairs, say, table, warn
+from api.cli.show import group, json_object, pairs, say, table
 from api.cli.values import moment, round_of, study_of, tokens
+from api.cli.watching import Patience
 from api.cli.watching import watch as keep_watching
 from api.errors import ApiError
 from api.home import HomeRole
@@ -22,13 +24,16 @@ from chain.types import StudyId
 from federated import hospital as steps
 from federated.errors import CohortError, PolicyRefused
 from federated.hospital import HospitalNode, Policy
+from federated.hospital.admission import Presented
 from federated.hospital.admission import withdraw as withdraw_patient
 from federated.hospital.data import read_file
 from federated.hospital.run import advance
+from federated.patient import SignedGrant
 from federated.purposes import describe
 from federated.study import Study
 from records.importer import Imported
 from records.quality import QualityReport
+from records.record import LocalKey
 from records.splits import Part
 from records.store import RecordStore
 
@@ -154,19 +159,26 @@ def join(study: StudyNumber) -> None:
 
 @app.command()
 def admit(
-    file: Annotated[Path, typer.Argument(help='Lines {"patient": KEY, "grant": {…}}.')],
+    file: Annotated[
+        Path, typer.Argument(help='A grant with --patient; else lines {"patient": …, "grant": …}.')
+    ],
+    patient: Annotated[
+        str | None, typer.Option(help="The hospital's own key of the patient who handed it in.")
+    ] = None,
     relayer: Relayer = None,
     deadline: Annotated[str, typer.Option(help="Until when it may be sent.")] = "+30d",
 ) -> None:
     """Say of grants that they are of patients of this hospital; a relayer sends them.
 
-    Example: consilium --home homes/north hospital admit grants.jsonl
+    Example: consilium --home homes/north hospital admit grant.json --patient north-0007
     """
     home, node = open_home(HomeRole.HOSPITAL), _node()
     to = relayer_of(home, relayer)
+    presented = steps.read_grants(file) if patient is None else [_presented(file, patient)]
+    _check_known(node, presented)
     count = steps.admit(
         node,
-        steps.read_grants(file),
+        presented,
         relayer=to,
         deadline=moment(deadline, node.party.chain.client.timestamp()),
         signing_key=home.account_key(),
@@ -257,20 +269,43 @@ def run(study: StudyNumber, watch: Watch = False) -> None:
         done = advance(node, number, say)
         say(f"study {study}: " + ("over" if done else "nothing more is due now"))
         return
-    refused: set[str] = set()
+    patience = Patience()
 
     def step() -> bool:
         try:
             return advance(node, number, say)
         except (CohortError, PolicyRefused) as exc:
             # a cohort too small now may be large enough in the next round
-            if str(exc) not in refused:
-                refused.add(str(exc))
-                warn(str(exc))
+            patience.warn(str(exc))
             return False
 
-    keep_watching(node.party, step, warn)
+    keep_watching(node.party, step, patience)
     say(f"study {study}: over")
+
+
+def _presented(file: Path, patient: str) -> Presented:
+    try:
+        tree = json.loads(file.read_text("utf-8"))
+    except ValueError as exc:
+        raise ApiError(f"{file} is no grant: ask the patient for the file again") from exc
+    return Presented(LocalKey(patient), SignedGrant.from_json(tree))
+
+
+def _check_known(node: HospitalNode, presented: list[Presented]) -> None:
+    """A grant of a person without a record would reserve money for nothing."""
+    agreements = node.party.chain.agreements
+    for agreement in {item.grant.agreement for item in presented}:
+        tier = agreements.tier(agreement, block_identifier=node.party.head())
+        dictionary = study_of(node.party, tier.study).spec.data.dictionary
+        known = {record.key for record in node.records.records(dictionary)}
+        unknown = sum(
+            item.patient not in known for item in presented if item.grant.agreement == agreement
+        )
+        if unknown:
+            raise ApiError(
+                f"{unknown} grants are of patients of whom no record was imported: correct the "
+                "keys, or import the records first; nobody was admitted"
+            )
 
 
 def _broken(imported: Imported) -> str:

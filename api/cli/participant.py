@@ -15,6 +15,7 @@ from api.cli.show import group, json_object, pairs, say, write_file
 from api.cli.values import address, amount, tokens
 from api.errors import ApiError
 from api.home import PASSPHRASE, Home, HomeConfig, HomeRole
+from chain.client import Client
 from chain.client import fund as send_coins
 from chain.clock import Clock
 from chain.contracts import Contracts
@@ -133,11 +134,11 @@ def show(as_json: AsJson = False) -> None:
 
 @app.command()
 def fund(
-    who: Annotated[str | None, typer.Argument(help="An account; else the home's own.")] = None,
+    who: Annotated[list[str] | None, typer.Argument(help="Accounts; else the home's own.")] = None,
     coins: Annotated[str, typer.Option(help="Coins for gas.")] = "10",
     mint: Annotated[str, typer.Option("--tokens", help="Development tokens.")] = "0",
 ) -> None:
-    """Give an account coins, and development tokens where the deployment has them.
+    """Give accounts coins, and development tokens where the deployment has them.
 
     On a chain for development coins are made; elsewhere the home's account sends them.
 
@@ -145,19 +146,24 @@ def fund(
     10
     """
     home = open_home()
-    to = home.address() if who is None else address(who)
     client = home.client(place().rpc)
-    wei = amount(coins, COIN_DECIMALS)
-    if Clock(client.node).is_development:
-        held = client.node.balance(to, block="latest")
-        client.node.request("anvil_setBalance", to, hex(held + wei))
-        client.node.request("evm_mine")
-    elif wei:
+    wei, units = amount(coins, COIN_DECIMALS), amount(mint, COIN_DECIMALS)
+    for to in [address(item) for item in who] if who else [home.address()]:
+        _give(client, to, wei)
+        if units:
+            _mint(Contracts(client, home.deployment()), to, units)
+        say(f"{to} has {coins} coins and {mint} tokens more")
+
+
+def _give(client: Client, to: Address, wei: Wei) -> None:
+    if not wei:
+        return
+    if not Clock(client.node).is_development:
         send_coins(client, to, wei)
-    say(f"{to} has {coins} coins more")
-    if units := amount(mint, COIN_DECIMALS):
-        _mint(Contracts(client, home.deployment()), to, units)
-        say(f"{to} has {mint} tokens more")
+        return
+    held = client.node.balance(to, block="latest")
+    client.node.request("anvil_setBalance", to, hex(held + wei))
+    client.node.request("evm_mine")
 
 
 def _mint(chain: Contracts, to: Address, units: Wei) -> None:

@@ -9,9 +9,12 @@ import typer
 
 from api.cli.options import Watch
 from api.cli.place import open_party
-from api.cli.show import say, warn
+from api.cli.show import say
+from api.cli.watching import Patience
+from api.errors import ApiError
 from api.home import HomeRole
-from federated.party import Party
+from federated.relayer import Relayed
+from federated.relayer import relay as send_all
 
 
 def relay(
@@ -23,19 +26,25 @@ def relay(
     Example: consilium --home homes/relayer relay --watch
     """
     party = open_party(HomeRole.RELAYER)
-    party.chain.client.resume()
-    while True:
-        _once(party, always=not watch)
-        if not watch:
-            return
+    if not watch:
+        _raise_refused(send_all(party))
+        return
+    patience = Patience()
+
+    def look() -> bool:
+        report = send_all(party)
+        if report.sent:
+            say(f"{report.sent} messages sent")
+        for refusal in report.refused:
+            patience.warn(refusal)
+        return False
+
+    while not patience.attempt(look):
         time.sleep(every)
 
 
-def _once(party: Party, *, always: bool) -> None:
-    from federated.relayer import relay as send_all
-
-    report = send_all(party)
-    if report.sent or always:
-        say(f"{report.sent} messages sent")
-    for refusal in report.refused:
-        warn(refusal)
+def _raise_refused(report: Relayed) -> None:
+    """One refused message harms no other: the error comes after all were sent."""
+    say(f"{report.sent} messages sent")
+    if report.refused:
+        raise ApiError(f"{len(report.refused)} refused: {'; '.join(report.refused)}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from chain.agreements import Tier
 from chain.errors import LogsDisagree
 from chain.rounds import Frozen
-from chain.types import AgreementId, BlockNumber, ConsentId
+from chain.types import Address, AgreementId, BlockNumber, ConsentId
 from federated.auditor.facts import Facts
 from federated.auditor.verdict import Checks, Place
 from federated.cohort import Leaf
@@ -22,11 +22,15 @@ from federated.study import Study
 
 @dataclass(slots=True)
 class Consents:
-    """Tiers of the study, which tier each granted id is of, and the sound ids of each cohort."""
+    """Tiers of the study, which tier each granted id is of, and the sound ids of each cohort.
+
+    `unlisted` are hospitals whose list an auditor missed: the contract alone saw those leaves.
+    """
 
     tiers: Mapping[AgreementId, Tier]
     agreement_of: Mapping[ConsentId, AgreementId]
     cohorts: dict[tuple[int, int], frozenset[bytes]] = field(default_factory=dict)
+    unlisted: set[Address] = field(default_factory=set)
 
     @classmethod
     def of_study(cls, party: Party, study: Study, block: BlockNumber) -> Consents:
@@ -66,8 +70,11 @@ def check_cohorts(
         found = Checks()
         with found.guarded("cohort", at):
             leaves = _check_list(party, study, facts, event, found)
-            sound = _check_consents(party, study, facts, event, leaves, consents, found)
-            consents.cohorts[facts.number, hospital] = sound
+            if facts.code_of(hospital) is ExclusionCode.LIST_MISSING:
+                consents.unlisted.add(event.hospital)
+            if leaves:
+                sound = _check_consents(party, study, facts, event, leaves, consents, found)
+                consents.cohorts[facts.number, hospital] = sound
         if hospital in facts.voids:
             _check_void(party, study, facts, hospital, checks)
         else:

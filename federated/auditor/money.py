@@ -29,22 +29,36 @@ def check_money(
 def _check_patients(
     party: Party, study: Study, block: BlockNumber, consents: Consents, checks: Checks
 ) -> None:
-    submitted = _paying_hospitals(party, study, block)
-    paying = {
-        key: ids for key, ids in consents.cohorts.items() if submitted.get(key[0], 0) >> key[1] & 1
-    }
-    known = frozenset().union(*paying.values()) if paying else frozenset()
+    due, all_known = _due(party, study, block, consents)
     seen: set[bytes] = set()
     for event in party.chain.escrow.patients_paid(study.number, to_block=block):
         tier = consents.tiers.get(event.agreement)
-        fair = tier is not None and event.amount == tier.price
-        ok = fair and event.id in known and event.id not in seen
+        fair = tier is not None and event.amount == tier.price and event.id not in seen
+        placed = event.id in due or (tier is not None and tier.hospital in consents.unlisted)
         seen.add(event.id)
-        if not ok:
+        if not (fair and placed):
             detail = f"agreement {event.agreement}: a price that is not due, or twice"
+            if fair and not all_known:
+                detail = (
+                    "a cohort that pays is unknown; get its list of leaves, or ask another node"
+                )
             checks.add("patient-payments", False, detail)
             return
     checks.add("patient-payments", True)
+
+
+def _due(
+    party: Party, study: Study, block: BlockNumber, consents: Consents
+) -> tuple[frozenset[bytes], bool]:
+    """The ids in all cohorts that pay, and whether every such cohort is known."""
+    due: frozenset[bytes] = frozenset()
+    all_known = True
+    for number, mask in _paying_hospitals(party, study, block).items():
+        for hospital in range(len(study.hospitals)):
+            if mask >> hospital & 1:
+                all_known &= (number, hospital) in consents.cohorts
+                due |= consents.cohorts.get((number, hospital), frozenset())
+    return due, all_known
 
 
 def _paying_hospitals(party: Party, study: Study, block: BlockNumber) -> dict[int, int]:

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from chain.deploy import verify_deployment
 from chain.types import BlockNumber, RoundNumber, StudyId
 from federated.auditor.cohorts import Consents, check_cohorts
-from federated.auditor.facts import gather
+from federated.auditor.facts import Facts, gather
+from federated.auditor.lineage import check_lineage
 from federated.auditor.money import check_money
 from federated.auditor.rounds import check_round
-from federated.auditor.verdict import Checks, Level, Place, Verdict
+from federated.auditor.verdict import Checks, Level, Verdict
 from federated.errors import StepError
 from federated.party import Party
 from federated.study import Study, differing_terms, read_study
@@ -77,7 +78,7 @@ def _rounds(
 ) -> None:
     consents = Consents.of_study(party, study, block)
     count = party.chain.rounds.count(study.number, block_identifier=block)
-    flagged: set[int] = set()
+    seen: list[Facts] = []
     for place in range(1, count + 1):
         progress(f"round {place} of {count}")
         facts = gather(party, study, RoundNumber(place), block, checks)
@@ -85,11 +86,8 @@ def _rounds(
             continue
         check_cohorts(party, study, facts, consents, checks)
         check_round(party, study, facts, checks, level)
-        parent = facts.round.parent
-        detail = f"descends from round {parent}, which a voided update contaminates"
-        checks.add("descent", parent not in flagged, detail, Place(place))
-        if facts.round.contaminated or parent in flagged:
-            flagged.add(place)
+        seen.append(facts)
+    check_lineage(party, study, seen, checks)
     progress("money")
     with checks.guarded("money"):
         check_money(party, study, block, consents, checks)

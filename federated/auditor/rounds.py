@@ -11,7 +11,7 @@ from federated.auditor.facts import Facts
 from federated.auditor.verdict import Checks, Level, Place
 from federated.exclusion import ExclusionCode
 from federated.grid import Grid
-from federated.judging import check_manifest, judge_submission
+from federated.judging import check_manifest, is_oversized, judge_submission
 from federated.missing import confirmed_missing
 from federated.models import parameter_schema
 from federated.party import Party
@@ -19,6 +19,7 @@ from federated.published import open_state
 from federated.round_manifest import RoundManifest
 from federated.state import next_state, state_digest
 from federated.study import Study
+from federated.unopened import confirmed_unopened
 from storage.manifest import read_manifest
 
 
@@ -54,13 +55,20 @@ def _check_submission(
     at, code = Place(event.round, event.index), facts.code_of(event.index)
     if code in (ExclusionCode.SCHEMA, ExclusionCode.LIST_MISSING):
         return
+    excused = code is ExclusionCode.UNDECRYPTABLE
+    if excused and confirmed_unopened(party, study, facts.frozen[event.index], event):
+        return
     with checks.guarded("update-manifest", at):
         manifest = check_manifest(party, study, facts.frozen[event.index], event)
         checks.add("update-manifest", True, at=at)
-        if code is ExclusionCode.UNDECRYPTABLE:
+        if excused or (code is ExclusionCode.SHAPE and is_oversized(study, manifest)):
             return
         with checks.guarded("update-bytes", at):
-            size = sum(len(chunk) for chunk in party.store.cat(manifest.payload))
+            if is_oversized(study, manifest):
+                checks.add("update-bytes", False, "more bytes than any update has", at)
+                return
+            payload = party.store.cat(manifest.payload, 0, manifest.payload_size + 1)
+            size = sum(len(chunk) for chunk in payload)
             ok = size == manifest.payload_size
             checks.add("update-bytes", ok, f"{size} bytes, not {manifest.payload_size}", at)
 
@@ -149,12 +157,15 @@ def _add(
 ) -> bool:
     """Judge one update by rule, add it if it is included; whether center and rule agree."""
     at, code = Place(facts.number, hospital), facts.code_of(hospital)
+    frozen = facts.frozen[hospital]
     if code is ExclusionCode.LIST_MISSING:
         return True  # judged without a key
     agree = False
     with checks.guarded("exclusion", at):
-        frozen = facts.frozen[hospital]
-        judged = judge_submission(party, study, frozen, facts.submitted[hospital])
+        event = facts.submitted[hospital]
+        if code is ExclusionCode.UNDECRYPTABLE and confirmed_unopened(party, study, frozen, event):
+            return checks.add("exclusion", True, at=at)
+        judged = judge_submission(party, study, frozen, event)
         detail = f"the manifest says {code or 'included'}, the rule {judged.code or 'included'}"
         agree = checks.add("exclusion", judged.code == code, detail, at)
         if judged.vector is not None:

@@ -7,6 +7,7 @@ it. Its inputs are the submissions in `Rounds` at one block and the bytes under 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ from federated.canonical import digest
 from federated.errors import FederatedError, StepError
 from federated.exclusion import ExclusionCode
 from federated.grid import Grid
-from federated.judging import Judged, judge_submission
+from federated.judging import Judged, judge_submission, wrap_for_auditors
 from federated.models import parameter_schema, update_schema
 from federated.party import Party, recipient_at
 from federated.published import MODEL_KIND, context_of_state, open_state
@@ -26,7 +27,8 @@ from federated.shares import read_signed_report, report_topic
 from federated.state import GlobalState, encode_state, next_state, state_digest
 from federated.study import Study, read_study
 from storage.artefact import seal
-from storage.errors import ArtefactError
+from storage.errors import StorageError, Unreachable
+from storage.keys import RecipientKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ def aggregate(party: Party, number: StudyId, round_number: RoundNumber) -> Aggre
     block = party.head()
     study = read_study(party.chain, party.store, number, block)
     frozen, submitted = _inputs(party, study, round_number, block)
-    basis = digest(b"".join(item.digest() for item in submitted)).hex()
+    basis = _basis(frozen, submitted)
     step = f"aggregate-{number}-{round_number}"
     if (record := party.journal.get(step)) and record["basis"] == basis:
         return _from_record(record)
@@ -61,6 +63,8 @@ def aggregate(party: Party, number: StudyId, round_number: RoundNumber) -> Aggre
         judged = judge_submission(party, study, freeze, event)
         downloads.append((event.index, judged.size, time.perf_counter() - started))
         entries.append(_entry(freeze, event, judged))
+        if judged.opened and study.auditors:
+            wrap_for_auditors(party, study, freeze, event)
         if judged.vector is not None:
             total.add([judged.vector], freeze.freeze.weight)
     result = _conclude(party, study, round_number, block, (start, total, entries))
@@ -70,13 +74,25 @@ def aggregate(party: Party, number: StudyId, round_number: RoundNumber) -> Aggre
 
 
 def finalize(party: Party, number: StudyId, round_number: RoundNumber) -> Aggregated:
-    """Aggregate unless done, and bind the result on-chain. Idempotent."""
+    """Aggregate unless done, and bind the result on-chain. Idempotent.
+
+    A round that is finalized stays as it is, also when this center has lost its journal.
+    """
+    round_ = party.chain.rounds.round(number, round_number, block_identifier=party.head())
+    if round_.finalized:
+        return Aggregated(round_.included, round_.state, round_.manifest, ())
     done = aggregate(party, number, round_number)
     call = party.chain.rounds.finalize(
         number, round_number, done.included, done.state, done.manifest
     )
     party.chain.client.send(call, step=f"finalize-{number}-{round_number}")
     return done
+
+
+def _basis(frozen: Mapping[int, Frozen], submitted: Sequence[Submitted]) -> str:
+    """What an aggregate was made of: another freeze of the same update needs another manifest."""
+    inputs = [frozen[item.index].freeze.digest() + item.digest() for item in submitted]
+    return digest(b"".join(inputs)).hex()
 
 
 def _inputs(
@@ -135,7 +151,8 @@ def _conclude(
     start_digest = state_digest(study.spec, start)
     result = state_digest(study.spec, state)
     context = context_of_state(party, study, number, start_digest, result)
-    recipients = {study.center, *_taking_part(party, study, block), *study.auditors}
+    needed = sorted({study.center, *study.auditors})
+    members = sorted({*_taking_part(party, study, block)} - {*needed})
     sealed = seal(
         party.store,
         encode_state(study.spec, state),
@@ -143,7 +160,10 @@ def _conclude(
         schema=update_schema(study.spec).digest(),
         context=context,
         sender=party.sender,
-        recipients=[recipient_at(party, who, block) for who in sorted(recipients)],
+        recipients=[
+            *(recipient_at(party, who, block) for who in needed),
+            *_reachable(party, members, block),
+        ],
     )
     return RoundManifest(
         context=context,
@@ -159,6 +179,19 @@ def _conclude(
     )
 
 
+def _reachable(
+    party: Party, members: Sequence[Address], block: BlockNumber
+) -> Iterator[RecipientKey]:
+    """Keys of hospitals; one whose published key is nowhere must not stop all others' round."""
+    for member in members:
+        try:
+            yield recipient_at(party, member, block)
+        except Unreachable:
+            raise
+        except StorageError:
+            continue  # it can have the model wrapped once its key is there
+
+
 def _reports(
     party: Party, study: Study, number: RoundNumber, block: BlockNumber
 ) -> tuple[bytes, ...]:
@@ -167,7 +200,9 @@ def _reports(
     for cid in party.store.announced(report_topic(study.number, number)):
         try:
             report = read_signed_report(party, study, cid.digest, block)
-        except (FederatedError, ArtefactError):
+        except Unreachable:
+            raise
+        except (FederatedError, StorageError):
             continue  # anyone can announce anything
         if report.round_number == number:
             found.setdefault(report.hospital, cid.digest)

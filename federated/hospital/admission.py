@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,13 +60,15 @@ def admit(
     """Check grants, remember whose they are, sign the batches, leave them to the relayer.
 
     `signing_key` is the key of the hospital's account. Returns how many were admitted. Raises
-    `StepError` for a grant that is forged or for another hospital, before any is admitted.
+    `StepError` for a grant that is forged or for another hospital, and for a patient with two
+    keys or agreements in one study, before any is admitted.
     """
     by_agreement: dict[AgreementId, list[Presented]] = defaultdict(list)
     for item in grants:
         by_agreement[item.grant.agreement].append(item)
     for agreement, items in by_agreement.items():
         _check(node, agreement, [item.grant for item in items])
+    _check_persons(node, by_agreement)
     for agreement, items in by_agreement.items():
         _remember(node, agreement, items)
         for start in range(0, len(items), BATCH):
@@ -76,15 +78,16 @@ def admit(
 
 
 def withdraw(node: HospitalNode, patient: str, reason: Reason) -> int:
-    """Withdraw all standing consents of a patient who did so on paper, lost the key or died.
+    """Withdraw all consents of a patient who did so on paper, lost the key or died.
 
-    Returns how many. Sent by the hospital itself, so that no relayer can delay it.
+    A grant that was admitted and is not on the chain yet is burned: a relayer who holds it back
+    gains nothing. Returns how many. Sent by the hospital itself, so that no relayer can delay it.
     """
     chain, block = node.party.chain, node.party.head()
     found = []
     for row in node.consents.of_patient(patient):
         slot = chain.consents.consent(_id(row), block_identifier=block)
-        if slot.granted and not slot.revoked:
+        if not slot.revoked:
             found.append(
                 Withdrawal(Address(row.key), AgreementId(row.agreement), row.nonce, reason)
             )
@@ -103,6 +106,23 @@ def _check(node: HospitalNode, agreement: AgreementId, grants: list[SignedGrant]
         )
     for grant in grants:
         _check_signature(node, tier, grant)
+
+
+def _check_persons(
+    node: HospitalNode, by_agreement: Mapping[AgreementId, Sequence[Presented]]
+) -> None:
+    """One person is admitted once per study: under one agreement, with one key."""
+    chain, block = node.party.chain, node.party.head()
+    seen: dict[tuple[LocalKey, int], tuple[str, int]] = {}
+    for agreement, items in by_agreement.items():
+        study = chain.agreements.tier(agreement, block_identifier=block).study
+        for item in items:
+            mine = (item.grant.key, agreement)
+            if seen.setdefault((item.patient, study), mine) != mine:
+                raise StepError(
+                    f"study {study}: one patient hands in grants under two keys or agreements: a "
+                    "hospital admits one person once per study; keep one of them"
+                )
 
 
 def _check_signature(node: HospitalNode, tier: Tier, grant: SignedGrant) -> None:

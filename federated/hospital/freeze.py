@@ -8,7 +8,7 @@ from chain.errors import TxReverted
 from chain.rounds import Freeze
 from chain.types import BlockNumber, RoundNumber, StudyId
 from federated.canonical import Digest
-from federated.cohort import ConsentId, Entry, build_leaves, new_salt
+from federated.cohort import ConsentId, Entry, Leaf, build_leaves, new_salt
 from federated.errors import CohortError, StepError
 from federated.hospital.enrol import approved_policy
 from federated.hospital.members import cohort_members, members_of
@@ -60,10 +60,33 @@ def _send(party: Party, commitment: Freeze) -> None:
 
 
 def frozen_members(node: HospitalNode, study: Study, round_number: RoundNumber) -> list[Member]:
-    """The members of the cohort as frozen, by local key. Raises `StepError` where none is."""
+    """The members of the cohort as frozen, by local key.
+
+    Raises `StepError` where none is, and where the records at hand are not those committed to.
+    """
     record = _frozen(node, study, round_number)
+    members, leaves = _rebuilt(node, study, record)
+    if tree_of(leaves).root != _commitment(record).root:
+        raise StepError(
+            f"study {study.number}: round {round_number}: the records here are not those of the "
+            "frozen cohort, as after another import: import that file again, or wait for the next "
+            "round"
+        )
+    return members
+
+
+def frozen_leaves(node: HospitalNode, study: Study, round_number: RoundNumber) -> tuple[Leaf, ...]:
+    """The leaves of the cohort as frozen. Raises `StepError` as `frozen_members` does."""
+    frozen_members(node, study, round_number)
+    return _rebuilt(node, study, _frozen(node, study, round_number))[1]
+
+
+def _rebuilt(
+    node: HospitalNode, study: Study, record: dict[str, Any]
+) -> tuple[list[Member], tuple[Leaf, ...]]:
     active = {patient: bytes.fromhex(consent) for patient, consent, _ in record["entries"]}
-    return members_of(node, study, active)
+    members = members_of(node, study, active)
+    return members, build_leaves(_entries(study, members, record))
 
 
 def frozen_commitment(node: HospitalNode, study: Study, round_number: RoundNumber) -> Freeze:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from chain.rounds import Round
 from chain.types import RoundNumber, StudyId
+from federated.hospital.answer import answer_demands
 from federated.hospital.evaluate import publish_results
 from federated.hospital.freeze import freeze
 from federated.hospital.node import HospitalNode
@@ -17,7 +18,9 @@ Say = Callable[[str], None]
 
 
 def advance(node: HospitalNode, number: StudyId, say: Say) -> bool:
-    """Freeze, train, submit and evaluate as far as is due; True once nothing ever will be.
+    """Answer, freeze, train, submit and evaluate as far as is due; True once nothing will be.
+
+    Demands may still come until `challengeEnd`: look again from time to time.
 
     Finalized rounds are evaluated on validation patients, the study's last one on test patients.
     Raises what the steps raise; every step is idempotent.
@@ -29,14 +32,25 @@ def advance(node: HospitalNode, number: StudyId, say: Say) -> bool:
     now = party.chain.client.timestamp()
     count = party.chain.rounds.count(number, block_identifier=block)
     last = count >= study.terms.max_rounds or now > study.terms.end_by
+    if answered := answer_demands(node, number):
+        say(f"answered {answered} demands for leaves")
+    standing = _takes_part(node, study, index)
     for place in range(1, count + 1):
         round_ = party.chain.rounds.round(number, RoundNumber(place), block_identifier=block)
-        if round_.finalized and round_.frozen >> index & 1:
+        if round_.finalized and round_.frozen >> index & 1 and standing:
             _evaluate(node, study, RoundNumber(place), last and place == count, say)
         elif place == count and not _is_over(round_, now):
             _take_part(node, study, RoundNumber(place), round_, now, say)
             return False
     return last
+
+
+def _takes_part(node: HospitalNode, study: Study, index: int) -> bool:
+    """Whether models are sealed to this hospital: it did not leave and was never voided."""
+    chain, block = node.party.chain, node.party.head()
+    enrolled = chain.studies.enrolled(study.number, block_identifier=block)
+    barred = chain.rounds.barred(study.number, block_identifier=block)
+    return bool((enrolled & ~barred) >> index & 1)
 
 
 def _take_part(

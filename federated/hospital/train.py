@@ -62,13 +62,22 @@ def train(node: HospitalNode, number: StudyId, round_number: RoundNumber) -> Tra
 
 
 def submit(node: HospitalNode, number: StudyId, round_number: RoundNumber) -> float:
-    """Record the sealed update on-chain; returns the seconds that the transaction took."""
+    """Record the sealed update on-chain; returns the seconds that the transaction took.
+
+    Raises `StepError` where nothing is sealed for the cohort that is frozen.
+    """
     party = node.party
     record = party.journal.get(_step(number, round_number))
     if record is None:
         raise StepError(
             f"study {number}: round {round_number}: nothing is sealed; run `consilium hospital "
             "train` first"
+        )
+    study = read_study(party.chain, party.store, number, party.head())
+    if record["root"] != frozen_commitment(node, study, round_number).root.hex():
+        raise StepError(
+            f"study {number}: round {round_number}: what is sealed is of another cohort than the "
+            "frozen one; run `consilium hospital train` again"
         )
     sealed = Sealed.from_json(record["sealed"])
     call = party.chain.rounds.submit(

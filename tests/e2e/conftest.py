@@ -27,13 +27,31 @@ class Studies:
 @pytest.fixture(scope="session")
 def studies(tmp_path_factory: pytest.TempPathFactory) -> Studies:
     folder = tmp_path_factory.mktemp("study")
-    return _build(folder, "count")
+    world = kit.build_world(folder / "world")
+    with world.anvil:
+        _ask(world, "count")
+        granted = kit.save(world, folder / "granted")
+        kit.run_round(world)
+        number = kit.run_round(world, finalized=False)
+        submitted = kit.save(world, folder / "submitted")
+        finalize(world.center, world.study, number)
+        kit.claim_all(world)
+        finished = kit.save(world, folder / "finished")
+        world.forget()
+    return Studies(granted, submitted, finished)
 
 
 @pytest.fixture(scope="session")
-def contributing(tmp_path_factory: pytest.TempPathFactory) -> Studies:
-    """The same with the leave-one-out rule."""
-    return _build(tmp_path_factory.mktemp("contributing"), "leave-one-out")
+def contributions(tmp_path_factory: pytest.TempPathFactory) -> Saved:
+    """One round of a study with the leave-one-out rule, submitted."""
+    folder = tmp_path_factory.mktemp("contributions")
+    world = kit.build_world(folder / "world")
+    with world.anvil:
+        _ask(world, "leave-one-out")
+        kit.run_round(world, finalized=False)
+        saved = kit.save(world, folder / "submitted")
+        world.forget()
+    return saved
 
 
 @pytest.fixture
@@ -54,19 +72,14 @@ def finished(studies: Studies, tmp_path: Path) -> Iterator[World]:
         yield world
 
 
-def _build(folder: Path, rule: str) -> Studies:
-    world = kit.build_world(folder / "world")
-    with world.anvil:
-        reward = replace(wisconsin_spec().reward, rule=rule)
-        kit.enrol_all(world, kit.study_spec(world, reward=reward))
-        kit.open_tiers(world)
-        kit.ask_all(world)
-        granted = kit.save(world, folder / "granted")
-        kit.run_round(world)
-        number = kit.run_round(world, finalized=False)
-        submitted = kit.save(world, folder / "submitted")
-        finalize(world.center, world.study, number)
-        kit.claim_all(world)
-        finished = kit.save(world, folder / "finished")
-        world.forget()
-    return Studies(granted, submitted, finished)
+@pytest.fixture
+def contributing(contributions: Saved, tmp_path: Path) -> Iterator[World]:
+    with contributions.start(tmp_path / "world") as world:
+        yield world
+
+
+def _ask(world: World, rule: str) -> None:
+    reward = replace(wisconsin_spec().reward, rule=rule)
+    kit.enrol_all(world, kit.study_spec(world, reward=reward))
+    kit.open_tiers(world)
+    kit.ask_all(world)

@@ -123,7 +123,7 @@ def test_audit_and_study_go_on_from_the_last_demo(
     study = start(home, "study", "show")
     output, errors = study.communicate(timeout=100)
     assert study.returncode == 0, errors[-2000:]
-    assert "wisconsin" in output
+    assert "Malignancy" in output
     usage = start(home, "consent", "usage")
     output, errors = usage.communicate(timeout=100)
     assert usage.returncode == 0, errors[-2000:]

@@ -29,6 +29,7 @@ pytestmark = pytest.mark.engine("anvil")
 Patch = pytest.MonkeyPatch
 center = importlib.import_module("federated.center.aggregate")  # the function hides the module
 SECOND = RoundNumber(2)
+opening = importlib.import_module("federated.center.rounds")
 requesting = importlib.import_module("federated.center.request")
 
 
@@ -129,6 +130,17 @@ def test_an_omission_behind_a_made_up_code_is_named(
     assert kit.found_at(submitted, Level.KEYED) == found
     without_a_key = found if code is ExclusionCode.LIST_MISSING else set()
     assert kit.found_at(submitted, Level.KEYLESS) == without_a_key
+
+
+def test_a_round_that_goes_on_from_another_parent_is_named(
+    granted: World, monkeypatch: Patch
+) -> None:
+    kit.run_round(granted)
+    kit.assert_sound(granted)
+    monkeypatch.setattr(opening, "parent_round", lambda *_: RoundNumber(0))
+    kit.run_round(granted)
+    for level in Level.KEYLESS, Level.KEYED:
+        assert kit.found_at(granted, level) == {("parent", 2, None)}
 
 
 def _altered(**changes: Any) -> Callable[[RoundManifest], RoundManifest]:

@@ -21,6 +21,7 @@ from chain.contracts import Contracts
 from chain.deploy import predict
 from chain.keys import PatientSecret, address_of, derivation_path
 from chain.merkle import MerkleTree, hash_cohort_leaf, hash_share_leaf
+from chain.participants import Role
 from chain.rounds import Freeze, Frozen, Submitted
 from chain.typed_data import (
     Admission,
@@ -40,10 +41,12 @@ from federated.aggregate import WeightedSum
 from federated.auditor import Check, Level, Verdict
 from federated.auditor.rounds import inputs_digest
 from federated.canonical import digest, encode, tagged_hash
+from federated.challenging import Proven
 from federated.codec import Address as SpecAddress
 from federated.cohort import Entry as CohortEntry
 from federated.cohort import build_leaves, encode_leaves
 from federated.context import state_context, update_context
+from federated.directory import publish_description
 from federated.exclusion import ExclusionCode
 from federated.grid import Grid
 from federated.journal import Journal
@@ -60,12 +63,13 @@ from federated.reports import Evaluation, Report
 from federated.results import Results, results_topic, write_results
 from federated.round_manifest import Entry, RoundManifest, write_round_manifest
 from federated.schema import Array
-from federated.shares import report_topic, sign_report
+from federated.shares import publish_shares, report_topic, sign_report
 from federated.spec import Data, Feature, GridTerms, Label, StudySpec, Training
 from federated.state import encode_state, initial_state, next_state, state_digest
 from federated.studies import wisconsin_spec
 from federated.tensors import encode_tensors
 from federated.training import shuffles
+from federated.unopened import confirm_unopened
 from records.dictionary import Dictionary, Field
 from records.record import LocalKey, Record
 from records.splits import assign
@@ -442,6 +446,7 @@ def record_vectors() -> Json:
             "results": (write_results(store, results(), sender), results_topic(fixed("end"))),
             "report": (sign_report(party, report()), report_topic(STUDY, ROUND)),
             "list_missing": (confirm_missing(party, frozen()), None),
+            "undecryptable": (confirm_unopened(party, frozen(), submitted()), None),
         }
         for name, (at, topic) in made.items():
             found[name] = {"block": store.get_block(dag_cbor_cid(at)), "digest": at}
@@ -449,10 +454,21 @@ def record_vectors() -> Json:
         missing = tagged_hash("consilium/list-missing/1", freeze().digest())
         assert [cid.digest for cid in store.announced(missing)] == [made["list_missing"][0]]
         found["list_missing"]["topic"] = missing
+        unopened = tagged_hash("consilium/undecryptable/1", submitted().manifest)
+        assert [cid.digest for cid in store.announced(unopened)] == [made["undecryptable"][0]]
+        found["undecryptable"]["topic"] = unopened
         found["mail"] = mail(store)
+        found["shares"] = shares(store)
+        described = publish_description(store, "north", Role.HOSPITAL)
+        found["participant"] = {"name": "north", "role": "hospital", "digest": described}
+        found["participant"]["block"] = store.get_block(dag_cbor_cid(described))
     found["report"]["report"] = report().to_bytes()
     found["audit"] = verdict().to_bytes()
-    return found | {"counter_offer": counter_offer(), "grant": grant()}
+    return found | {
+        "counter_offer": counter_offer(),
+        "grant": grant(),
+        "leaf_proof": leaf_proof(),
+    }
 
 
 def round_manifest(spec: StudySpec) -> RoundManifest:
@@ -509,6 +525,22 @@ def mail(store: EmbeddedStore) -> Json:
         "block": store.get_block(cid),
         "topic": topic,
     }
+
+
+def shares(store: EmbeddedStore) -> Json:
+    """The hospitals' shares, published under the root that a center posts."""
+    amounts = {0: 600, 1: 0, 2: 10**21 + 1, 3: 399}
+    root = publish_shares(store, STUDY, amounts)
+    topic = tagged_hash("consilium/shares/1", root)
+    (cid,) = store.announced(topic)
+    shown = {"study": STUDY, "amounts": {str(i): str(x) for i, x in amounts.items()}}
+    return shown | {"root": root, "block": store.get_block(cid), "topic": topic}
+
+
+def leaf_proof() -> Json:
+    """The file that somebody who challenges brings."""
+    leaf = ChainLeaf(4, ConsentId(fixed("consent")), fixed("record"))
+    return Proven(leaf, [fixed("sibling 0"), fixed("sibling 1")]).to_json()
 
 
 def verdict() -> Verdict:

@@ -481,6 +481,13 @@ def test_an_auditors_word_that_a_list_is_missing_names_freeze_and_list() -> None
     assert vector["topic"] == tagged("consilium/list-missing/1", freeze).hex()
 
 
+def test_an_auditors_word_that_an_update_does_not_open_names_freeze_and_manifest() -> None:
+    body = {"freeze": H(CHAIN["freeze"]["digest"]), "manifest": fixed("manifest")}
+    vector = RECORDS["undecryptable"]
+    record(vector, "consilium/undecryptable/1", body)
+    assert vector["topic"] == tagged("consilium/undecryptable/1", fixed("manifest")).hex()
+
+
 def test_mail_is_announced_under_the_relayers_address() -> None:
     vector = RECORDS["mail"]
     key, agreement, nonce, deadline, r, vs = vector["message"]
@@ -489,6 +496,30 @@ def test_mail_is_announced_under_the_relayers_address() -> None:
     block = cbor({"body": body, "format": "consilium/mail/1", "kind": vector["kind"]})
     assert vector["block"] == block.hex()
     assert vector["topic"] == tagged("consilium/mail/1", H(vector["to"][2:])).hex()
+
+
+def test_shares_are_announced_under_the_root_that_they_give() -> None:
+    vector = RECORDS["shares"]
+    tree = next(tree for tree in CHAIN["share_trees"] if tree["root"] == vector["root"])
+    assert [share["amount"] for share in tree["shares"]] == list(vector["amounts"].values())
+    rows = [[int(index), amount] for index, amount in vector["amounts"].items()]
+    block = cbor({"format": "consilium/shares/1", "shares": rows, "study": vector["study"]})
+    assert vector["block"] == block.hex()
+    assert vector["topic"] == tagged("consilium/shares/1", H(vector["root"])).hex()
+
+
+def test_a_participants_description_has_a_digest() -> None:
+    vector = RECORDS["participant"]
+    named = {name: vector[name] for name in ("name", "role")}
+    block = cbor(named | {"format": "consilium/participant/1"})
+    assert (vector["block"], vector["digest"]) == (block.hex(), sha(block).hex())
+
+
+def test_a_leaf_with_its_proof_is_a_file() -> None:
+    named = {"id": fixed("consent").hex(), "record": fixed("record").hex(), "index": 4}
+    proof = [fixed("sibling 0").hex(), fixed("sibling 1").hex()]
+    head = {"format": "consilium/leaf-proof/1", "proof": proof}
+    assert RECORDS["leaf_proof"] == head | named
 
 
 def test_an_audits_report_is_canonical() -> None:

@@ -224,6 +224,7 @@ BROKEN: list[tuple[str, Any]] = [
     ("terms.settle_s", lambda s: terms(s, settle_s=s.terms.end_by_s)),
     ("terms.refund_s", lambda s: terms(s, refund_s=s.terms.claim_s)),
     ("terms.answer_s", lambda s: terms(s, answer_s=s.terms.challenge_s - s.terms.settle_s)),
+    ("terms.max_demands", lambda s: terms(s, max_demands=0)),
     ("reward.hospitals_wei", lambda s: replace(s, reward=replace(s.reward, budget_wei=Wei(1)))),
     ("reward.rule", lambda s: replace(s, reward=replace(s.reward, rule="equal"))),
     ("reward.rule", lambda s: masked(s, reward=replace(s.reward, rule="leave-one-out"))),

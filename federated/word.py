@@ -1,0 +1,57 @@
+"""An auditor's signed word on a fact that a later reader cannot repeat, announced in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from chain.types import BlockNumber
+from federated.party import Party
+from federated.study import Study
+from storage.cid import Cid, Codec
+from storage.errors import StorageError, Unreachable
+from storage.signed import Shape, open_record, sign_record
+from storage.signing import Signer
+
+
+def give_word(party: Party, tag: str, body: Mapping[str, bytes], topic: bytes) -> bytes:
+    """Sign, keep and announce; returns the record's digest. All of `body` are digests."""
+    cid = party.store.put_block(Codec.DAG_CBOR, sign_record(tag, body, party.sender))
+    party.store.pin(cid)
+    party.store.announce(topic, cid)
+    return cid.digest
+
+
+def find_word(
+    party: Party,
+    study: Study,
+    tag: str,
+    body: Mapping[str, bytes],
+    *,
+    topic: bytes,
+    since: BlockNumber,
+) -> Cid | None:
+    """The word of an auditor whom the study names, by a key of `since` or of now."""
+    shape: Shape = dict.fromkeys(body, 32)
+    signers: set[Signer] = set()
+    for cid in party.store.announced(topic):
+        try:
+            record = open_record(tag, party.store.get_block(cid), shape)
+        except Unreachable:
+            raise
+        except StorageError:
+            continue  # anyone can announce anything: what is no such record says nothing
+        signers = signers or _signers(party, study, since)
+        if record.body == body and record.signer in signers:
+            return cid
+    return None
+
+
+def _signers(party: Party, study: Study, since: BlockNumber) -> set[Signer]:
+    head = party.head()
+    found = set()
+    for auditor in study.auditors:
+        for block in (since, head):
+            keys = party.chain.participants.keys_at(auditor, block, block_identifier=head)
+            if keys.from_block:
+                found.add(Signer(bytes.fromhex(auditor[2:]), keys.signing))
+    return found

@@ -1,0 +1,164 @@
+"""The hospitals' shares: by count on-chain, or by contribution under a posted root."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from chain.merkle import hash_share_leaf
+from chain.types import RoundNumber, Wei
+from federated.auditor import Level
+from federated.canonical import digest
+from federated.center import finalize, open_round, post_shares, refund, settle
+from federated.metrics import Confusion
+from federated.reports import Evaluation, Report
+from federated.shares import report_topic, shares_tree, sign_report
+from storage.cid import Cid, Codec
+from tests.e2e import kit
+from tests.e2e.kit import World
+
+pytestmark = pytest.mark.engine("anvil")
+
+FIRST = RoundNumber(1)
+LOSS = 100_000
+WORSE_WITHOUT = {0: 3_000, 1: 1_000, 2: 0}  # what others' records lose without each hospital
+
+
+def _report(world: World, hospital: str) -> Report:
+    index = world.index(hospital)
+    loss = {None: LOSS} | {other: LOSS + WORSE_WITHOUT[other] for other in WORSE_WITHOUT}
+    return Report(
+        study=world.study,
+        round_number=1,
+        hospital=index,
+        root=kit.freeze_of(world, 1, hospital).root,
+        evaluations=tuple(
+            Evaluation(digest(bytes([without or 0])), without, Confusion(3, 1, 4, 1, value))
+            for without, value in loss.items()
+        ),
+    )
+
+
+def _finalize(world: World) -> None:
+    for name in kit.HOSPITALS:
+        sign_report(world.party(name), _report(world, name))
+    finalize(world.center, world.study, FIRST)
+
+
+def _claim_by_root(world: World, shares: Mapping[int, int]) -> None:
+    escrow, client = world.relayer.chain.escrow, world.relayer.chain.client
+    tree = shares_tree(world.study, shares)
+    for index, amount in shares.items():
+        if amount:
+            proof = tree.proof(hash_share_leaf(world.study, index, amount))
+            call = escrow.claim_hospital_by_root(world.study, index, Wei(amount), proof)
+            client.send(call)
+
+
+def _cross_challenges(world: World) -> None:
+    world.clock.advance_to(world.read().terms.challenge_end + 1)
+
+
+def _paid(world: World) -> dict[int, int]:
+    events = world.center.chain.escrow.hospitals_paid(world.study, to_block=world.center.head())
+    return {event.index: event.amount for event in events}
+
+
+def test_shares_follow_the_reports_and_are_paid_by_the_root(contributing: World) -> None:
+    _finalize(contributing)
+    shares = settle(contributing.center, contributing.study)
+    pool = contributing.read().terms.hospital_pool
+    assert shares == {0: pool * 3 // 4, 1: pool // 4, 2: 0}
+    kit.assert_sound(contributing)
+    _cross_challenges(contributing)
+    _claim_by_root(contributing, shares)
+    assert _paid(contributing) == {0: shares[0], 1: shares[1]}
+    kit.assert_sound(contributing)
+
+
+def test_wrong_shares_are_named_and_rejected_and_then_the_count_holds(contributing: World) -> None:
+    _finalize(contributing)
+    kit.assert_sound(contributing)
+    pool = contributing.read().terms.hospital_pool
+    cheated = {0: pool // 4, 1: pool * 3 // 4, 2: 0}
+    post_shares(contributing.center, contributing.study, cheated)
+    names = {contributing.index(name): name for name in kit.HOSPITALS}
+    wanted = {("reward-root", None, None)} | {("posted-share", None, names[i]) for i in (0, 1)}
+    for level in Level.KEYLESS, Level.KEYED:
+        assert kit.found_at(contributing, level) == wanted
+
+    chain = contributing.auditor.chain
+    chain.client.send(chain.escrow.reject_reward_root(contributing.study))
+    kit.assert_sound(contributing)
+    _cross_challenges(contributing)
+    for index in range(3):
+        call = contributing.relayer.chain.escrow.claim_hospital(contributing.study, index)
+        contributing.relayer.chain.client.send(call)
+    weights = {i: kit.freeze_of(contributing, 1, name).weight for i, name in names.items()}
+    for index, amount in _paid(contributing).items():
+        assert abs(amount - pool * weights[index] / sum(weights.values())) < 2
+    kit.assert_sound(contributing)
+
+
+def test_wrong_shares_that_nobody_published_are_named_once_they_are_paid(
+    contributing: World,
+) -> None:
+    _finalize(contributing)
+    kit.assert_sound(contributing)
+    pool = contributing.read().terms.hospital_pool
+    cheated = {0: 0, 1: 0, 2: pool}
+    chain = contributing.center.chain
+    root = shares_tree(contributing.study, cheated).root
+    chain.client.send(chain.escrow.post_reward_root(contributing.study, root, pool))
+    assert kit.found_at(contributing, Level.KEYLESS) == {("reward-root", None, None)}
+    _cross_challenges(contributing)
+    _claim_by_root(contributing, cheated)
+    last = next(name for name in kit.HOSPITALS if contributing.index(name) == 2)
+    assert ("hospital-share", None, last) in kit.found_at(contributing, Level.KEYLESS)
+
+
+def test_a_report_that_its_hospital_did_not_sign_counts_for_nothing(contributing: World) -> None:
+    forged = _report(contributing, "north")
+    sign_report(contributing.party("harbor"), forged)
+    noise = contributing.center.store.put_block(Codec.DAG_CBOR, b"\xa0")
+    contributing.center.store.announce(report_topic(contributing.study, 1), noise)
+    _finalize(contributing)
+    shares = settle(contributing.center, contributing.study)
+    assert shares[0] == contributing.read().terms.hospital_pool * 3 // 4
+    kit.assert_sound(contributing)
+
+
+def test_a_listed_report_that_was_altered_is_found(contributing: World) -> None:
+    _finalize(contributing)
+    settle(contributing.center, contributing.study)
+    kit.assert_sound(contributing)
+    topic = report_topic(contributing.study, 1)
+    cids: list[Cid] = contributing.center.store.announced(topic)
+    kit.flip(contributing, cids[0])
+    assert kit.found_at(contributing, Level.KEYLESS) == {("reward-root", None, None)}
+
+
+def test_patients_and_hospitals_are_paid_by_count_when_the_center_never_finalizes(
+    granted: World,
+) -> None:
+    open_round(granted.center, granted.study)
+    kit.freeze_and_submit(granted, FIRST)
+    granted.clock.advance_to(kit.round_at(granted, 1).finalize_by + 1)
+    claims = kit.claim_all(granted)
+    assert claims == 3 * 26
+    settle(granted.center, granted.study)  # counts the round that ran out
+    assert kit.round_at(granted, 1).lapsed
+    kit.assert_sound(granted)
+    _cross_challenges(granted)
+    escrow, client = granted.relayer.chain.escrow, granted.relayer.chain.client
+    for index in range(3):
+        client.send(escrow.claim_hospital(granted.study, index))
+    account = escrow.account(granted.study, block_identifier=granted.relayer.head())
+    assert account.patients == claims
+    assert account.paid_hospitals == granted.read().terms.hospital_pool
+    kit.assert_sound(granted)
+    granted.clock.advance_to(granted.read().terms.refund_at + 1)
+    back = refund(granted.center, granted.study)
+    assert back == account.funded - account.paid_patients - account.paid_hospitals
+    kit.assert_sound(granted)
