@@ -68,8 +68,10 @@ def test_the_aggregate_is_one_over_100_orders_of_submissions(
         raise _Enough
 
     monkeypatch.setattr(center, "judge_submission", lambda _p, _s, _f, event: judged[event.index])
+    monkeypatch.setattr(center, "wrap_for_auditors", lambda *_: None)
     monkeypatch.setattr(center, "_conclude", conclude)
-    monkeypatch.setattr(center, "_start", lambda *_: open_state(party, study, FIRST, block))
+    start = open_state(party, study, FIRST, block)
+    monkeypatch.setattr(center, "_start", lambda *_: start)
     monkeypatch.setattr(center, "_inputs", lambda *_: (frozen, events))
     monkeypatch.setattr(center, "read_study", lambda *_: study)
     random = Random(1)

@@ -114,7 +114,9 @@ def test_an_omitted_submission_is_named(submitted: World, monkeypatch: Patch) ->
     assert ("not-omitted", 2, "valley") in kit.found_at(submitted, Level.KEYED)
 
 
-@pytest.mark.parametrize("code", list(ExclusionCode))
+@pytest.mark.parametrize(
+    "code", [ExclusionCode.OVER_CLIP, ExclusionCode.UNDECRYPTABLE, ExclusionCode.LIST_MISSING]
+)
 def test_an_omission_behind_a_made_up_code_is_named(
     submitted: World, monkeypatch: Patch, code: ExclusionCode
 ) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from chain.challenges import Ground
+from chain.errors import TxReverted
 from chain.types import RoundNumber
 from federated.auditor import Level
-from federated.center import finalize, open_round
+from federated.center import finalize, open_round, settle
 from federated.exclusion import ExclusionCode
 from federated.hospital import freeze
 from federated.judging import Judged
@@ -86,6 +87,31 @@ def test_an_update_voided_after_it_was_included_flags_the_round_and_its_descenda
     )
     assert ground is Ground.INACTIVE
     assert _bond(granted, "harbor") == (0, granted.read().terms.bond)
+
+
+@pytest.mark.parametrize("when", ["before the round lapsed", "after the round lapsed"])
+def test_a_void_in_a_round_that_nobody_finalized_costs_the_hospital_alone(
+    granted: World, when: str
+) -> None:
+    asked = _freeze_with_the_revoked(granted, "harbor")
+    harbor = granted.index("harbor")
+    if when.startswith("before"):
+        _challenge(granted, "harbor", asked)
+    granted.clock.advance_to(kit.round_at(granted, 1).finalize_by + 1)
+    if when.startswith("after"):
+        _challenge(granted, "harbor", asked)
+    shares = settle(granted.center, granted.study)
+    assert (shares[harbor] > 0) == when.startswith("after")
+    kit.claim_all(granted)
+    escrow, client = granted.relayer.chain.escrow, granted.relayer.chain.client
+    account = escrow.account(granted.study, block_identifier=granted.relayer.head())
+    assert account.patients == 3 * 26 - 1  # all but the one who had withdrawn
+    granted.clock.advance_to(granted.read().terms.challenge_end + 1)
+    for index in set(range(3)) - {harbor}:
+        client.send(escrow.claim_hospital(granted.study, index))
+    with pytest.raises(TxReverted, match="VoidedHospital"):
+        client.send(escrow.claim_hospital(granted.study, harbor))
+    kit.assert_sound(granted)
 
 
 def test_the_next_round_goes_back_behind_a_voided_one(granted: World) -> None:
