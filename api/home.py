@@ -77,15 +77,24 @@ class Home:
 
     @classmethod
     def create(
-        cls, path: Path, config: HomeConfig, deployment: str | None, passphrase: str = ""
+        cls,
+        path: Path,
+        config: HomeConfig,
+        deployment: str | None,
+        passphrase: str = "",
+        *,
+        light: bool = False,
     ) -> Home:
-        """Make a new home with new keys. Raises `HomeError` where there is one already."""
+        """Make a new home with new keys. Raises `HomeError` where there is one already.
+
+        `light`: see `save_keystore`.
+        """
         if (path / "home.json").exists():
             raise HomeError(f"{path} is a home already; its keys are never replaced")
         (path / "keys").mkdir(parents=True, exist_ok=True, mode=0o700)
         path.chmod(0o700)
         home = cls(path, config, passphrase)
-        home = replace(home, key=home._new_keys())
+        home = replace(home, key=home._new_keys(light))
         if deployment is not None:
             home.set_deployment(deployment)
         _write(path / "home.json", json.dumps(asdict(config), indent=1))
@@ -191,7 +200,7 @@ class Home:
         chain = Contracts(Client(Node(rpc or self.config.rpc)), self.deployment())
         return Patient(PatientSecret(phrase), chain)
 
-    def _new_keys(self) -> bytes | None:
+    def _new_keys(self, light: bool) -> bytes | None:
         if self.config.role is HomeRole.PATIENT:
             _write(self.path / "phrase.txt", new_phrase() + "\n")
             return None
@@ -199,7 +208,7 @@ class Home:
             raise NoPassphrase(f"set {PASSPHRASE} or {PASSPHRASE}_FILE: it protects the new keys")
         keys = self.path / "keys"
         key = os.urandom(32)
-        address = save_keystore(keys / "account.json", key, self.passphrase)
+        address = save_keystore(keys / "account.json", key, self.passphrase, light=light)
         _write(keys / "address", address + "\n")
         save_key(keys / "signing.json", SigningKey.generate(), key)
         save_key(keys / "encryption.json", Identity.generate(), key)

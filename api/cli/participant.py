@@ -52,6 +52,14 @@ def init(
     relayer: Annotated[
         str | None, typer.Option(help="Who sends for this home: an address or participant.json.")
     ] = None,
+    light_kdf: Annotated[
+        bool,
+        typer.Option(
+            "--light-kdf",
+            envvar="CONSILIUM_LIGHT_KDF",
+            help="Let the passphrase be guessed 32 times faster: for keys that guard nothing.",
+        ),
+    ] = False,
 ) -> None:
     """Make a home with new keys; a patient's gets a recovery phrase to write on paper.
 
@@ -70,7 +78,7 @@ def init(
     passphrase = "" if role is HomeRole.PATIENT else passphrase_from(os.environ, PASSPHRASE)
     sender = "" if relayer is None else address(relayer)
     config = HomeConfig(role, name, rpc, str(store.resolve()), sender)
-    home = Home.create(place().home, config, text, passphrase)
+    home = Home.create(place().home, config, text, passphrase, light=light_kdf)
     if role is HomeRole.PATIENT:
         say((home.path / "phrase.txt").read_text("utf-8").strip())
         say("write these 12 words on paper: with them every consent and reward is found again")

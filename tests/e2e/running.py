@@ -97,6 +97,7 @@ class Runner:
             "PATH": os.environ["PATH"],
             "HOME": str(self.folder),
             PASSPHRASE_VARIABLE: PASSPHRASE,
+            "CONSILIUM_LIGHT_KDF": "1",  # half a second for each command otherwise
             "OMP_NUM_THREADS": "1",
             "ZYGOTE": str(self.zygote),
         }

@@ -13,7 +13,12 @@ from typing import Any
 
 import pytest
 
-pytestmark = [pytest.mark.engine("anvil"), pytest.mark.processes, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.engine("anvil"),
+    pytest.mark.processes,
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+]
 
 FIGURES = ("accuracy", "sensitivity", "specificity", "auc")
 
@@ -44,7 +49,7 @@ def demos(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, dict[str
     started = [start(home, "demo", "--study", "wisconsin", "--seed", "3", "--json") for _ in "ab"]
     results = []
     for process in started:
-        output, errors = process.communicate(timeout=280)
+        output, errors = process.communicate(timeout=800)
         assert process.returncode == 0, errors[-2000:]
         results.append((home, json.loads(output)))
     return results
@@ -117,7 +122,7 @@ def test_audit_and_study_go_on_from_the_last_demo(
 ) -> None:
     home, shown = demos[1]
     audit = start(home, "audit", "--json")
-    output, errors = audit.communicate(timeout=200)
+    output, errors = audit.communicate(timeout=400)
     assert audit.returncode == 0, errors[-2000:]
     assert json.loads(output)["ok"] is True
     study = start(home, "study", "show")
@@ -133,7 +138,7 @@ def test_audit_and_study_go_on_from_the_last_demo(
 
 def test_children_die_with_their_parent(tmp_path: Path) -> None:
     process = start(tmp_path, "demo")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     while not (children := _anvils(process.pid)) and time.monotonic() < deadline:
         time.sleep(0.2)
     assert children, "no anvil was started"
