@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -137,6 +138,7 @@ def runner(folder: Path, *, opened: Path | None = None) -> Iterator[Runner]:
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
+            start_new_session=True,  # its forks end with it, see below
             text=True,
         )
         assert zygote.stdout is not None
@@ -146,7 +148,7 @@ def runner(folder: Path, *, opened: Path | None = None) -> Iterator[Runner]:
             yield found
         finally:
             found.stop()
-            zygote.terminate()
+            os.killpg(zygote.pid, signal.SIGTERM)
             zygote.wait(30)
             zygote.stdout.close()
 

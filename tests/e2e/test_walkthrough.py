@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -51,17 +54,29 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Runner, s
         environment = run.environment("")
         del environment["CONSILIUM_PASSPHRASE"]  # the document says how to give one
         environment["PATH"] = f"{tools}:{environment['PATH']}"
-        done = subprocess.run(
+        code, shown = _run(environment, folder)
+        assert code == 0, shown[-6000:]
+        yield run, shown
+
+
+def _run(environment: dict[str, str], folder: Path) -> tuple[int, str]:
+    """The script's status and what it showed; nothing that it started is left."""
+    log = folder / "shown.txt"
+    with log.open("w") as file:
+        process = subprocess.Popen(
             ["bash", "-c", "set -euo pipefail\n" + script()],
             env=environment,
             cwd=folder,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=560,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
-        assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-        yield run, done.stdout
+    try:
+        return process.wait(560), log.read_text("utf-8")
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
 
 
 def _executable(path: Path, line: str) -> None:
