@@ -15,11 +15,12 @@ SOLHINT := $(BIN)/node node_modules/solhint/solhint.js
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export HARDHAT_DISABLE_TELEMETRY_PROMPT := true
 
-.PHONY: help setup demo test bench lint format contracts lock clean
+.PHONY: help setup engines demo test bench lint format contracts lock clean
 
 help:
 	@echo "make demo       one whole study: STUDY=$(STUDY) SEED=$(SEED); TORCH=cpu for a torch without CUDA"
 	@echo "make test       every test: TESTS=tests/storage for a part, WORKERS=$(WORKERS)"
+	@echo "make engines    the IPFS engine, built once on a machine (make test does it)"
 	@echo "make lint       every check of form, types and layers"
 	@echo "make bench      every claim of speed, measured"
 	@echo "make format     bring Python, Solidity and documents into form"
@@ -30,10 +31,13 @@ help:
 setup:
 	@$(PYTHON) tools/setup.py --torch-backend "$(TORCH)"
 
+engines: setup
+	@$(PYTHON) tools/engines.py
+
 demo: setup
 	@$(BIN)/consilium demo --study $(STUDY) --seed $(SEED)
 
-test: setup
+test: setup engines
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
 
 bench: setup

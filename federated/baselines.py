@@ -5,7 +5,7 @@ A federated row that is set beside an untuned local or pooled model shows nothin
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,12 +16,28 @@ from federated.schema import Array
 from federated.spec import StudySpec
 from federated.training import fit, shuffles
 
-LEARNING_RATES = (0.01, 0.03, 0.1)
-WEIGHT_DECAYS = (0.001, 0.01)
-STEPS = 5
-
 Records = tuple[Array, Array]
 """Inputs (n, width) float32 and labels (n,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What is tried: each rate with each decay, judged after each of `steps` times the epochs."""
+
+    rates: tuple[float, ...]
+    decays: tuple[float, ...]
+    steps: int
+
+
+def search_of(spec: StudySpec) -> Search:
+    """The search for a study; a network of images is dear, so its decay is not searched.
+
+    Either way a baseline may see its records at least as often as the federated model does.
+    """
+    if spec.model.name == "cnn":
+        rate = spec.training.learning_rate
+        return Search((rate / 3, rate), (spec.training.weight_decay,), spec.rounds)
+    return Search((0.01, 0.03, 0.1), (0.001, 0.01), max(5, spec.rounds))
 
 
 def fit_baseline(
@@ -29,16 +45,16 @@ def fit_baseline(
 ) -> dict[str, Array]:
     """Parameters with the least validation loss over learning rates, weight decays and epochs.
 
-    Up to `STEPS` times the study's epochs are trained. `name` seeds the shuffles. Without
-    validation records the training loss decides.
+    `name` seeds the shuffles. Without validation records the training loss decides.
     """
+    search = search_of(spec)
     judged = validation if len(validation[0]) else train
     best, best_loss = initial_parameters(spec), np.inf
-    for rate in LEARNING_RATES:
-        for decay in WEIGHT_DECAYS:
+    for rate in search.rates:
+        for decay in search.decays:
             training = replace(spec.training, learning_rate=rate, weight_decay=decay)
             parameters = initial_parameters(spec)
-            for step in range(1, STEPS + 1):
+            for step in range(1, search.steps + 1):
                 order = shuffles(spec.seed, f"baseline {name}", step)
                 parameters = fit(parameters, *train, spec, training, order)
                 loss = confusion(judged[1], probabilities(parameters, judged[0], spec)).loss

@@ -43,8 +43,14 @@ def _mlp(config: Config, inputs: tuple[int, ...]) -> Shapes:
 
 
 def _cnn(config: Config, inputs: tuple[int, ...]) -> Shapes:
-    """Convolutions of `channels` (ReLU, 2×2 maximum), one dense layer of `hidden`, one output."""
-    _keys(config, ("channels", "kernel", "hidden"))
+    """Convolutions of `channels` (ReLU, 2×2 maximum), one dense layer of `hidden`, one output.
+
+    With `standardise` each image is first brought to mean 0 and variance 1 over its own pixels, so
+    that the exposure of one hospital's machine plays no part.
+    """
+    _keys(config, ("channels", "kernel", "hidden"), ("standardise",))
+    if type(config.get("standardise", False)) is not bool:
+        raise SpecError("model.config.standardise", "true or false is expected")
     if len(inputs) != 2:
         raise SpecError("model.name", "a cnn needs exactly one feature, of shape [height, width]")
     channels, kernel, hidden = _sizes(config, "channels", 4), config["kernel"], config["hidden"]
@@ -116,12 +122,12 @@ def _dense(name: str, fan_in: int, fan_out: int) -> Shapes:
     return {f"{name}.weight": (fan_out, fan_in), f"{name}.bias": (fan_out,)}
 
 
-def _keys(config: Config, known: tuple[str, ...]) -> None:
+def _keys(config: Config, needed: tuple[str, ...], optional: tuple[str, ...] = ()) -> None:
     for key in config:
-        if key not in known:
-            choices = ", ".join(known) or "none"
+        if key not in (*needed, *optional):
+            choices = ", ".join((*needed, *optional)) or "none"
             raise SpecError(f"model.config.{key[:40]}", f"unknown setting; known: {choices}")
-    for key in known:
+    for key in needed:
         if key not in config:
             raise SpecError(f"model.config.{key}", "missing setting; add it")
 

@@ -39,7 +39,10 @@ def logits(parameters: Mapping[str, Tensor], inputs: Tensor, spec: StudySpec) ->
     """Log odds of the positive label.  # (n, width) → (n,)"""
     hidden = inputs
     if spec.model.name == "cnn":
-        hidden = _convolutions(parameters, inputs.reshape(-1, 1, *input_shape(spec)))
+        images = inputs.reshape(-1, 1, *input_shape(spec))
+        if spec.model.config.get("standardise", False):
+            images = _standardise(images)
+        hidden = _convolutions(parameters, images)
     layer = 0
     while f"dense{layer}.weight" in parameters:
         hidden = torch.relu(_dense(parameters, f"dense{layer}", hidden))  # (n, fan_out)
@@ -61,6 +64,12 @@ def probabilities(parameters: Parameters, inputs: Array, spec: StudySpec) -> Arr
 
 def _dense(parameters: Mapping[str, Tensor], name: str, inputs: Tensor) -> Tensor:
     return nn.linear(inputs, parameters[f"{name}.weight"], parameters[f"{name}.bias"])
+
+
+def _standardise(images: Tensor) -> Tensor:
+    """Each image with mean 0 and variance 1 over its own pixels; one of a single level is all 0."""
+    centred = images - images.mean(dim=(2, 3), keepdim=True)  # (n, 1, height, width)
+    return centred / (centred.square().mean(dim=(2, 3), keepdim=True).sqrt() + 1e-6)
 
 
 def _convolutions(parameters: Mapping[str, Tensor], images: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from records.dictionary import Dictionary
 from records.errors import CohortError
-from records.record import LocalKey, Record
+from records.record import LocalKey, Record, Value
 from records.splits import Part
 
 
@@ -39,7 +39,12 @@ def eligible(
         if criterion.field not in position:
             raise CohortError(f"eligibility: dictionary {dictionary.name} lacks {criterion.field}")
         bounds.append((position[criterion.field], criterion.minimum, criterion.maximum))
-    return [x for x in records if all(low <= x.values[i] <= high for i, low, high in bounds)]
+    return [x for x in records if all(_within(x.values[i], low, high) for i, low, high in bounds)]
+
+
+def _within(value: Value, minimum: float, maximum: float) -> bool:
+    """An image lies in no range."""
+    return not isinstance(value, bytes) and minimum <= value <= maximum
 
 
 def select(

@@ -7,17 +7,25 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A number in `unit` (UCUM); a value outside [minimum, maximum] is not plausible."""
+    """A number in `unit` (UCUM), or a grey image of `shape` (height, width).
+
+    A number outside [minimum, maximum] is not plausible. In a hospital's file the cell of an image
+    names a PNG file beside it.
+    """
 
     name: str
     unit: str
     minimum: float
     maximum: float
+    shape: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Dictionary:
-    """A versioned data dictionary; `key` is the column of the hospital's own patient key."""
+    """A versioned data dictionary; `key` is the column of the hospital's own patient key.
+
+    `held_out` is a column that a file may have: "yes" sets a record aside for testing.
+    """
 
     name: str
     fields: tuple[Field, ...]
@@ -25,6 +33,7 @@ class Dictionary:
     positive: str
     negative: str
     key: str = "patient"
+    held_out: str = "held_out"
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 RecordsError
 ├── ImportFailed      a file that cannot be read as the dictionary says
+├── ImageError        a file that is no picture of the kind that is read here
+├── DataMissing       a public data set that is not on this machine and cannot be had
 ├── StoreError        the local store of records cannot be opened, read or written
 └── CohortError       consents that do not fit the records
 """
@@ -13,6 +15,14 @@ class RecordsError(Exception):
 
 class ImportFailed(RecordsError):
     """A hospital's file cannot be read at all; single broken rows are quarantined instead."""
+
+
+class ImageError(RecordsError):
+    """A file is no 8-bit grey PNG, or is damaged."""
+
+
+class DataMissing(RecordsError):
+    """A public data set is not on this machine, differs from its digest, or cannot be had."""
 
 
 class StoreError(RecordsError):

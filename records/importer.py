@@ -6,20 +6,16 @@ imported. Only a file that cannot be read at all (no such file, encoding, header
 
 from __future__ import annotations
 
-import csv
-import math
-import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from records.cleaning import Change, Cleaning, clean
 from records.dictionary import Dictionary
-from records.errors import ImportFailed
 from records.quality import Finding, QualityReport, Rule, report
-from records.record import LocalKey, Record
-
-_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?")
+from records.record import Record
+from records.rows import read_row
+from records.table import Table, read_table, require_columns
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -36,99 +32,46 @@ class Quarantined:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What a file held: records ordered by local key, the quarantine, the quality report."""
+    """What a file held: records ordered by local key, the quarantine, the quality report.
+
+    `changes` is what cleaning altered before, cell by cell.
+    """
 
     records: tuple[Record, ...]
     quarantine: tuple[Quarantined, ...]
     report: QualityReport
+    changes: tuple[Change, ...] = ()
 
 
-def import_csv(path: Path, dictionary: Dictionary) -> Imported:
-    """Import a UTF-8, comma-separated file with a header. Raises `ImportFailed`."""
-    header, rows = _read(path)
-    _check_header(path, header, dictionary)
-    known = set(dictionary.columns)
-    key_column = header.index(dictionary.key)
-    keys = Counter(cells[key_column].strip() for _, cells in rows if len(cells) == len(header))
-    records, quarantine, found = [], [], []
-    for line, cells in rows:
-        findings = _judge(line, cells, header, dictionary, keys)
-        if findings:
-            quarantine.append(Quarantined(line, tuple(cells), tuple(findings)))
-            found += findings
+def import_csv(path: Path, dictionary: Dictionary, cleaning: Cleaning | None = None) -> Imported:
+    """Import a UTF-8, comma-separated file with a header, cleaned first by rules where given.
+
+    Raises `ImportFailed`.
+    """
+    table, changes = read_table(path), tuple[Change, ...]()
+    if cleaning is not None:
+        table, changes = clean(table, cleaning, dictionary)
+    require_columns(table, dictionary.columns, dictionary.name)
+    records, quarantine = _sort_out(table, dictionary)
+    found = [finding for row in quarantine for finding in row.findings]
+    quality = report(dictionary, len(table.rows), len(records), table.header, found)
+    return Imported(tuple(records), tuple(quarantine), quality, changes)
+
+
+def _sort_out(table: Table, dictionary: Dictionary) -> tuple[list[Record], list[Quarantined]]:
+    """Records by local key, and the rows that break a rule."""
+    width, place = len(table.header), table.header.index(dictionary.key)
+    keys = Counter(row.cells[place].strip() for row in table.rows if len(row.cells) == width)
+    records, quarantine = [], []
+    for row in table.rows:
+        found: Record | tuple[Finding, ...]
+        if len(row.cells) == width:
+            cells = dict(zip(table.header, map(str.strip, row.cells), strict=True))
+            found = read_row(row.line, cells, dictionary, keys, table.path.parent)
         else:
-            records.append(_record(dict(zip(header, cells, strict=True)), dictionary))
-    ignored = [column for column in header if column not in known]
-    quality = report(dictionary, len(rows), len(records), ignored, found)
-    records.sort(key=lambda record: record.key)
-    return Imported(tuple(records), tuple(quarantine), quality)
-
-
-def _read(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            lines = [(reader.line_num, cells) for cells in reader if cells]
-    except OSError as exc:
-        raise ImportFailed(f"{path}: cannot be read ({exc.strerror}); check the path") from exc
-    except UnicodeDecodeError as exc:
-        raise ImportFailed(f"{path}: byte {exc.start} is not UTF-8; export it as UTF-8") from exc
-    except csv.Error as exc:
-        where = f"{path}: after line {reader.line_num}"
-        raise ImportFailed(f"{where}: not CSV (an open quote?); export it again") from exc
-    if not lines:
-        raise ImportFailed(f"{path}: empty; a header and one row a patient are expected")
-    return [cell.strip() for cell in lines[0][1]], lines[1:]
-
-
-def _check_header(path: Path, header: list[str], dictionary: Dictionary) -> None:
-    # only names of the dictionary are shown: where the header is missing, a patient stands there
-    missing = [column for column in dictionary.columns if column not in header]
-    if missing:
-        raise ImportFailed(
-            f"{path}: the header lacks {', '.join(missing)}; {dictionary.name} needs these columns"
-        )
-    twice = [column for column in dictionary.columns if header.count(column) > 1]
-    if twice or len(set(header)) < len(header):
-        names = ", ".join(twice) or "an unknown column"
-        raise ImportFailed(f"{path}: named twice in the header: {names}; rename one")
-
-
-def _judge(
-    line: int, cells: list[str], header: list[str], dictionary: Dictionary, keys: Counter[str]
-) -> list[Finding]:
-    if len(cells) != len(header):
-        return [Finding(line, "", Rule.CELLS, str(len(cells)))]
-    row = {column: cell.strip() for column, cell in zip(header, cells, strict=True)}
-    return [
-        Finding(line, field, rule, row[field]) for field, rule in _broken(row, dictionary, keys)
-    ]
-
-
-def _broken(
-    row: dict[str, str], dictionary: Dictionary, keys: Counter[str]
-) -> Iterator[tuple[str, Rule]]:
-    key = row[dictionary.key]
-    if not key:
-        yield dictionary.key, Rule.KEY_PRESENT
-    elif keys[key] > 1:  # which of them is right cannot be known here
-        yield dictionary.key, Rule.KEY_UNIQUE
-    for field in dictionary.fields:
-        cell = row[field.name]
-        if not cell:
-            yield field.name, Rule.PRESENT
-        elif not _NUMBER.fullmatch(cell) or not math.isfinite(float(cell)):
-            yield field.name, Rule.NUMBER
-        elif not field.minimum <= float(cell) <= field.maximum:
-            yield field.name, Rule.RANGE
-    label = row[dictionary.label]
-    if not label:
-        yield dictionary.label, Rule.PRESENT
-    elif label not in (dictionary.positive, dictionary.negative):
-        yield dictionary.label, Rule.LABEL
-
-
-def _record(row: dict[str, str], dictionary: Dictionary) -> Record:
-    values = tuple(float(row[field.name].strip()) for field in dictionary.fields)
-    positive = row[dictionary.label].strip() == dictionary.positive
-    return Record(LocalKey(row[dictionary.key].strip()), values, positive)
+            found = (Finding(row.line, "", Rule.CELLS, str(len(row.cells))),)
+        if isinstance(found, Record):
+            records.append(found)
+        else:
+            quarantine.append(Quarantined(row.line, row.cells, found))
+    return sorted(records, key=lambda record: record.key), quarantine

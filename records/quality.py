@@ -27,6 +27,8 @@ class Rule(StrEnum):
     PRESENT = "present"
     NUMBER = "number"
     LABEL = "label"
+    HELD_OUT = "held-out"
+    IMAGE = "image"
     RANGE = "range"
 
     @property
@@ -84,16 +86,27 @@ class QualityReport:
 
 
 def report(
-    dictionary: Dictionary, rows: int, accepted: int, ignored: Iterable[str], found: list[Finding]
+    dictionary: Dictionary, rows: int, accepted: int, header: Iterable[str], found: list[Finding]
 ) -> QualityReport:
     """Count findings per rule and field; rules that nothing broke are listed too."""
+    known = {*dictionary.columns, dictionary.held_out}
+    columns = tuple(header)
+    ignored = tuple(column for column in columns if column not in known)
+    counts = Counter((finding.rule, finding.field) for finding in found)
+    checks = tuple(
+        Check(rule.category, rule, field, counts[rule, field], rows)
+        for rule, field in _planned(dictionary, columns)
+    )
+    return QualityReport(rows, accepted, rows - accepted, ignored, checks)
+
+
+def _planned(dictionary: Dictionary, columns: tuple[str, ...]) -> list[tuple[Rule, str]]:
     planned = [(rule, "") for rule in (Rule.CELLS,)]
     planned += [(Rule.KEY_PRESENT, dictionary.key), (Rule.KEY_UNIQUE, dictionary.key)]
     for field in dictionary.fields:
-        planned += [(rule, field.name) for rule in (Rule.PRESENT, Rule.NUMBER, Rule.RANGE)]
+        rules = (Rule.IMAGE,) if field.shape else (Rule.NUMBER, Rule.RANGE)
+        planned += [(rule, field.name) for rule in (Rule.PRESENT, *rules)]
     planned += [(Rule.PRESENT, dictionary.label), (Rule.LABEL, dictionary.label)]
-    counts = Counter((finding.rule, finding.field) for finding in found)
-    checks = tuple(
-        Check(rule.category, rule, field, counts[rule, field], rows) for rule, field in planned
-    )
-    return QualityReport(rows, accepted, rows - accepted, tuple(ignored), checks)
+    if dictionary.held_out in columns:
+        planned.append((Rule.HELD_OUT, dictionary.held_out))
+    return planned

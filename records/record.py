@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import NewType
+from typing import NewType, TypeAlias
 
 import dag_cbor
 from dag_cbor import IPLDKind
@@ -14,16 +14,24 @@ from records.dictionary import Dictionary
 LocalKey = NewType("LocalKey", str)
 """A hospital's own key of a patient; it leaves the hospital in no form."""
 
+Value: TypeAlias = float | bytes
+"""A number, or an image as its grey levels: one byte a pixel, row by row from the top."""
+
 _FORMAT = "consilium/patient-record/1"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Record:
-    """One patient: values in the dictionary's order and units, and the label."""
+    """One patient: values in the dictionary's order and units, and the label.
+
+    `held_out`: set aside for testing by who published the data; it says nothing of the patient and
+    is not in the digest.
+    """
 
     key: LocalKey
-    values: tuple[float, ...]
+    values: tuple[Value, ...]
     positive: bool
+    held_out: bool = False
 
     def __repr__(self) -> str:
         return "Record(…)"  # a repr ends up in logs and tracebacks

@@ -29,13 +29,17 @@ def assign(
 ) -> dict[LocalKey, Part]:
     """A part for each of a hospital's records, stratified by label.
 
-    Of n records with one label the first round(test·n) in keyed order test, the next
-    round(validation·n) validate, halves rounded up.
+    Records that were held out test and take no part in the dealing. Of n others with one label the
+    first round(test·n) in keyed order test, the next round(validation·n) validate, halves rounded
+    up.
     """
     parts: dict[LocalKey, Part] = {}
     everyone = list(records)
+    for record in everyone:
+        if record.held_out:
+            parts[record.key] = Part.TEST
     for label in (False, True):
-        keys = [record.key for record in everyone if record.positive is label]
+        keys = [x.key for x in everyone if x.positive is label and not x.held_out]
         keys.sort(key=lambda key: _order(seed, hospital, key))
         tests = math.floor(test * len(keys) + 0.5)
         held_out = tests + math.floor(validation * len(keys) + 0.5)

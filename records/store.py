@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
+from records.cleaning import Change, Fix
 from records.errors import StoreError
 from records.importer import Imported, Quarantined
 from records.quality import Category, Check, Finding, QualityReport, Rule
@@ -19,6 +22,7 @@ from records.record import LocalKey, Record
 _TABLES = """
 CREATE TABLE IF NOT EXISTS record (key TEXT PRIMARY KEY, data TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS quarantine (line INTEGER PRIMARY KEY, data TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS change (place INTEGER PRIMARY KEY, data TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, data TEXT NOT NULL) STRICT;
 """
 
@@ -41,15 +45,17 @@ class RecordStore:
 
     def replace(self, imported: Imported, dictionary: str) -> None:
         """Put one import in the place of all that was there: wholly or not at all."""
-        rows = [(x.key, json.dumps([x.positive, *x.values])) for x in imported.records]
+        rows = [(x.key, _row(x)) for x in imported.records]
+        changes = [(place, json.dumps(astuple(x))) for place, x in enumerate(imported.changes)]
         broken = [
             (x.line, json.dumps([x.cells, *map(_finding, x.findings)])) for x in imported.quarantine
         ]
         with self._guarded(), self._db:
-            for table in ("record", "quarantine", "about"):
+            for table in ("record", "quarantine", "change", "about"):
                 self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - names from this line
             self._db.executemany("INSERT INTO record VALUES (?, ?)", rows)
             self._db.executemany("INSERT INTO quarantine VALUES (?, ?)", broken)
+            self._db.executemany("INSERT INTO change VALUES (?, ?)", changes)
             about = [("dictionary", dictionary), ("report", json.dumps(asdict(imported.report)))]
             self._db.executemany("INSERT INTO about VALUES (?, ?)", about)
 
@@ -59,7 +65,7 @@ class RecordStore:
         with self._guarded():
             rows = self._db.execute("SELECT key, data FROM record").fetchall()
             found = [(LocalKey(key), json.loads(data)) for key, data in rows]
-        records = [Record(key, tuple(data[1:]), data[0]) for key, data in found]
+            records = [_record(key, data) for key, data in found]
         return sorted(records, key=lambda record: record.key)
 
     def quarantine(self) -> list[Quarantined]:
@@ -73,6 +79,15 @@ class RecordStore:
             )
             for line, data in found
         ]
+
+    def changes(self) -> list[Change]:
+        """What cleaning altered in the last import, in the order of the file's lines."""
+        with self._guarded():
+            rows = self._db.execute("SELECT data FROM change ORDER BY place").fetchall()
+            found = [json.loads(data) for (data,) in rows]
+            return [
+                Change(line, field, old, new, Fix(rule)) for line, field, old, new, rule in found
+            ]
 
     def report(self) -> QualityReport:
         """The quality report of the last import. Raises `StoreError` before the first."""
@@ -120,6 +135,17 @@ class RecordStore:
             raise StoreError(
                 f"{self._path}: not a store of records, damaged or in use; import the file again"
             ) from exc
+
+
+def _row(record: Record) -> str:
+    values = [b64encode(x).decode() if isinstance(x, bytes) else x for x in record.values]
+    return json.dumps([record.positive, record.held_out, *values])
+
+
+def _record(key: LocalKey, data: list[Any]) -> Record:
+    positive, held_out, *values = data
+    read = (b64decode(x) if isinstance(x, str) else x for x in values)
+    return Record(key, tuple(read), positive, held_out)
 
 
 def _finding(finding: Finding) -> list[str]:

@@ -6,14 +6,13 @@ The hospitals differ in size and in prevalence, as real ones do.
 
 from __future__ import annotations
 
-import csv
-import os
 from pathlib import Path
 
 import numpy as np
 from numpy.random import Generator, Philox
 
 from records.errors import RecordsError
+from records.export import write_csv
 
 SHARES: dict[str, tuple[int, int]] = {
     "north": (55, 165),
@@ -47,7 +46,7 @@ def deal(folder: Path, seed: int) -> dict[str, Path]:
             taken[pool] += share
         mixed = order.permutation(np.array(chosen)).tolist()
         lines = [[f"{name}-{number:04d}", *rows[row]] for number, row in enumerate(mixed, start=1)]
-        files[name] = _write(folder / name / "records.csv", [[KEY, *header, LABEL], *lines])
+        files[name] = write_csv(folder / name / "records.csv", [[KEY, *header, LABEL], *lines])
     return files
 
 
@@ -64,11 +63,3 @@ def _load() -> tuple[list[str], list[list[str]], np.ndarray]:
     if len(rows) != sum(map(sum, SHARES.values())):
         raise RecordsError("scikit-learn's breast cancer data changed; pin the version of the lock")
     return header, rows, malignant
-
-
-def _write(path: Path, lines: list[list[str]]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows(lines)
-    return path

@@ -13,12 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from storage import dagcbor
 from storage.cid import DIGEST_SIZE, Cid, Codec
-from storage.dagpb import decode_node
 from storage.errors import MalformedCid, MissingBlock, Unreachable
 from storage.files import make_folder, sync_folder, write_durably
-from storage.store import check_block_size, verify
+from storage.store import check_block_size, links, verify
 from storage.unixfs import Readable, export_file, import_file
 
 _MARKER = "consilium-store-1"
@@ -123,12 +121,7 @@ class EmbeddedStore:
             sync_folder(target.parent)
 
     def _links(self, cid: Cid) -> list[Cid]:
-        if cid.codec is Codec.RAW:
-            return []
-        block = self.get_block(cid)
-        if cid.codec is Codec.DAG_PB:
-            return [link.cid for link in decode_node(cid, block)]
-        return dagcbor.links(dagcbor.decode(block))
+        return [] if cid.codec is Codec.RAW else links(cid, self.get_block(cid))
 
     def _touch(self, path: Path) -> None:
         self._check_present()

@@ -1,7 +1,10 @@
 """What can go wrong in this package. Every message says what, where, and what to do.
 
 StorageError
+├── EngineMissing              the IPFS engine is not installed
+├── NodeFailed                 a node of the swarm does not start, or finds no other
 ├── Unreachable                the store itself is absent, unreadable or full
+│   └── TooSlow                its node answers, and gave up in time
 ├── MalformedCid               text or bytes that are not a CID of this store
 ├── MalformedBlock             a block whose bytes are not what its codec promises
 ├── BlockTooLarge              more than one block may hold
@@ -33,8 +36,20 @@ class StorageError(Exception):
     """Base of every error that `storage` raises."""
 
 
+class EngineMissing(StorageError):
+    """No Kubo of the pinned version on this machine."""
+
+
+class NodeFailed(StorageError):
+    """A node of the private swarm does not start, or is not connected in time."""
+
+
 class Unreachable(StorageError):
     """The store is absent, unreadable or full; nothing is known about its blocks."""
+
+
+class TooSlow(Unreachable):
+    """The store's node was not done within the time that it was given."""
 
 
 class MalformedCid(StorageError):

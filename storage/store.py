@@ -8,6 +8,7 @@ from typing import Protocol
 
 from storage import dagcbor
 from storage.cid import Cid, Codec, dag_cbor_cid
+from storage.dagpb import decode_node
 from storage.errors import BlockTooLarge, CorruptBlock
 from storage.unixfs import Readable
 
@@ -81,6 +82,15 @@ def check_block_size(block: bytes) -> None:
             f"a block of {len(block)} bytes is over the {MAX_BLOCK_SIZE} that nodes exchange: "
             "add it as a file"
         )
+
+
+def links(cid: Cid, block: bytes) -> list[Cid]:
+    """What a block links to; none from a raw one. Raises MalformedBlock."""
+    if cid.codec is Codec.RAW:
+        return []
+    if cid.codec is Codec.DAG_PB:
+        return [link.cid for link in decode_node(cid, block)]
+    return dagcbor.links(dagcbor.decode(block))
 
 
 def verify(cid: Cid, block: bytes, where: str) -> bytes:

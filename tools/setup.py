@@ -128,6 +128,16 @@ def check_venv_module() -> None:
         ) from exc
 
 
+def check_own_folders() -> None:
+    """Refuse to work through a link: making .venv anew would empty another checkout's."""
+    for folder in (VENV, NODE_MODULES):
+        if folder.is_symlink():
+            raise SetupError(
+                f"{folder} is a link to {folder.readlink()}, which is not this checkout's to "
+                "change: remove the link, or run the set-up where it points to"
+            )
+
+
 def check_disk(folder: Path, needed_gb: int) -> None:
     """Refuse where the packages would not fit."""
     free_gb = shutil.disk_usage(folder).free / 1e9
@@ -258,6 +268,7 @@ def set_up(torch_backend: str | None) -> None:
     """
     if not pending(torch_backend):
         return
+    check_own_folders()
     with alone():
         steps = pending(torch_backend)
         # An update keeps the torch that the environment was made with.

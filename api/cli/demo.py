@@ -20,6 +20,8 @@ class StudyName(StrEnum):
     """Studies that ship with the project."""
 
     WISCONSIN = "wisconsin"
+    HEART = "heart"
+    PNEUMONIA = "pneumonia"
 
 
 def demo(

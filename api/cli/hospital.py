@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -25,12 +26,12 @@ from federated.errors import CohortError, PolicyRefused
 from federated.hospital import HospitalNode, Policy
 from federated.hospital.admission import Presented
 from federated.hospital.admission import withdraw as withdraw_patient
-from federated.hospital.node import dictionary_of
+from federated.hospital.data import read_file
 from federated.hospital.run import advance
 from federated.patient import SignedGrant
 from federated.purposes import describe
 from federated.study import Study
-from records.importer import Imported, import_csv
+from records.importer import Imported
 from records.quality import QualityReport
 from records.record import LocalKey
 from records.splits import Part
@@ -84,11 +85,11 @@ def import_(
     Example: consilium --home homes/north hospital import records.csv --study 1
     """
     node = _node()
-    dictionary = dictionary_of(study_of(node.party, study).spec)
-    imported = import_csv(file, dictionary)
+    spec = study_of(node.party, study).spec
+    imported = read_file(file, spec)
     if imported.quarantine and not quarantine:
         raise ApiError(f"{file}: {_broken(imported)}; nothing was imported")
-    node.records.replace(imported, dictionary.name)
+    node.records.replace(imported, spec.data.dictionary)
     report = imported.report
     say(f"{report.accepted} of {report.rows} rows imported, {report.quarantined} in quarantine")
 
@@ -100,9 +101,12 @@ def quality(as_json: AsJson = False) -> None:
     Example: consilium --home homes/north hospital quality
     """
     home = open_home(HomeRole.HOSPITAL)
-    report = RecordStore(home.path / "records.sqlite").report()
+    store = RecordStore(home.path / "records.sqlite")
+    report = store.report()
+    changed = Counter((change.rule.value, change.field) for change in store.changes())
     if as_json:
-        json_object(_quality_tree(report))
+        altered = [{"rule": r, "field": f, "cells": n} for (r, f), n in changed.items()]
+        json_object(_quality_tree(report) | {"changes": altered})
         return
     pairs([(name, getattr(report, name)) for name in ("rows", "accepted", "quarantined")])
     rows = [
@@ -110,6 +114,9 @@ def quality(as_json: AsJson = False) -> None:
         for check in report.failed
     ]
     table("rules that rows break", ("category", "rule", "field", "rows", "%"), rows)
+    cleaned = [(rule, field, cells) for (rule, field), cells in changed.most_common()]
+    if cleaned:
+        table("what cleaning changed", ("rule", "field", "cells"), cleaned)
 
 
 @app.command()

@@ -20,6 +20,7 @@ from federated.hospital.admission import Presented, admit, withdraw
 from federated.mail import post
 from federated.purposes import tier_bitmap
 from federated.relayer import relay
+from federated.study import read_study
 
 TOKEN = 10**18
 STUDY_PURPOSES = ("DUO:0000006",)
@@ -46,7 +47,8 @@ class Consenting:
 
 def open_tiers(world: World, study: StudyId, say: Say) -> dict[tuple[str, Will], AgreementId]:
     """Per hospital a standing tier, a short-lived one, and one for another purpose."""
-    now = world.clock.now()
+    now, block = world.clock.now(), world.center.head()
+    most = read_study(world.center.chain, world.center.store, study, block).spec.terms.max_patients
     tiers = {}
     for place, (name, node) in enumerate(world.hospitals.items()):
         say("center", f"opens price tiers for patients of {name}")
@@ -57,7 +59,7 @@ def open_tiers(world: World, study: StudyId, say: Say) -> dict[tuple[str, Will],
             (Will.OTHER_PURPOSE, OTHER_PURPOSES, 365 * DAY),
         ):
             wish = TierWish(
-                node.party.address, price, purposes, now + lasts, 1000, f"{will} terms of {name}"
+                node.party.address, price, purposes, now + lasts, most, f"{will} terms of {name}"
             )
             tiers[name, will] = open_tier(world.center, study, wish, step=f"{name}-{will}")
     return tiers

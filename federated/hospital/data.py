@@ -1,19 +1,46 @@
-"""Records as a model reads them."""
+"""Records as a model reads them, and files as a hospital imports them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
+from federated.hospital.node import dictionary_of
 from federated.inputs import scale
 from federated.schema import Array
 from federated.spec import StudySpec
+from records import heart
+from records.cleaning import Cleaning
 from records.cohort import Member
+from records.importer import Imported, import_csv
+from records.record import Record
+
+CLEANING: Mapping[str, Cleaning] = {heart.DICTIONARY: heart.CLEANING}
+"""Rules for the files of a dictionary; others are imported as they are."""
+
+
+def read_file(file: Path, spec: StudySpec) -> Imported:
+    """A hospital's file by the study's dictionary, cleaned by its rules. Raises `ImportFailed`."""
+    dictionary = dictionary_of(spec)
+    return import_csv(file, dictionary, CLEANING.get(dictionary.name))
 
 
 def arrays(members: Sequence[Member], spec: StudySpec) -> tuple[Array, Array]:
     """Inputs (n, width) float32 and labels (n,), in the order of the records' local keys."""
-    inputs = scale([member.record.values for member in members], spec)
-    labels = np.array([float(member.record.positive) for member in members], dtype=np.float32)
+    return record_arrays([member.record for member in members], spec)
+
+
+def record_arrays(records: Sequence[Record], spec: StudySpec) -> tuple[Array, Array]:
+    """Inputs (n, width) float32 and labels (n,), in the records' order."""
+    inputs = scale(np.array([_numbers(record) for record in records]), spec)
+    labels = np.array([float(record.positive) for record in records], dtype=np.float32)
     return inputs, labels
+
+
+def _numbers(record: Record) -> Array:
+    """A record's values as one row; an image takes as many columns as it has pixels."""
+    return np.concatenate(
+        [np.frombuffer(x, np.uint8) if isinstance(x, bytes) else [x] for x in record.values]
+    )

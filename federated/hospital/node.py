@@ -42,6 +42,6 @@ class HospitalNode:
 
 def dictionary_of(spec: StudySpec) -> Dictionary:
     """The dictionary that records are imported by, as the spec states it."""
-    fields = tuple(Field(f.name, f.unit, f.minimum, f.maximum) for f in spec.data.features)
+    fields = tuple(Field(f.name, f.unit, f.minimum, f.maximum, f.shape) for f in spec.data.features)
     label = spec.data.label
     return Dictionary(spec.data.dictionary, fields, label.name, label.positive, label.negative)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from federated.canonical import digest, encode
-from federated.errors import TensorError
+from federated.errors import SpecError, TensorError
 from federated.models import initial_parameters, parameter_schema, update_schema
 from federated.networks import probabilities
 from federated.schema import Schema
@@ -70,6 +70,29 @@ def test_a_logistic_model_computes_the_logistic_function(spec: StudySpec) -> Non
     }
     inputs = np.array([[1.0, 3.0]], dtype=np.float32)
     assert probabilities(parameters, inputs, spec)[0] == pytest.approx(1 / (1 + np.exp(0.5)))
+
+
+def test_a_standardising_network_does_not_see_a_machines_exposure(spec: StudySpec) -> None:
+    plain = image_study(spec)
+    study = replace(plain, model=Choice("cnn", {**plain.model.config, "standardise": True}))
+    assert parameter_schema(study) == parameter_schema(plain)
+    scans = np.random.default_rng(3).normal(size=(5, 72)).astype(np.float32)
+    brighter = (scans * 1.7 + 0.6).astype(np.float32)
+    parameters = initial_parameters(study)
+    seen = probabilities(parameters, scans, study)
+    assert probabilities(parameters, brighter, study) == pytest.approx(seen, abs=1e-5)
+    assert probabilities(parameters, brighter, plain) != pytest.approx(seen, abs=1e-5)
+    assert np.isfinite(probabilities(parameters, np.full_like(scans, 0.5), study)).all()
+
+
+@pytest.mark.parametrize("value", [1, "yes", None])
+def test_a_setting_that_is_neither_true_nor_false_is_refused(
+    spec: StudySpec, value: object
+) -> None:
+    study = image_study(spec)
+    config = {**study.model.config, "standardise": value}
+    with pytest.raises(SpecError, match=r"model\.config\.standardise.*true or false"):
+        parameter_schema(replace(study, model=Choice("cnn", config)))
 
 
 def test_initial_parameters_depend_on_the_seed_and_on_nothing_else(spec: StudySpec) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import os
 import sqlite3
 import stat
@@ -7,12 +8,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import dag_cbor
 import pytest
 
-from records.dictionary import Dictionary
+from records.dictionary import Dictionary, Field
 from records.errors import StoreError
 from records.importer import Imported, import_csv
-from records.record import Record
+from records.record import LocalKey, Record
 from records.store import RecordStore
 
 Writer = Callable[..., Path]
@@ -105,3 +107,18 @@ def test_a_digest_depends_on_key_value_label_and_dictionary(
     assert len(set(variants)) == len(variants)
     assert all(len(digest) == 32 for digest in variants)
     assert record.digest(dictionary) == replace(record).digest(dictionary)
+
+
+def test_the_digest_of_an_image_is_over_its_grey_levels(dictionary: Dictionary) -> None:
+    scan = replace(dictionary, fields=(Field("scan", "1", 0.0, 255.0, (2, 2)),))
+    record = Record(LocalKey("p1"), (b"\x00\x01\x02\xff",), positive=True)
+    content = {
+        "format": "consilium/patient-record/1",
+        "dictionary": "paper/1",
+        "key": "p1",
+        "values": {"scan": b"\x00\x01\x02\xff"},
+        "label": "yes",
+    }
+    assert record.digest(scan) == hashlib.sha256(dag_cbor.encode(content)).digest()
+    assert replace(record, values=(b"\x00\x01\x02\xfe",)).digest(scan) != record.digest(scan)
+    assert replace(record, held_out=True).digest(scan) == record.digest(scan)

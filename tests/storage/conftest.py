@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from storage import (
     open_artefact,
     seal,
 )
+from storage.private_swarm import PrivateSwarm
 
 # How long an example takes says more of the machine's other work than of the code.
 settings.register_profile("no-deadline", deadline=None)
@@ -68,3 +69,11 @@ def world(tmp_path: Path) -> World:
 @pytest.fixture
 def new_store(tmp_path: Path) -> Callable[[str], EmbeddedStore]:
     return lambda name: EmbeddedStore.create(tmp_path / name)
+
+
+@pytest.fixture(scope="session")
+def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateSwarm]:
+    """Three real nodes under one key; their stores are shared by the tests of one process."""
+    folder = tmp_path_factory.mktemp("swarm")
+    with PrivateSwarm(folder, ["harbor", "hill", "center"]) as running:
+        yield running

@@ -26,7 +26,12 @@ NEEDED = (
     "tools/setup.py",
     "tools/uv-requirements.lock",
 )
-LOCKS = ("requirements.lock", "tools/uv-requirements.lock", "package-lock.json")
+LOCKS = (
+    "requirements.lock",
+    "tools/go-requirements.lock",
+    "tools/uv-requirements.lock",
+    "package-lock.json",
+)
 
 
 @pytest.fixture
@@ -146,7 +151,8 @@ def test_the_set_up_of_this_checkout_is_silent_and_quick(tmp_path: Path) -> None
         ROOT / ".venv" / ".consilium-stamp-python",
         ROOT / ".venv" / ".consilium-stamp-project",
     ]
-    if not all(path.exists() for path in stamps):
+    borrowed = (ROOT / ".venv").is_symlink()
+    if borrowed or not all(path.exists() for path in stamps):
         pytest.skip("this checkout runs on an environment of another making: `make setup` makes it")
     before = [path.stat().st_mtime_ns for path in stamps]
     started = time.monotonic()
@@ -157,6 +163,18 @@ def test_the_set_up_of_this_checkout_is_silent_and_quick(tmp_path: Path) -> None
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert time.monotonic() - started < 1
     assert [path.stat().st_mtime_ns for path in stamps] == before
+
+
+def test_an_environment_behind_a_link_is_left_as_it_is(checkout: Path, tmp_path: Path) -> None:
+    other = tmp_path / "another-checkout" / ".venv"
+    other.mkdir(parents=True)
+    (other / "kept").touch()
+    (checkout / ".venv").symlink_to(other)
+    command = [sys.executable, checkout / "tools" / "setup.py"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "is a link to" in done.stderr
+    assert [path.name for path in other.iterdir()] == ["kept"]
 
 
 def test_a_python_without_ensurepip_names_the_package_to_install(checkout: Path) -> None:

@@ -1,0 +1,88 @@
+"""Judge one row of a hospital's file by the dictionary, and read its values."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+from records.dictionary import Dictionary, Field
+from records.errors import ImageError
+from records.png import decode_png
+from records.quality import Finding, Rule
+from records.record import LocalKey, Record, Value
+
+_NUMBER = re.compile(r"[+-]?[0-9]*\.?[0-9]+([eE][+-]?[0-9]+)?|[+-]?[0-9]+\.([eE][+-]?[0-9]+)?")
+_LONGEST_FILE = 64 << 20
+
+
+def read_row(
+    line: int, row: Mapping[str, str], dictionary: Dictionary, keys: Counter[str], folder: Path
+) -> Record | tuple[Finding, ...]:
+    """The record in a row of cells by column, or every reason why there is none.
+
+    `keys` counts the file's patient keys; images are looked for below `folder`.
+    """
+    broken: list[tuple[str, Rule]] = []
+    key = row[dictionary.key]
+    if not key:
+        broken.append((dictionary.key, Rule.KEY_PRESENT))
+    elif keys[key] > 1:  # which of them is right cannot be known here
+        broken.append((dictionary.key, Rule.KEY_UNIQUE))
+    values: list[Value] = []
+    for field in dictionary.fields:
+        read = _image if field.shape else _number
+        found = read(row[field.name], field, folder)
+        if isinstance(found, Rule):
+            broken.append((field.name, found))
+        else:
+            values.append(found)
+    broken += _broken_words(row, dictionary)
+    if broken:
+        return tuple(Finding(line, field, rule, row[field]) for field, rule in broken)
+    positive = row[dictionary.label] == dictionary.positive
+    return Record(LocalKey(key), tuple(values), positive, row.get(dictionary.held_out) == "yes")
+
+
+def number(cell: str) -> float | None:
+    """The finite decimal number in a cell; None where there is none."""
+    if not _NUMBER.fullmatch(cell) or not math.isfinite(value := float(cell)):
+        return None
+    return value
+
+
+def _number(cell: str, field: Field, _: Path) -> float | Rule:
+    if not cell:
+        return Rule.PRESENT
+    value = number(cell)
+    if value is None:
+        return Rule.NUMBER
+    return value if field.minimum <= value <= field.maximum else Rule.RANGE
+
+
+def _image(cell: str, field: Field, folder: Path) -> bytes | Rule:
+    """Grey levels out of the file that a cell names; nothing outside the folder is opened."""
+    if not cell:
+        return Rule.PRESENT
+    try:
+        path = (folder / cell).resolve()
+        if not path.is_relative_to(folder.resolve()) or path.stat().st_size > _LONGEST_FILE:
+            return Rule.IMAGE
+        image = decode_png(path.read_bytes())
+    except (OSError, ValueError, ImageError):
+        return Rule.IMAGE
+    return image.pixels if image.shape == field.shape else Rule.IMAGE
+
+
+def _broken_words(row: Mapping[str, str], dictionary: Dictionary) -> list[tuple[str, Rule]]:
+    broken = []
+    label = row[dictionary.label]
+    if not label:
+        broken.append((dictionary.label, Rule.PRESENT))
+    elif label not in (dictionary.positive, dictionary.negative):
+        broken.append((dictionary.label, Rule.LABEL))
+    if row.get(dictionary.held_out, "no") not in ("yes", "no"):
+        broken.append((dictionary.held_out, Rule.HELD_OUT))
+    return broken

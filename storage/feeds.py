@@ -1,0 +1,100 @@
+"""Announcements among the nodes of a private swarm, which has no directory to ask.
+
+Each node keeps a feed: folders `<topic>/<CID>` in its own file system (MFS), which lasts. The
+feed's root is what the node's IPNS name stands for: signed by the node, told to the other members
+over pubsub, and to a member that comes later when it asks. Listing a topic reads the feeds of this
+node and of every connected one; what is new there joins the node's own feed, so that it is known
+when its first teller is gone.
+"""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
+
+from storage.cid import Cid
+from storage.errors import MalformedCid, MissingBlock, StorageError
+from storage.kubo_control import KuboControl
+from storage.kubo_rpc import KuboRpc
+
+MAX_LISTED = 4096  # CIDs that one member can make others read under one topic
+ASK_S = 3.0  # for one member's feed: it is one hop away, and small
+_ROOT = "/consilium/announced"
+_FLUSH_EVERY = 100  # Kubo refuses to hold more than 256 changes back
+_LIFETIME = "720h"  # the node signs anew each time that it announces, starts, or is asked
+_PUBLISHED = {"allow-offline": "true", "resolve": "false", "ttl": "0s", "lifetime": _LIFETIME}
+_NAMES_ONLY = {"resolve-type": "false", "size": "false"}
+
+
+class Feeds:
+    """The feeds as one node sees them."""
+
+    def __init__(self, rpc: KuboRpc, control: KuboControl) -> None:
+        self._rpc = rpc
+        self._control = control
+        self._published = False
+
+    def announce(self, topic: bytes, cids: Iterable[Cid]) -> None:
+        """Add to this node's feed and tell all members. Raises Unreachable."""
+        for number, cid in enumerate(cids, start=1):
+            folder = {"arg": _path(topic, cid), "parents": "true", "flush": "false"}
+            self._rpc.call("files/mkdir", folder)
+            if number % _FLUSH_EVERY == 0:
+                self._flushed()
+        self.publish()
+
+    def announced(self, topic: bytes) -> list[Cid]:
+        """What this node's feed and those of the connected members list. Raises Unreachable."""
+        if not self._published:
+            self.publish()
+        own = self._own(topic)
+        peers = self._control.peers()
+        with ThreadPoolExecutor(max_workers=max(1, len(peers))) as pool:
+            told = set().union(*pool.map(lambda peer: self._told(peer, topic), peers))
+        if new := told - own:
+            self.announce(topic, new)
+        return sorted(own | told)
+
+    def publish(self) -> None:
+        """Tell all members the present root of this node's feed."""
+        if not self._published:
+            self._rpc.call("files/mkdir", {"arg": _ROOT, "parents": "true"})
+        root = self._flushed()
+        told = ""
+        while told != root:  # another process at this node may have told an older root after us
+            self._rpc.call("name/publish", {"arg": f"/ipfs/{root}", **_PUBLISHED})
+            told, root = root, str(self._rpc.call("files/stat", {"arg": _ROOT})["Hash"])
+        self._published = True
+
+    def _flushed(self) -> str:
+        """The feed's root, with all that was added on the disk."""
+        return str(self._rpc.call("files/flush", {"arg": _ROOT})["Cid"])
+
+    def _own(self, topic: bytes) -> set[Cid]:
+        try:
+            answer = self._rpc.call("files/ls", {"arg": f"{_ROOT}/{topic.hex()}"})
+        except MissingBlock:
+            return set()
+        return _cids(answer.get("Entries"))
+
+    def _told(self, peer: str, topic: bytes) -> set[Cid]:
+        """What one member's feed lists; nothing where it does not answer or is malformed."""
+        with suppress(StorageError, AttributeError, KeyError, IndexError, TypeError):
+            name = {"arg": f"/ipns/{peer}", "nocache": "true"}
+            found = self._rpc.call("name/resolve", name, timeout_s=ASK_S)
+            listing = {"arg": f"{found['Path']}/{topic.hex()}", **_NAMES_ONLY}
+            answer = self._rpc.call("ls", listing, timeout_s=ASK_S)
+            return _cids(answer["Objects"][0]["Links"])
+        return set()
+
+
+def _path(topic: bytes, cid: Cid) -> str:
+    return f"{_ROOT}/{topic.hex()}/{cid}"
+
+
+def _cids(entries: list[dict[str, Any]] | None) -> set[Cid]:
+    found: set[Cid] = set()
+    for entry in (entries or [])[:MAX_LISTED]:
+        with suppress(MalformedCid):
+            found.add(Cid.parse(str(entry["Name"])))
+    return found

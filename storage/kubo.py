@@ -1,0 +1,190 @@
+"""Blocks in a Kubo node: its own, and through it those of every member of a private swarm.
+
+The node is not trusted: CIDs are predicted before bytes are sent and compared after, and every
+read recomputes them. Announcements are in `storage.feeds`.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, Self
+
+from storage.cid import DIGEST_SIZE, Cid, Codec
+from storage.errors import CorruptBlock, MalformedCid, MissingBlock, TooSlow
+from storage.feeds import Feeds
+from storage.kubo_control import KuboControl
+from storage.kubo_rpc import KuboRpc
+from storage.read_ahead import read_ahead
+from storage.store import MAX_BLOCK_SIZE, check_block_size, links, verify
+from storage.unixfs import CHUNK_SIZE, MAX_LINKS, Readable, export_file, import_file
+
+CALL_S = 60.0  # a disk under load takes its time
+FIND_S = 10.0  # with all members one hop away, who has a block gives it at once
+TRANSFER_S = 3600.0
+_IN_MEMORY = 16 << 20  # of a file to be added; more is spooled to the disk
+_CODECS = {Codec.RAW: "raw", Codec.DAG_PB: "dag-pb", Codec.DAG_CBOR: "dag-cbor"}
+# Profile unixfs-v1-2025, said with each call: a node of other settings gives the same CIDs.
+_PROFILE = {
+    "cid-version": "1",
+    "raw-leaves": "true",
+    "hash": "sha2-256",
+    "chunker": f"size-{CHUNK_SIZE}",
+    "max-file-links": str(MAX_LINKS),
+    "trickle": "false",
+    "pin": "false",
+    "quieter": "true",
+    "progress": "false",
+}
+
+
+class KuboStore:
+    """A `BlockStore` behind one node's RPC, `http://host:port`."""
+
+    def __init__(self, api_url: str, *, find_s: float = FIND_S, call_s: float = CALL_S) -> None:
+        """Opens no connection yet. `find_s` is how long other members are asked for a block."""
+        self.find_s = find_s
+        self.url = api_url.rstrip("/")
+        self.control = KuboControl(self.url, timeout_s=call_s)
+        self.rpc = KuboRpc(self.url, timeout_s=call_s)
+        self._feeds = Feeds(self.rpc, self.control)
+
+    def close(self) -> None:
+        """Close the connections to the node."""
+        self.rpc.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def put_block(self, codec: Codec, block: bytes) -> Cid:
+        """See BlockStore. A block that is there but corrupt is replaced."""
+        check_block_size(block)
+        cid = Cid.of(codec, block)
+        wanted = {"cid-codec": _CODECS[codec], "mhtype": "sha2-256"}
+        answer = self.rpc.upload("block/put", wanted, block, len(block))
+        return self._same(cid, answer, "Key")
+
+    def get_block(self, cid: Cid) -> bytes:
+        """See BlockStore. Other members are asked for `find_s` seconds."""
+        try:
+            block = self.rpc.read(
+                "block/get", {"arg": str(cid)}, limit=MAX_BLOCK_SIZE, timeout_s=self.find_s
+            )
+        except (TooSlow, MissingBlock) as exc:
+            raise self._missing(cid) from exc
+        return verify(cid, block, f"the IPFS node at {self.url}")
+
+    def has(self, cid: Cid) -> bool:
+        """See BlockStore. Whether the node itself has it; other members are not asked."""
+        try:
+            self.rpc.call("block/stat", {"arg": str(cid), "offline": "true"})
+        except MissingBlock:
+            return False
+        return True
+
+    def add_file(self, stream: Readable) -> Cid:
+        """See BlockStore. The stream is read once, to its end, before anything is sent."""
+        with tempfile.SpooledTemporaryFile(_IN_MEMORY) as spool:
+            cid = import_file(_Copying(stream, spool), _ignore)
+            size = spool.tell()
+            spool.seek(0)
+            answer = self.rpc.upload("add", _PROFILE, spool, size, timeout_s=TRANSFER_S)
+        return self._same(cid, answer, "Hash")
+
+    def cat(self, cid: Cid, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """See BlockStore. A whole file is read ahead, a part block by block."""
+        if offset == 0 and length is None:
+            return read_ahead(cid, self.get_block)
+        return export_file(cid, self.get_block, offset, length)
+
+    def pin(self, cid: Cid) -> None:
+        """See BlockStore. What the node lacks it fetches from the other members."""
+        try:
+            self.control.pin(str(cid), self.find_s)
+        except (TooSlow, MissingBlock):
+            self._fetch_all(cid)
+            self.control.pin(str(cid), TRANSFER_S)
+
+    def unpin(self, cid: Cid) -> None:
+        """See BlockStore."""
+        self.control.unpin(str(cid))
+
+    def pins(self) -> list[Cid]:
+        """See BlockStore. What others pinned at this node under other kinds of CID is left out."""
+        found: list[Cid] = []
+        for text in self.control.pins():
+            with suppress(MalformedCid):
+                found.append(Cid.parse(text))
+        return sorted(found)
+
+    def announce(self, topic: bytes, cid: Cid) -> None:
+        """See BlockStore, and `storage.feeds`."""
+        self._feeds.announce(_checked(topic), [cid])
+
+    def announced(self, topic: bytes) -> list[Cid]:
+        """See BlockStore: what this node and the members that it is connected to know."""
+        return self._feeds.announced(_checked(topic))
+
+    def connect(self, address: str) -> None:
+        """Dial a member, `/ip4/…/tcp/…/p2p/ID`. Raises Unreachable where that fails."""
+        # Not in the adapter: that client takes the address apart into letters.
+        self.rpc.call("swarm/connect", {"arg": address})
+
+    def publish_feed(self) -> None:
+        """Tell the members what this node has announced: once it has started, and is connected."""
+        self._feeds.publish()
+
+    def _fetch_all(self, root: Cid) -> None:
+        """Get every block below a root, so that progress counts, and the one that is missing is
+        named: a pin in the node says neither."""
+        seen = {root}
+        stack = [root]
+        while stack:
+            cid = stack.pop()
+            if cid.codec is Codec.RAW and self.has(cid):
+                continue
+            fresh = [link for link in links(cid, self.get_block(cid)) if link not in seen]
+            seen.update(fresh)
+            stack.extend(fresh)
+
+    def _same(self, cid: Cid, answer: Any, field: str) -> Cid:
+        said = str(answer.get(field)) if isinstance(answer, dict) else "nothing"
+        if said != str(cid):
+            raise CorruptBlock(
+                f"the IPFS node at {self.url} calls {said[:80]} what hashes to {cid}: its disk, "
+                "its memory or the program is at fault; use another node"
+            )
+        return cid
+
+    def _missing(self, cid: Cid) -> MissingBlock:
+        members = len(self.control.peers())
+        return MissingBlock(
+            f"{cid} is not at the IPFS node at {self.url}, and none of the {members} members "
+            f"connected to it gave it within {self.find_s:.0f} s: ask the member who made it to "
+            "pin it again, or wait until it is connected"
+        )
+
+
+class _Copying:
+    """A stream that writes what is read from it into a file."""
+
+    def __init__(self, stream: Readable, copy: "tempfile.SpooledTemporaryFile[bytes]") -> None:
+        self._stream = stream
+        self._copy = copy
+
+    def read(self, size: int, /) -> bytes:
+        piece = self._stream.read(size)
+        self._copy.write(piece)
+        return piece
+
+
+def _ignore(_cid: Cid, _block: bytes) -> None:
+    """The CID alone is wanted."""
+
+
+def _checked(topic: bytes) -> bytes:
+    if len(topic) != DIGEST_SIZE:
+        raise MalformedCid(f"a topic is a digest of 32 bytes, got {len(topic)}")
+    return topic

@@ -1,0 +1,172 @@
+"""One Kubo as a child process: made, configured, started and ended by this one.
+
+<folder>/repo        IPFS_PATH: keys, configuration, swarm.key (mode 600), blocks
+<folder>/log         what the running node says
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from storage import toolchain
+from storage.errors import NodeFailed, Unreachable
+from storage.files import write_durably
+from storage.kubo import KuboStore
+from storage.kubo_config import ENVIRONMENT, PROFILES, Peer, hardened
+from storage.kubo_control import KuboControl
+
+START_S = 60.0
+_STOP_S = 30
+_INIT_S = 120
+_TICK_S = 0.05
+_KEEPER = Path(__file__).with_name("keeper.py")
+
+
+class KuboNode:
+    """A node of a private swarm; it dies with the process that started it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.repo = folder / "repo"
+        self.log = folder / "log"
+        self.pid = 0
+        self._keeper: subprocess.Popen[bytes] | None = None
+        self._api = ""
+
+    @property
+    def peer_id(self) -> str:
+        """Who it is in the swarm."""
+        return str(self._config()["Identity"]["PeerID"])
+
+    @property
+    def api_url(self) -> str:
+        """Where its RPC listens, on loopback; raises NodeFailed where it does not run."""
+        if not self._api:
+            raise NodeFailed(f"the IPFS node in {self.folder} is not running: start it first")
+        return self._api
+
+    @property
+    def running(self) -> bool:
+        """Whether its process lives."""
+        return self._keeper is not None and self._keeper.poll() is None
+
+    def create(self) -> None:
+        """Make its keys and its empty store where they are missing. Idempotent."""
+        if (self.repo / "config").is_file():
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._ipfs("init", "--profile", PROFILES, "--empty-repo")
+        (self.repo / "initial").write_text((self.repo / "config").read_text("utf-8"), "utf-8")
+        (self.repo / "initial").chmod(0o600)
+
+    def configure(
+        self, own: Peer, members: Sequence[Peer], swarm_key: str, api_port: int = 0
+    ) -> None:
+        """Write what `storage.kubo_config` says, and the swarm's key, with mode 600 each."""
+        initial = json.loads((self.repo / "initial").read_text("utf-8"))
+        text = json.dumps(hardened(initial, own, members, api_port), indent=2)
+        for name, content in (("config", text), ("swarm.key", swarm_key)):
+            temporary = self.repo / f"{name}.{os.getpid()}"
+            temporary.unlink(missing_ok=True)
+            write_durably(temporary, content.encode(), 0o600)
+            temporary.replace(self.repo / name)
+
+    def launch(self) -> None:
+        """Start the process; `await_api` waits until it answers."""
+        (self.repo / "api").unlink(missing_ok=True)
+        command = [str(toolchain.kubo()), "daemon", "--migrate=false"]
+        self._keeper = subprocess.Popen(
+            [sys.executable, "-I", str(_KEEPER), str(os.getpid()), str(self.log), *command],
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C reaches this process, which then stops the node
+        )
+        assert self._keeper.stdout is not None
+        self.pid = int(self._keeper.stdout.readline() or 0)
+
+    def await_api(self, timeout_s: float = START_S) -> None:
+        """Wait until the node answers. Raises NodeFailed with the end of its log."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline and self.running:
+            if (url := self._announced()) and _answers(url):
+                self._api = url
+                return
+            time.sleep(_TICK_S)
+        said = self.log.read_text("utf-8", "replace")[-800:].strip() if self.log.exists() else ""
+        self.stop()
+        raise NodeFailed(
+            f"the IPFS node in {self.folder} did not start within {timeout_s:.0f} s. "
+            f"The end of {self.log}: {said or 'nothing'}"
+        )
+
+    def store(self, *, find_s: float | None = None) -> KuboStore:
+        """What this node and its swarm hold."""
+        if find_s is None:
+            return KuboStore(self.api_url)
+        return KuboStore(self.api_url, find_s=find_s)
+
+    def stop(self) -> None:
+        """End the node, and wait for it. Idempotent."""
+        keeper, self._keeper, self._api = self._keeper, None, ""
+        if keeper is None:
+            return
+        keeper.terminate()
+        try:
+            keeper.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            keeper.kill()
+            keeper.wait()
+        assert keeper.stdout is not None
+        keeper.stdout.close()
+
+    def kill(self) -> None:
+        """End the node as a crash would."""
+        os.kill(self.pid, signal.SIGKILL)
+        self.stop()
+
+    def _announced(self) -> str:
+        """The RPC's address out of the file that the node writes once it listens."""
+        try:
+            parts = (self.repo / "api").read_text("utf-8").strip().split("/")
+        except FileNotFoundError:
+            return ""
+        return f"http://{parts[2]}:{parts[4]}" if len(parts) >= 5 else ""
+
+    def _ipfs(self, *arguments: str) -> None:
+        done = subprocess.run(
+            [str(toolchain.kubo()), *arguments],
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            timeout=_INIT_S,
+        )
+        if done.returncode:
+            raise NodeFailed(
+                f"'ipfs {' '.join(arguments)}' failed in {self.repo}: {done.stderr.strip()}; free "
+                "space or correct its permissions, then try again"
+            )
+
+    def _environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("IPFS_")}
+        return {**kept, **ENVIRONMENT, "IPFS_PATH": str(self.repo.resolve())}
+
+    def _config(self) -> dict[str, dict[str, object]]:
+        try:
+            found: dict[str, dict[str, object]] = json.loads((self.repo / "config").read_bytes())
+        except (OSError, ValueError) as exc:
+            raise NodeFailed(f"no IPFS node is in {self.folder}: create it first") from exc
+        return found
+
+
+def _answers(url: str) -> bool:
+    try:
+        KuboControl(url, timeout_s=5).peer_id()
+    except Unreachable:
+        return False
+    return True

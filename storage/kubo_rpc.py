@@ -1,0 +1,197 @@
+"""Kubo's RPC over httpx: where bytes travel. Every call has one deadline for all of it.
+
+https://docs.ipfs.tech/reference/kubo/rpc/
+"""
+
+import json
+import secrets
+import time
+import weakref
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+
+from storage.errors import MissingBlock, StorageError, TooSlow, Unreachable
+from storage.unixfs import Readable
+
+# The node is told to give up first, so that it can say why.
+_GRACE_S = 5.0
+_ABSENT = (
+    "block was not found",
+    "could not resolve name",
+    "file does not exist",
+    "ipld: could not find",
+    "no link named",
+)
+_FULL = ("no space left", "disk quota exceeded", "file too large")
+
+
+class KuboRpc:
+    """One node's RPC. Errors are of `storage.errors` and name the node."""
+
+    def __init__(self, url: str, *, timeout_s: float) -> None:
+        """`timeout_s` is the longest that one call may take where it names no other."""
+        self.url = url.rstrip("/")
+        self.timeout_s = timeout_s
+        # A proxy of the environment must not come between a member and its own node.
+        self._http = httpx.Client(base_url=f"{self.url}/api/v0/", trust_env=False)
+        weakref.finalize(self, self._http.close)
+
+    def close(self) -> None:
+        """Close the connections; a later call opens new ones."""
+        self._http.close()
+
+    def call(
+        self, path: str, parameters: Mapping[str, str], *, timeout_s: float | None = None
+    ) -> Any:
+        """The JSON answer of a command, None where the answer is empty."""
+        answer = self._send(path, parameters, timeout_s=timeout_s, limit=1 << 28)
+        return self._decoded(answer)
+
+    def read(
+        self,
+        path: str,
+        parameters: Mapping[str, str],
+        *,
+        limit: int,
+        timeout_s: float | None = None,
+    ) -> bytes:
+        """The bytes that a command answers; of more than `limit`, the first `limit` + 1."""
+        return self._send(path, parameters, timeout_s=timeout_s, limit=limit)
+
+    def upload(
+        self,
+        path: str,
+        parameters: Mapping[str, str],
+        content: bytes | Readable,
+        size: int,
+        *,
+        timeout_s: float | None = None,
+    ) -> Any:
+        """Send `size` bytes as the one file of a command; its JSON answer."""
+        head, tail, boundary = _frame()
+        body = _body(head, content, size, tail)
+        headers = {
+            "Content-Type": f"multipart/form-data; boundary={boundary}",
+            "Content-Length": str(len(head) + size + len(tail)),
+        }
+        answer = self._send(
+            path, parameters, timeout_s=timeout_s, limit=1 << 20, content=body, headers=headers
+        )
+        return self._decoded(answer)
+
+    def _send(
+        self,
+        path: str,
+        parameters: Mapping[str, str],
+        *,
+        limit: int,
+        timeout_s: float | None = None,
+        content: Iterator[bytes] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> bytes:
+        wait_s = timeout_s or self.timeout_s
+        asked = {**parameters, "timeout": f"{wait_s:.3f}s"}
+        with (
+            self._reported(wait_s),
+            self._http.stream(
+                "POST",
+                path,
+                params=asked,
+                content=content,
+                headers=headers,
+                timeout=wait_s + _GRACE_S,
+            ) as response,
+        ):
+            found = self._collect(response, limit, time.monotonic() + wait_s + _GRACE_S)
+            if response.status_code != httpx.codes.OK:
+                raise self._refused(response.status_code, found)
+            return found
+
+    def _collect(self, response: httpx.Response, limit: int, deadline: float) -> bytes:
+        found = bytearray()
+        for piece in response.iter_raw():  # as it comes: a piece size would wait for a drip
+            found += piece
+            if len(found) > limit:
+                return bytes(found[: limit + 1])
+            if time.monotonic() > deadline:
+                raise httpx.ReadTimeout("too slow")
+        return bytes(found)
+
+    def _decoded(self, answer: bytes) -> Any:
+        """The last of the answer's lines of JSON."""
+        lines = answer.strip().splitlines()
+        try:
+            return json.loads(lines[-1]) if lines else None
+        except ValueError as exc:
+            raise self._foreign() from exc
+
+    def _refused(self, status: int, answer: bytes) -> StorageError:
+        try:
+            message = str(json.loads(answer)["Message"])
+        except (ValueError, KeyError, TypeError):
+            return self._foreign(status)
+        return failure(self.url, message)
+
+    def _foreign(self, status: int = 200) -> Unreachable:
+        return Unreachable(
+            f"what answers at {self.url} (status {status}) is no RPC of Kubo: correct the address, "
+            "which is Addresses.API of the node, not its gateway"
+        )
+
+    @contextmanager
+    def _reported(self, wait_s: float) -> Iterator[None]:
+        try:
+            yield
+        except httpx.TimeoutException as exc:
+            raise Unreachable(
+                f"the IPFS node at {self.url} did not answer within {wait_s:.0f} s: look whether "
+                "it is overloaded or halted, then try again"
+            ) from exc
+        except (httpx.HTTPError, httpx.InvalidURL) as exc:
+            raise Unreachable(
+                f"the IPFS node at {self.url} cannot be reached ({type(exc).__name__}): start it, "
+                "or correct the address"
+            ) from exc
+
+
+def failure(url: str, message: str) -> StorageError:
+    """The error for what a node said."""
+    said = message.lower()
+    if any(words in said for words in _FULL):
+        return Unreachable(
+            f"the disk of the IPFS node at {url} is full: free some space, then try again"
+        )
+    if any(words in said for words in _ABSENT):
+        return MissingBlock(f"the IPFS node at {url} does not have it: {message}")
+    if "context deadline exceeded" in said:
+        return TooSlow(
+            f"the IPFS node at {url} was not done in time: look whether it is overloaded or its "
+            "disk is slow, then try again"
+        )
+    return Unreachable(
+        f"the IPFS node at {url} refused: {message}; look at its log, correct it, try again"
+    )
+
+
+def _frame() -> tuple[bytes, bytes, str]:
+    boundary = secrets.token_hex(24)  # not to be guessed, so in no content
+    head = (
+        f"--{boundary}\r\nContent-Disposition: form-data; name=file; filename=file\r\n"
+        "Content-Type: application/octet-stream\r\n\r\n"
+    )
+    return head.encode(), f"\r\n--{boundary}--\r\n".encode(), boundary
+
+
+def _body(head: bytes, content: bytes | Readable, size: int, tail: bytes) -> Iterator[bytes]:
+    yield head
+    if isinstance(content, bytes):
+        yield content
+    else:
+        left = size
+        while left and (piece := content.read(min(left, 1 << 20))):
+            left -= len(piece)
+            yield piece
+    yield tail

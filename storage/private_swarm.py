@@ -1,0 +1,144 @@
+"""Several Kubo nodes under one swarm key on this machine, each a member's own.
+
+<folder>/swarm.key      the network's secret, mode 600
+<folder>/ports.json     where each listens on loopback: of its name, [swarm, RPC]
+<folder>/<name>/        one node
+"""
+
+import json
+import socket
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Self
+
+from filelock import FileLock, Timeout
+
+from storage.errors import NodeFailed, Unreachable
+from storage.files import write_durably
+from storage.kubo import KuboStore
+from storage.kubo_config import Peer, swarm_key
+from storage.kubo_control import KuboControl
+from storage.kubo_node import START_S, KuboNode
+
+CONNECT_S = 90.0
+_HOST = "127.0.0.1"
+_TICK_S = 0.1
+
+
+class PrivateSwarm:
+    """The members' nodes; a context manager. They die with the process that started them."""
+
+    def __init__(
+        self, folder: Path, names: Sequence[str], *, say: Callable[[str], None] | None = None
+    ) -> None:
+        """`names` are folders' names. Nothing is made or started yet."""
+        self.folder = folder
+        self.nodes = {name: KuboNode(folder / name) for name in names}
+        self._say = say or (lambda _line: None)
+        self._lock = FileLock(folder / ".lock")
+
+    def start(self, timeout_s: float = CONNECT_S) -> Self:
+        """Make what is missing, start every node, wait until each is connected to each.
+
+        Raises EngineMissing, NodeFailed.
+        """
+        self._take()
+        with ExitStack() as undo:
+            undo.callback(self.stop)
+            key = self._key()
+            for name, node in self.nodes.items():
+                self._say(f"IPFS node of {name}")
+                node.create()
+            ports = self._ports()
+            members = {
+                name: Peer(node.peer_id, _HOST, ports[name][0]) for name, node in self.nodes.items()
+            }
+            for name, node in self.nodes.items():
+                node.configure(members[name], list(members.values()), key, ports[name][1])
+                node.launch()
+            for node in self.nodes.values():
+                node.await_api(START_S)
+            self._say("waiting until all IPFS nodes are connected")
+            self._await_peers(members, timeout_s)
+            for name in self.nodes:
+                with self.store(name) as store:
+                    store.publish_feed()
+            undo.pop_all()
+        return self
+
+    def store(self, name: str, *, find_s: float | None = None) -> KuboStore:
+        """The store as the member of that name sees it."""
+        return self.nodes[name].store(find_s=find_s)
+
+    def stop(self) -> None:
+        """End all nodes. Idempotent."""
+        for node in self.nodes.values():
+            node.stop()
+        self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_error: object) -> None:
+        self.stop()
+
+    def _take(self) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(timeout=0)
+        except Timeout as exc:
+            raise NodeFailed(
+                f"another process runs the IPFS nodes in {self.folder}: use theirs, or another "
+                "folder"
+            ) from exc
+
+    def _key(self) -> str:
+        path = self.folder / "swarm.key"
+        if not path.exists():
+            write_durably(path, swarm_key().encode(), 0o600)
+        return path.read_text("ascii")
+
+    def _ports(self) -> dict[str, tuple[int, int]]:
+        """Two ports of each node that are free now; those that it had last if they can be."""
+        path = self.folder / "ports.json"
+        last = json.loads(path.read_text("utf-8")) if path.exists() else {}
+        with ExitStack() as held:
+            ports = {}
+            for name in self.nodes:
+                swarm, api = last.get(name, (0, 0))
+                ports[name] = (_free_port(held, swarm), _free_port(held, api))
+        path.write_text(json.dumps({**last, **ports}), "utf-8")
+        return ports
+
+    def _await_peers(self, members: dict[str, Peer], timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
+        for name, node in self.nodes.items():
+            control = KuboControl(node.api_url, timeout_s=10)
+            others = {peer.peer_id: other for other, peer in members.items() if other != name}
+            for absent in others.keys() - set(control.peers()):
+                # Nodes dial each other by themselves, but those that came too early wait first.
+                with suppress(Unreachable), node.store() as store:
+                    store.connect(f"{members[others[absent]].address}/p2p/{absent}")
+            while missing := others.keys() - set(control.peers()):
+                if time.monotonic() > deadline:
+                    raise NodeFailed(
+                        f"the IPFS node of {name} is not connected to "
+                        f"{', '.join(sorted(others[peer] for peer in missing))} after "
+                        f"{timeout_s:.0f} s: look at {node.log}"
+                    )
+                time.sleep(_TICK_S)
+
+
+def _free_port(held: ExitStack, wanted: int) -> int:
+    """A loopback port that nobody listens on; held until all are chosen."""
+    for port in (wanted, 0):
+        probe = held.enter_context(socket.socket())
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((_HOST, port))
+        except OSError:
+            continue
+        return int(probe.getsockname()[1])
+    raise NodeFailed(f"no port is free on {_HOST}: end programs that listen, then try again")
