@@ -61,14 +61,13 @@ class ConsentTable:
 
         Raises `StoreError` when a patient would consent to one study under two keys.
         """
-        rows = list(consents)
-        for row in rows:
-            self._check_one_key(row)
-        with self._db:
-            self._db.executemany(
-                "INSERT OR IGNORE INTO consent VALUES (?, ?, ?, ?, ?, ?)",
-                [(x.id, x.patient, x.study, x.agreement, x.nonce, x.key) for x in rows],
-            )
+        with self._db:  # each row is held against those before it, of this call too
+            for row in consents:
+                self._check_one_key(row)
+                self._db.execute(
+                    "INSERT OR IGNORE INTO consent VALUES (?, ?, ?, ?, ?, ?)",
+                    (row.id, row.patient, row.study, row.agreement, row.nonce, row.key),
+                )
 
     def of_study(self, study: int) -> list[PatientConsent]:
         """All consents to a study, in the order of patients and nonces."""
@@ -106,5 +105,5 @@ class ConsentTable:
         if found.fetchone()[0]:
             raise StoreError(
                 f"{self._path}: this patient was admitted to study {row.study} under another key; "
-                "a hospital admits one person once per study: withdraw that consent first"
+                "a hospital admits one person once per study"
             )
