@@ -20,6 +20,9 @@ from federated.study import Study, read_study
 from records.cohort import Member
 from records.splits import Part
 
+_KEPT = 8
+"""Commitments of one round that are remembered; only reorganisations make more than one."""
+
 
 def freeze(node: HospitalNode, number: StudyId, round_number: RoundNumber) -> Freeze:
     """Commit to the cohort of the newest block; what is frozen already stays as it is.
@@ -32,13 +35,13 @@ def freeze(node: HospitalNode, number: StudyId, round_number: RoundNumber) -> Fr
     block = party.head()
     study = read_study(party.chain, party.store, number, block)
     index = study.index_of(party.address)
-    record = party.journal.get(_step(number, round_number))
+    records = _records(party, number, round_number)
     held = party.chain.rounds.cohort(number, round_number, index, block_identifier=block)
-    if record:
-        commitment = _commitment(record)
-        if held.digest.hex() == record["digest"] or _sent(party, commitment):
-            return commitment
-    commitment = _commit(node, study, round_number, block, record)
+    if (record := _with_digest(records, held.digest)) is not None:
+        return _commitment(record)
+    if records and _sent(party, commitment := _commitment(records[0])):
+        return commitment
+    commitment = _commit(node, study, round_number, block, records)
     _send(party, commitment)
     return commitment
 
@@ -96,11 +99,11 @@ def frozen_commitment(node: HospitalNode, study: Study, round_number: RoundNumbe
 
 def _frozen(node: HospitalNode, study: Study, round_number: RoundNumber) -> dict[str, Any]:
     party = node.party
-    record: dict[str, Any] | None = party.journal.get(_step(study.number, round_number))
     held = party.chain.rounds.cohort(
         study.number, round_number, study.index_of(party.address), block_identifier=party.head()
     )
-    if record is None or held.digest.hex() != record["digest"]:
+    record = _with_digest(_records(party, study.number, round_number), held.digest)
+    if record is None:
         raise StepError(
             f"study {study.number}: round {round_number}: the cohort is not frozen on-chain; run "
             "`consilium hospital freeze` first"
@@ -113,7 +116,7 @@ def _commit(
     study: Study,
     round_number: RoundNumber,
     block: BlockNumber,
-    earlier: dict[str, Any] | None,
+    earlier: list[dict[str, Any]],
 ) -> Freeze:
     members = cohort_members(node, study, round_number, block)
     check_cohort(approved_policy(node, study), len(members))
@@ -122,7 +125,7 @@ def _commit(
         raise CohortError(
             f"study {study.number}: round {round_number}: no consented record is for training"
         )
-    entries = _entries(study, members, earlier)
+    entries = _entries(study, members, earlier[0] if earlier else None)
     leaves = build_leaves(entries)
     commitment = Freeze(
         study=study.number,
@@ -136,7 +139,7 @@ def _commit(
         leaf_list=publish_leaves(node.party.store, leaves),
         round_keys=bytes(32),
     )
-    _record(node, commitment, members, entries)
+    _record(node, commitment, members, entries, earlier)
     return commitment
 
 
@@ -154,20 +157,36 @@ def _entries(study: Study, members: list[Member], earlier: dict[str, Any] | None
 
 
 def _record(
-    node: HospitalNode, commitment: Freeze, members: list[Member], entries: list[Entry]
+    node: HospitalNode,
+    commitment: Freeze,
+    members: list[Member],
+    entries: list[Entry],
+    earlier: list[dict[str, Any]],
 ) -> None:
+    """Keep a commitment before those that it replaces: after another reorganisation the chain may
+    hold one of them again."""
     fields = {name: getattr(commitment, name) for name in Freeze.__dataclass_fields__}
-    node.party.journal.put(
-        _step(commitment.study, commitment.round),
-        {
-            "digest": commitment.digest().hex(),
-            "freeze": {k: v.hex() if isinstance(v, bytes) else v for k, v in fields.items()},
-            "entries": [
-                [member.record.key, entry.consent.hex(), entry.salt.hex()]
-                for member, entry in zip(members, entries, strict=True)
-            ],
-        },
-    )
+    record = {
+        "digest": commitment.digest().hex(),
+        "freeze": {k: v.hex() if isinstance(v, bytes) else v for k, v in fields.items()},
+        "entries": [
+            [member.record.key, entry.consent.hex(), entry.salt.hex()]
+            for member, entry in zip(members, entries, strict=True)
+        ],
+    }
+    step = _step(commitment.study, commitment.round)
+    node.party.journal.put(step, {"commitments": [record, *earlier[: _KEPT - 1]]})
+
+
+def _records(party: Party, number: StudyId, round_number: RoundNumber) -> list[dict[str, Any]]:
+    """What was committed to for a round, the newest first."""
+    journalled: dict[str, Any] = party.journal.get(_step(number, round_number)) or {}
+    found: list[dict[str, Any]] = journalled.get("commitments", [])
+    return found
+
+
+def _with_digest(records: list[dict[str, Any]], digest: bytes) -> dict[str, Any] | None:
+    return next((record for record in records if record["digest"] == digest.hex()), None)
 
 
 def _commitment(record: dict[str, Any]) -> Freeze:

@@ -15,6 +15,7 @@ from federated.errors import StepError
 from federated.hospital import admit, freeze, submit, train
 from federated.hospital.admission import Presented, withdraw
 from federated.hospital.answer import answer_demands
+from federated.hospital.freeze import _commit, _records
 from federated.hospital.run import advance
 from federated.mail import post
 from federated.patient import Patient
@@ -109,6 +110,20 @@ def test_records_that_changed_after_the_freeze_are_not_trained_on(granted: World
         with pytest.raises(StepError, match="frozen cohort"):
             train(node, granted.study, FIRST)
     node.records.replace(Imported(tuple(records), (), report), spec.data.dictionary)
+    train(node, granted.study, FIRST)
+    submit(node, granted.study, FIRST)
+
+
+def test_a_replaced_freeze_that_the_chain_holds_after_all_is_trained_on(granted: World) -> None:
+    node, study = granted.node("north"), granted.read()
+    open_round(granted.center, granted.study)
+    mined = freeze(node, granted.study, FIRST)
+    party, block = node.party, node.party.head()
+    earlier = _records(party, granted.study, FIRST)
+    newer = _commit(node, study, FIRST, block, earlier)  # as if `mined` had been undone
+    assert newer.digest() != mined.digest()
+    assert newer.root == mined.root, "the same salts"
+    assert freeze(node, granted.study, FIRST) == mined
     train(node, granted.study, FIRST)
     submit(node, granted.study, FIRST)
 
