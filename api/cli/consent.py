@@ -211,7 +211,7 @@ def _print_usage(party: Party, study: Study, who: str, found: Usage) -> None:
             use.round_number,
             names[use.hospital],
             use.index,
-            "voided" if use.voided else "yes" if use.trained else "not yet",
+            "voided" if use.voided else "yes" if use.trained else "no",
             use.model.hex()[:16] if use.model else "-",
         )
         for use in found.uses
@@ -221,6 +221,6 @@ def _print_usage(party: Party, study: Study, who: str, found: Usage) -> None:
         return
     table(
         f"{who} in study {study.number}",
-        ("round", "hospital", "leaf", "trained on", "in the model"),
+        ("round", "hospital", "leaf", "update submitted", "in the model"),
         rows,
     )
