@@ -121,19 +121,34 @@ def auc(labels: Array, predicted: Array) -> Estimate | None:
     Ties count half. Where the labels are separated without error the variance is 0 and tells
     nothing; the bound is then Wilson's for as many trials as the rarer label has records.
     """
-    positive = np.sort(predicted[labels == 1].astype(np.float64))  # (m,)
-    negative = np.sort(predicted[labels != 1].astype(np.float64))  # (n,)
-    m, n = len(positive), len(negative)
-    if not m or not n:
+    placed = placements(labels, predicted)
+    if placed is None:
         return None
-    of_positive = _share_below(positive, negative)  # (m,)
-    of_negative = 1 - _share_below(negative, positive)  # (n,)
+    of_positive, of_negative = placed
+    m, n = len(of_positive), len(of_negative)
     value = float(of_positive.mean())
     if value in (0.0, 1.0):
         return wilson(round(value) * min(m, n), min(m, n))
     variance = _variance(of_positive) / m + _variance(of_negative) / n
     half = Z95 * math.sqrt(variance)
     return Estimate(value, max(0.0, value - half), min(1.0, value + half))
+
+
+def placements(labels: Array, predicted: Array) -> tuple[Array, Array] | None:
+    """For each positive the share of negatives scored lower, for each negative of positives higher.
+
+    Both in the records' order, ties as half; each has the AUC as its mean. None without both
+    labels. DeLong's structural components by sorting: O(n log n), as Sun and Xu (2014) get them
+    from mid-ranks.  # (m,), (n,)
+    """
+    positive = predicted[labels == 1].astype(np.float64)
+    negative = predicted[labels != 1].astype(np.float64)
+    if not len(positive) or not len(negative):
+        return None
+    return (
+        _share_below(positive, np.sort(negative)),
+        1 - _share_below(negative, np.sort(positive)),
+    )
 
 
 def _share_below(values: Array, others: Array) -> Array:

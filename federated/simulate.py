@@ -64,25 +64,33 @@ def simulate(spec: StudySpec, cohorts: Sequence[Mapping[str, Records]]) -> list[
     return states
 
 
-def compare(spec: StudySpec, sites: Mapping[str, Site], federated: Parameters) -> list[Row]:
-    """Federated, centralised, and each hospital alone; on each hospital's test and on the pool.
+def all_models(
+    spec: StudySpec, sites: Mapping[str, Site], federated: Parameters
+) -> dict[str, Parameters]:
+    """The federated model and its opponents: "centralised", and "local:…" of each hospital alone.
 
     The opponents are tuned on validation records; all use the same consented records.
     """
-    pooled = Site(*(_pool([getattr(site, part) for site in sites.values()]) for part in _PARTS))
-    models = {"federated": federated}
-    models["centralised"] = fit_baseline(pooled.train, pooled.validation, spec, "pooled")
+    train = _pool([site.train for site in sites.values()])
+    validation = _pool([site.validation for site in sites.values()])
+    centralised = fit_baseline(train, validation, spec, "pooled")
+    models = {"federated": federated, "centralised": centralised}
     for name, site in sites.items():
         models[f"local:{name}"] = fit_baseline(site.train, site.validation, spec, name)
-    tests = {"pooled": pooled.test} | {name: site.test for name, site in sites.items()}
+    return models
+
+
+def compare(
+    spec: StudySpec, sites: Mapping[str, Site], models: Mapping[str, Parameters]
+) -> list[Row]:
+    """Each model on the pool of all test records, and on each hospital's."""
+    tests = {"pooled": _pool([site.test for site in sites.values()])}
+    tests |= {name: site.test for name, site in sites.items()}
     return [
         Row(model, where, scores(labels, probabilities(parameters, inputs, spec)))
         for model, parameters in models.items()
         for where, (inputs, labels) in tests.items()
     ]
-
-
-_PARTS = ("train", "validation", "test")
 
 
 def _pool(parts: Sequence[Records]) -> Records:

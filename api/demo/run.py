@@ -18,13 +18,15 @@ from api.demo.world import Say, World, build_world, mint
 from chain.types import RoundNumber, StudyId
 from federated.auditor import Level, Verdict, replay
 from federated.center import invite, request_study
+from federated.evaluation.result import Evaluation
+from federated.evaluation.sites import evaluate
 from federated.hospital import Policy, approve, join, publish_results
 from federated.hospital.data import arrays
 from federated.hospital.freeze import frozen_members
 from federated.metrics import Confusion, Estimate, Scores, accuracy, sensitivity, specificity
 from federated.published import open_state
 from federated.results import Results
-from federated.simulate import Row, Site, compare
+from federated.simulate import Row, Site, all_models, compare
 from federated.spec import StudySpec
 from federated.study import Study, read_study
 from records.splits import Part
@@ -39,6 +41,7 @@ class DemoResult:
     number: StudyId
     global_model: bytes
     rows: list[Row]
+    evaluation: Evaluation
     consenting: Consenting
     rounds: Rounds
     verdict: Verdict
@@ -103,12 +106,13 @@ def _study(world: World, name: str, seed: int, say: Say, started: float) -> Demo
     negotiate(world, patients, tiers, say)
     consenting = ask_all(world, patients, tiers, say)
     rounds = run_rounds(world, number, spec.rounds, patients, consenting, say)
-    rows, digest = _evaluate(world, number, RoundNumber(rounds.last), say)
+    rows, evaluation, digest = _evaluate(world, number, RoundNumber(rounds.last), say)
     paid = pay_all(world, number, patients, consenting, say)
     say("auditor", "replays the study from chain and store")
     verdict = replay(world.auditor, number, level=Level.KEYED)
     wall_s = time.monotonic() - started
-    return DemoResult(name, seed, number, digest, rows, consenting, rounds, verdict, paid, wall_s)
+    shown = (rows, evaluation, consenting, rounds, verdict, paid)
+    return DemoResult(name, seed, number, digest, *shown, wall_s)
 
 
 def _request(world: World, spec: StudySpec, say: Say) -> StudyId:
@@ -119,7 +123,7 @@ def _request(world: World, spec: StudySpec, say: Say) -> StudyId:
 
 def _evaluate(
     world: World, number: StudyId, last: RoundNumber, say: Say
-) -> tuple[list[Row], bytes]:
+) -> tuple[list[Row], Evaluation, bytes]:
     results = {}
     for name, node in world.hospitals.items():
         say(name, "evaluates the final model on its own test patients and signs the counts")
@@ -127,11 +131,14 @@ def _evaluate(
     say("simulation", "trains the centralised and the local models on the same records")
     block = world.center.head()
     study = read_study(world.center.chain, world.center.store, number, block)
-    final = open_state(world.center, study, last, block)
-    rows = compare(study.spec, _sites(world, study, last), final.parameters)
+    sites = _sites(world, study, last)
+    states = {n: open_state(world.center, study, RoundNumber(n), block) for n in range(last + 1)}
+    learned = {n: state.parameters for n, state in states.items()}
+    models = all_models(study.spec, sites, learned[last])
+    rows = compare(study.spec, sites, models)
     reported = [_reported(row, results) for row in rows]
     round_ = world.center.chain.rounds.round(number, last, block_identifier=block)
-    return reported, round_.state
+    return reported, evaluate(study.spec, sites, models, learned), round_.state
 
 
 def _sites(world: World, study: Study, last: RoundNumber) -> Mapping[str, Site]:

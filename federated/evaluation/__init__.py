@@ -1,0 +1,1 @@
+"""How good models are, as a report shows it: curves, calibration, paired comparisons."""
