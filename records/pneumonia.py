@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from records.errors import RecordsError
 from records.export import write_csv, write_private
-from records.png import Image, encode_png
+from records.pictures import Image, encode_png
 from records.sources import PNEUMONIA, read_source
 
 HOSPITALS = ("abbey", "bridge", "castle", "dune", "elm")
@@ -32,12 +32,13 @@ LEAST_IMAGES, LEAST_OF_A_CLASS = 50, 5
 Array = NDArray[Any]
 
 
-def deal(folder: Path, seed: int) -> dict[str, Path]:
+def deal(folder: Path, seed: int, *, official_test: bool = True) -> dict[str, Path]:
     """Write each hospital's `folder`/HOSPITAL/records.csv and images/KEY.png (mode 600).
 
-    `seed` decides who goes where and every local key. Raises `DataMissing`.
+    `seed` decides who goes where and every local key. Without `official_test` that split is not
+    even read. Raises `DataMissing`.
     """
-    images, labels, held_out = _load()
+    images, labels, held_out = _load(official_test)
     order = Generator(Philox(key=seed))
     chosen = partition(labels, held_out, order)
     files = {}
@@ -81,25 +82,20 @@ def _cut(places: Array, shares: Array) -> Sequence[Array]:
     return np.split(places, ends)
 
 
-def _load() -> tuple[Array, Array, Array]:
+def _load(official_test: bool) -> tuple[Array, Array, Array]:
     """Images (n, 28, 28) uint8, labels (n,) of 0 and 1, and which are the official test split."""
     data = read_source(PNEUMONIA)
+    names = ("train", "val", "test") if official_test else ("train", "val")
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            splits = [
-                (file[f"{name}_images"], file[f"{name}_labels"][:, 0])
-                for name in ("train", "val", "test")
-            ]
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:  # reads what is asked for
+            splits = {x: (file[f"{x}_images"], file[f"{x}_labels"][:, 0]) for x in names}
     except (zipfile.BadZipFile, KeyError, ValueError) as exc:
         raise RecordsError(f"{PNEUMONIA.path}: not the archive of PneumoniaMNIST") from exc
-    images = np.concatenate([images for images, _ in splits[:2]])
-    labels = np.concatenate([labels for _, labels in splits[:2]])
+    tests = [splits.pop("test")] if official_test else []
+    images, labels = (np.concatenate(parts) for parts in zip(*splits.values(), strict=True))
     _, first = np.unique(images.reshape(len(images), -1), axis=0, return_index=True)
     kept = np.sort(first)
-    tests = len(splits[2][0])
-    held_out = np.concatenate([np.zeros(len(kept), dtype=bool), np.ones(tests, dtype=bool)])
-    return (
-        np.concatenate([images[kept], splits[2][0]]),
-        np.concatenate([labels[kept], splits[2][1]]).astype(np.int64),
-        held_out,
-    )
+    held_out = np.repeat([False, True], [len(kept), sum(len(x) for x, _ in tests)])
+    images = np.concatenate([images[kept], *(x for x, _ in tests)])
+    labels = np.concatenate([labels[kept], *(y for _, y in tests)]).astype(np.int64)
+    return images, labels, held_out

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from records.dictionary import Dictionary, Field
 from records.errors import ImageError
-from records.png import decode_png
+from records.pictures import decode_png
 from records.quality import Finding, Rule
 from records.record import LocalKey, Record, Value
 

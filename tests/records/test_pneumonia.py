@@ -82,7 +82,7 @@ def test_a_row_whose_picture_is_missing_damaged_or_elsewhere_is_quarantined(
     tmp_path: Path, imported: dict[str, Imported]
 ) -> None:
     from records.dictionary import Dictionary, Field
-    from records.png import Image, encode_png
+    from records.pictures import Image, encode_png
 
     folder = tmp_path / "own"
     folder.mkdir()
