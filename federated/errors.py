@@ -13,6 +13,7 @@ FederatedError
 ├── RewardError           reports or weights from which no reward can be computed
 ├── JournalDamaged        an actor's record of its steps is not what was written
 ├── RecordError           a round manifest or report that is not what its place on-chain says
+├── ExplanationError      parts of a prediction that do not sum to it
 ├── StepError             a step that cannot be taken now: wrong phase, no cohort, nobody submitted
 └── PolicyRefused         a hospital's policy forbids the study; `rule` names why
 """
@@ -76,6 +77,10 @@ class JournalDamaged(FederatedError):
 
 class RecordError(FederatedError):
     """A round manifest or a report is not what its place on-chain says."""
+
+
+class ExplanationError(FederatedError):
+    """The parts of a prediction do not sum to what they explain."""
 
 
 class StepError(FederatedError):

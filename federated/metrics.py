@@ -17,6 +17,9 @@ import numpy as np
 from federated.schema import Array
 
 Z95 = 1.959963984540054
+OPERATING_POINT = 0.5
+"""A study's decision: positive from this probability of its model on; one for all studies."""
+
 LOSS_UNIT = 1 << 16
 """Steps of a fixed-point loss in one nat."""
 
@@ -68,7 +71,7 @@ class Scores:
     auc: Estimate | None
 
 
-def confusion(labels: Array, scores: Array, threshold: float = 0.5) -> Confusion:
+def confusion(labels: Array, scores: Array, threshold: float = OPERATING_POINT) -> Confusion:
     """Counts of probabilities at or above `threshold` against labels of 0 and 1.  # (n,), (n,)"""
     truth, called = labels == 1, scores >= threshold
     chance = np.where(truth, scores, 1 - scores)
@@ -82,7 +85,7 @@ def confusion(labels: Array, scores: Array, threshold: float = 0.5) -> Confusion
     )
 
 
-def scores(labels: Array, predicted: Array, threshold: float = 0.5) -> Scores:
+def scores(labels: Array, predicted: Array, threshold: float = OPERATING_POINT) -> Scores:
     """All four figures of probabilities against labels of 0 and 1."""
     counts = confusion(labels, predicted, threshold)
     return Scores(
