@@ -20,7 +20,7 @@ export HARDHAT_DISABLE_TELEMETRY_PROMPT := true
 help:
 	@echo "make demo       one whole study: STUDY=$(STUDY) SEED=$(SEED); TORCH=cpu for a torch without CUDA"
 	@echo "make test       every test: TESTS=tests/storage for a part, WORKERS=$(WORKERS)"
-	@echo "make engines    the IPFS engine, built once on a machine (make test does it)"
+	@echo "make engines    Kubo and the Compose loader, built once on a machine (make test does it)"
 	@echo "make lint       every check of form, types and layers"
 	@echo "make bench      every claim of speed, measured"
 	@echo "make format     bring Python, Solidity and documents into form"
@@ -60,7 +60,9 @@ format: setup
 contracts: setup
 	$(BIN)/python -m chain.compile
 
-lock: setup
+# Not npm's packages: their lock may lag behind a package.json edited by hand.
+lock:
+	@$(PYTHON) tools/setup.py --only python --torch-backend "$(TORCH)"
 	$(BIN)/python tools/lock.py
 
 clean:

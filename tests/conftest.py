@@ -10,6 +10,7 @@ import pytest
 
 from storage import toolchain
 from storage.errors import EngineMissing
+from tests.tooling.kit import load
 
 # Before torch is imported, here and in every child: two workers share two cores.
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -36,8 +37,14 @@ def _kubo() -> bool:
     return True
 
 
+def _compose() -> bool:
+    engines = load(ROOT / "tools" / "engines.py")
+    return bool(engines.built(engines.COMPOSE).is_file())
+
+
 ENGINES: dict[str, Callable[[], bool]] = {
     "anvil": _anvil,
+    "compose": _compose,
     "hardhat": _node_tool("hardhat/package.json"),
     "kubo": _kubo,
     "solc": _node_tool("solc/soljson.js"),
@@ -50,7 +57,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         for name in marker.args:
             if ENGINES[name]():
                 continue
-            target = "engines" if name == "kubo" else "setup"
+            target = "engines" if name in ("compose", "kubo") else "setup"
             reason = f"{name} is missing: `make {target}` brings it"
             if os.environ.get("CONSILIUM_REQUIRE_ENGINES") == "1":
                 pytest.fail(reason)

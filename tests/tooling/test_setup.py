@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import fcntl
-import importlib.util
 import os
 import re
 import shutil
 import subprocess
 import sys
-import time
 from collections import namedtuple
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.tooling.kit import ROOT, load
+
 NEEDED = (
     ".npmrc",
     "package.json",
@@ -25,6 +24,7 @@ NEEDED = (
     "requirements.lock",
     "tools/setup.py",
     "tools/uv-requirements.lock",
+    "tools/workbench.py",
 )
 LOCKS = (
     "requirements.lock",
@@ -47,16 +47,7 @@ def checkout(tmp_path: Path) -> Path:
 @pytest.fixture
 def setup(checkout: Path) -> ModuleType:
     """The set-up script of that checkout, as a module."""
-    return load(checkout)
-
-
-def load(checkout: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("checkout_setup", checkout / "tools" / "setup.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load(checkout / "tools" / "setup.py")
 
 
 def finish(setup: ModuleType, torch_backend: str = "default") -> None:
@@ -113,11 +104,44 @@ def test_a_change_of_the_pinned_node_installs_npm_packages_again(setup: ModuleTy
     assert setup.node_stamp() != before
 
 
+@pytest.mark.parametrize(
+    ("only", "steps"),
+    [("python", ["python"]), ("project", ["python", "project"]), ("node", ["python", "node"])],
+)
+def test_one_step_alone_brings_only_what_it_needs(
+    setup: ModuleType, only: str, steps: list[str]
+) -> None:
+    assert setup.pending(None, only) == steps
+    finish(setup)
+    assert setup.pending(None, only) == []
+
+
+def test_locks_are_made_where_package_json_was_edited_by_hand(
+    setup: ModuleType, checkout: Path
+) -> None:
+    """`npm ci` refuses a lock that lags behind: nothing may call it before the lock is new."""
+    finish(setup)
+    append(checkout / "package.json", "\n")
+    assert setup.pending(None) == ["node"]
+    make = subprocess.run(["make", "-n", "lock"], cwd=ROOT, capture_output=True, text=True)
+    (arguments,) = re.findall(r"tools/setup\.py (.+)", make.stdout)
+    assert setup.pending(None, re.findall(r"--only (\w+)", arguments)[0]) == []
+
+
+def test_it_starts_where_python_leaves_its_folder_off_the_path(
+    setup: ModuleType, checkout: Path
+) -> None:
+    finish(setup)
+    command = [sys.executable, "-P", checkout / "tools" / "setup.py"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_moved_checkout_is_set_up_anew(setup: ModuleType, checkout: Path) -> None:
     finish(setup)
     moved = checkout.parent / f"{checkout.name}-moved"
     shutil.copytree(checkout, moved)
-    assert load(moved).pending(None) == ["python", "project"]
+    assert load(moved / "tools" / "setup.py").pending(None) == ["python", "project"]
 
 
 def test_a_removed_folder_is_made_again(setup: ModuleType) -> None:
@@ -146,23 +170,30 @@ def test_torch_for_the_cpu_leaves_out_cuda_and_nothing_else(setup: ModuleType) -
     assert "safetensors==" in rest
 
 
-def test_the_set_up_of_this_checkout_is_silent_and_quick(tmp_path: Path) -> None:
-    stamps = [
-        ROOT / ".venv" / ".consilium-stamp-python",
-        ROOT / ".venv" / ".consilium-stamp-project",
-    ]
-    borrowed = (ROOT / ".venv").is_symlink()
-    if borrowed or not all(path.exists() for path in stamps):
-        pytest.skip("this checkout runs on an environment of another making: `make setup` makes it")
-    before = [path.stat().st_mtime_ns for path in stamps]
-    started = time.monotonic()
-    script = ROOT / "tools" / "setup.py"
-    # Without a PATH and a home no tool and no cache can be found.
-    env = {"PATH": str(tmp_path), "HOME": str(tmp_path)}
-    done = subprocess.run([sys.executable, script], env=env, capture_output=True, text=True)
+def test_a_finished_set_up_is_silent_and_starts_and_connects_nothing(
+    setup: ModuleType, checkout: Path
+) -> None:
+    finish(setup)
+    before = {path: path.stat().st_mtime_ns for path in checkout.rglob("*")}
+    # The interpreter reports what the set-up does to the world outside it.
+    watch = f"""
+import runpy, sys
+def report(event, _):
+    if event.split(".")[0] in ("socket", "subprocess", "urllib") or event in FORKS:
+        raise SystemExit("seen: " + event)
+FORKS = ("os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.system")
+sys.addaudithook(report)
+sys.argv = [{str(checkout / "tools" / "setup.py")!r}]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+    command = [sys.executable, "-B", "-c", watch]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert time.monotonic() - started < 1
-    assert [path.stat().st_mtime_ns for path in stamps] == before
+    assert {path: path.stat().st_mtime_ns for path in checkout.rglob("*")} == before
+    # The watch does see what there is to see: an unfinished set-up starts pip.
+    (checkout / ".venv" / ".consilium-stamp-python").unlink()
+    seen = subprocess.run(command, capture_output=True, text=True)
+    assert "seen: subprocess.Popen" in seen.stderr
 
 
 def test_an_environment_behind_a_link_is_left_as_it_is(checkout: Path, tmp_path: Path) -> None:
@@ -192,7 +223,7 @@ def test_a_python_too_old_is_refused_by_its_version(
 ) -> None:
     monkeypatch.setattr(sys, "version_info", (3, 10, 13))
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(setup.SetupError, match=r"3\.11 or newer is needed"):
+    with pytest.raises(setup.ToolError, match=r"3\.11 or newer is needed"):
         setup.choose_python()
 
 
@@ -211,7 +242,7 @@ def test_a_small_disk_is_refused_before_anything_is_made(
 ) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(20 * 10**9, 0, 11_900_000_000))
-    with pytest.raises(setup.SetupError, match=r"11\.9 GB free and the set-up needs 12 GB"):
+    with pytest.raises(setup.ToolError, match=r"11\.9 GB free of the 12 GB needed"):
         setup.set_up(None)
     assert not (checkout / ".venv").exists()
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(20 * 10**9, 0, 12_100_000_000))
