@@ -6,7 +6,7 @@ announced under a digest of the relayer's address.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,10 +30,19 @@ class Mail:
 
 def post(store: BlockStore, to: Address, kind: str, body: Mapping[str, Any]) -> Cid:
     """Leave a message. Idempotent: the same message is one block."""
-    cid = put_record(store, {"body": dict(body), "format": _FORMAT, "kind": kind})
-    store.pin(cid)
-    store.announce(_topic(to), cid)
-    return cid
+    return post_all(store, to, kind, [body])[0]
+
+
+def post_all(
+    store: BlockStore, to: Address, kind: str, bodies: Iterable[Mapping[str, Any]]
+) -> list[Cid]:
+    """Leave many messages of one kind, announced at once. Idempotent."""
+    cids = []
+    for body in bodies:
+        cids.append(put_record(store, {"body": dict(body), "format": _FORMAT, "kind": kind}))
+        store.pin(cids[-1])
+    store.announce(_topic(to), *cids)
+    return cids
 
 
 def mail_for(store: BlockStore, address: Address) -> Iterator[Mail]:

@@ -16,6 +16,17 @@ def open_store(where: str) -> BlockStore:
     return KuboStore(where)
 
 
+def reach_store(where: str) -> BlockStore:
+    """As `open_store`, after asking what is there. Raises Unreachable, NotPrivate."""
+    store = open_store(where)
+    if backend_of(where) == KUBO_PRIVATE:
+        from storage.kubo import KuboStore
+
+        assert isinstance(store, KuboStore)
+        store.expect_private()
+    return store
+
+
 def backend_of(where: str) -> str:
     """What reports call it; only `kubo-private` may be called IPFS."""
     return KUBO_PRIVATE if where.startswith("http://") else EMBEDDED

@@ -96,9 +96,11 @@ class EmbeddedStore:
         """See BlockStore."""
         return self._listed(self.path / "pins")
 
-    def announce(self, topic: bytes, cid: Cid) -> None:
+    def announce(self, topic: bytes, *cids: Cid) -> None:
         """See BlockStore."""
-        self._touch(self._topic_path(topic) / str(cid))
+        folder = self._topic_path(topic)
+        for cid in cids:
+            self._touch(folder / str(cid))
 
     def announced(self, topic: bytes) -> list[Cid]:
         """See BlockStore."""

@@ -3,6 +3,7 @@
 StorageError
 ├── EngineMissing              the IPFS engine is not installed
 ├── NodeFailed                 a node of the swarm does not start, or finds no other
+├── NotPrivate                 a node that strangers can reach, where a private one is wanted
 ├── Unreachable                the store itself is absent, unreadable or full
 │   └── TooSlow                its node answers, and gave up in time
 ├── MalformedCid               text or bytes that are not a CID of this store
@@ -42,6 +43,10 @@ class EngineMissing(StorageError):
 
 class NodeFailed(StorageError):
     """A node of the private swarm does not start, or is not connected in time."""
+
+
+class NotPrivate(StorageError):
+    """An IPFS node whose settings lead beyond a private swarm."""
 
 
 class Unreachable(StorageError):

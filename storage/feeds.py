@@ -7,7 +7,7 @@ node and of every connected one; what is new there joins the node's own feed, so
 when its first teller is gone.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
@@ -55,6 +55,19 @@ class Feeds:
             self.announce(topic, new)
         return sorted(own | told)
 
+    def root(self) -> str:
+        """The CID that this node's name must stand for, once it is published. Raises
+        Unreachable."""
+        return str(self._rpc.call("files/stat", {"arg": _ROOT})["Hash"])
+
+    def heard(self, peer: str) -> str:
+        """The root of a member's feed as this node knows it; empty where it knows none."""
+        with suppress(StorageError, KeyError, TypeError):
+            name = {"arg": f"/ipns/{peer}", "nocache": "true"}
+            found = self._rpc.call("name/resolve", name, timeout_s=ASK_S)
+            return str(found["Path"]).removeprefix("/ipfs/")
+        return ""
+
     def publish(self) -> None:
         """Tell all members the present root of this node's feed."""
         if not self._published:
@@ -63,7 +76,7 @@ class Feeds:
         told = ""
         while told != root:  # another process at this node may have told an older root after us
             self._rpc.call("name/publish", {"arg": f"/ipfs/{root}", **_PUBLISHED})
-            told, root = root, str(self._rpc.call("files/stat", {"arg": _ROOT})["Hash"])
+            told, root = root, self.root()
         self._published = True
 
     def _flushed(self) -> str:
@@ -75,16 +88,16 @@ class Feeds:
             answer = self._rpc.call("files/ls", {"arg": f"{_ROOT}/{topic.hex()}"})
         except MissingBlock:
             return set()
-        return _cids(answer.get("Entries"))
+        return _cids(answer.get("Entries") or ())
 
     def _told(self, peer: str, topic: bytes) -> set[Cid]:
         """What one member's feed lists; nothing where it does not answer or is malformed."""
+        if not (root := self.heard(peer)):
+            return set()
         with suppress(StorageError, AttributeError, KeyError, IndexError, TypeError):
-            name = {"arg": f"/ipns/{peer}", "nocache": "true"}
-            found = self._rpc.call("name/resolve", name, timeout_s=ASK_S)
-            listing = {"arg": f"{found['Path']}/{topic.hex()}", **_NAMES_ONLY}
+            listing = {"arg": f"/ipfs/{root}/{topic.hex()}", **_NAMES_ONLY}
             answer = self._rpc.call("ls", listing, timeout_s=ASK_S)
-            return _cids(answer["Objects"][0]["Links"])
+            return _cids((answer["Objects"][0]["Links"] or ())[:MAX_LISTED])
         return set()
 
 
@@ -92,9 +105,9 @@ def _path(topic: bytes, cid: Cid) -> str:
     return f"{_ROOT}/{topic.hex()}/{cid}"
 
 
-def _cids(entries: list[dict[str, Any]] | None) -> set[Cid]:
+def _cids(entries: Sequence[dict[str, Any]]) -> set[Cid]:
     found: set[Cid] = set()
-    for entry in (entries or [])[:MAX_LISTED]:
+    for entry in entries:
         with suppress(MalformedCid):
             found.add(Cid.parse(str(entry["Name"])))
     return found

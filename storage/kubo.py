@@ -10,8 +10,16 @@ from contextlib import suppress
 from typing import Any, Self
 
 from storage.cid import DIGEST_SIZE, Cid, Codec
-from storage.errors import CorruptBlock, MalformedCid, MissingBlock, TooSlow
+from storage.errors import (
+    CorruptBlock,
+    MalformedCid,
+    MissingBlock,
+    NotPrivate,
+    TooSlow,
+    Unreachable,
+)
 from storage.feeds import Feeds
+from storage.kubo_config import ways_out
 from storage.kubo_control import KuboControl
 from storage.kubo_rpc import KuboRpc
 from storage.read_ahead import read_ahead
@@ -119,9 +127,9 @@ class KuboStore:
                 found.append(Cid.parse(text))
         return sorted(found)
 
-    def announce(self, topic: bytes, cid: Cid) -> None:
+    def announce(self, topic: bytes, *cids: Cid) -> None:
         """See BlockStore, and `storage.feeds`."""
-        self._feeds.announce(_checked(topic), [cid])
+        self._feeds.announce(_checked(topic), cids)
 
     def announced(self, topic: bytes) -> list[Cid]:
         """See BlockStore: what this node and the members that it is connected to know."""
@@ -135,6 +143,25 @@ class KuboStore:
     def publish_feed(self) -> None:
         """Tell the members what this node has announced: once it has started, and is connected."""
         self._feeds.publish()
+
+    def feed_root(self) -> str:
+        """The CID of all that this node has announced. Raises Unreachable."""
+        return self._feeds.root()
+
+    def heard(self, peer: str) -> str:
+        """The `feed_root` of another member as this node knows it; empty where it does not."""
+        return self._feeds.heard(peer)
+
+    def expect_private(self) -> None:
+        """Raise NotPrivate for a node that would ask or tell strangers what it has."""
+        config = self.rpc.call("config/show", {})
+        if not isinstance(config, dict) or "Identity" not in config:
+            raise Unreachable(f"what answers at {self.url} is no RPC of Kubo: correct the address")
+        if open_ways := ways_out(config):
+            raise NotPrivate(
+                f"the IPFS node at {self.url} is open to strangers ({', '.join(open_ways)}): use "
+                "the node of a private swarm, see storage/kubo_config.py"
+            )
 
     def _fetch_all(self, root: Cid) -> None:
         """Get every block below a root, so that progress counts, and the one that is missing is

@@ -5,7 +5,7 @@ https://github.com/ipfs/kubo/blob/master/docs/config.md
 
 import copy
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +39,12 @@ _OFF: dict[str, Any] = {
         },
     },
     "Version": {"SwarmCheckEnabled": False},
+}
+_CLOSED: dict[str, Any] = {
+    "Routing.Type": "none",
+    "Discovery.MDNS.Enabled": False,
+    "Swarm.RelayClient.Enabled": False,
+    "Swarm.Transports.Network.QUIC": False,
 }
 # Announcements (storage.feeds) are names that members tell each other; nobody else is asked.
 _FEEDS: dict[str, Any] = {
@@ -84,6 +90,24 @@ def hardened(
     }
     _sync_blocks(config["Datastore"]["Spec"])
     return config
+
+
+def ways_out(config: Mapping[str, Any]) -> list[str]:
+    """Which settings of a running node lead beyond its private swarm; empty for a closed one.
+
+    The key itself is in no configuration, so this is no proof that there is one: a node that has
+    neither peers to ask nor a way to be found stays alone without it.
+    """
+    found = []
+    if config.get("Bootstrap"):
+        found.append("Bootstrap is not empty")
+    for path, closed in _CLOSED.items():
+        value: Any = config
+        for name in path.split("."):
+            value = value.get(name) if isinstance(value, dict) else None
+        if value != closed:
+            found.append(f"{path} is not {closed}")
+    return found
 
 
 def _sync_blocks(spec: dict[str, Any]) -> None:

@@ -98,11 +98,12 @@ class KuboNode:
                 self._api = url
                 return
             time.sleep(_TICK_S)
+        what = f"did not answer within {timeout_s:.0f} s" if self.running else "ended"
         said = self.log.read_text("utf-8", "replace")[-800:].strip() if self.log.exists() else ""
         self.stop()
         raise NodeFailed(
-            f"the IPFS node in {self.folder} did not start within {timeout_s:.0f} s. "
-            f"The end of {self.log}: {said or 'nothing'}"
+            f"the IPFS node in {self.folder} did not start: it {what}. The end of "
+            f"{self.log}: {said or 'nothing'}"
         )
 
     def store(self, *, find_s: float | None = None) -> KuboStore:

@@ -9,6 +9,7 @@ import json
 import socket
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Self
@@ -23,8 +24,11 @@ from storage.kubo_control import KuboControl
 from storage.kubo_node import START_S, KuboNode
 
 CONNECT_S = 90.0
+HEAR_S = 60.0
 _HOST = "127.0.0.1"
 _TICK_S = 0.1
+_HEAR_TICK_S = 0.005
+_TELL_AGAIN_S = 1.0
 
 
 class PrivateSwarm:
@@ -38,6 +42,9 @@ class PrivateSwarm:
         self.nodes = {name: KuboNode(folder / name) for name in names}
         self._say = say or (lambda _line: None)
         self._lock = FileLock(folder / ".lock")
+        self._stores: dict[str, KuboStore] = {}
+        self._peers: dict[str, str] = {}
+        self._heard: dict[str, str] = {}
 
     def start(self, timeout_s: float = CONNECT_S) -> Self:
         """Make what is missing, start every node, wait until each is connected to each.
@@ -62,9 +69,10 @@ class PrivateSwarm:
                 node.await_api(START_S)
             self._say("waiting until all IPFS nodes are connected")
             self._await_peers(members, timeout_s)
+            self._peers = {name: peer.peer_id for name, peer in members.items()}
             for name in self.nodes:
-                with self.store(name) as store:
-                    store.publish_feed()
+                self._stores[name] = self.store(name)
+                self._stores[name].publish_feed()
             undo.pop_all()
         return self
 
@@ -72,8 +80,45 @@ class PrivateSwarm:
         """The store as the member of that name sees it."""
         return self.nodes[name].store(find_s=find_s)
 
+    def await_heard(self, timeout_s: float = HEAR_S) -> None:
+        """Wait until each node knows all that the others have announced so far.
+
+        For who runs all members on one machine, where milliseconds lie between steps that are
+        hours apart in life. Raises NodeFailed, Unreachable.
+        """
+        with ThreadPoolExecutor(len(self.nodes)) as pool:
+            roots = dict(zip(self.nodes, pool.map(_feed_root, self._stores.values()), strict=True))
+            news = {name: root for name, root in roots.items() if self._heard.get(name) != root}
+            waits = [
+                pool.submit(self._await_root, store, name, root, timeout_s)
+                for name, root in news.items()
+                for other, store in self._stores.items()
+                if other != name
+            ]
+            for wait in waits:
+                wait.result()
+        self._heard.update(news)
+
+    def _await_root(self, store: KuboStore, name: str, root: str, timeout_s: float) -> None:
+        told = time.monotonic()
+        deadline = told + timeout_s
+        while store.heard(self._peers[name]) != root:
+            if time.monotonic() > deadline:
+                raise NodeFailed(
+                    f"the IPFS node at {store.url} has not heard within {timeout_s:.0f} s what "
+                    f"that of {name} announced: look at the logs in {self.folder}"
+                )
+            if time.monotonic() > told + _TELL_AGAIN_S:  # pubsub drops what a busy node is sent
+                self._stores[name].publish_feed()
+                told = time.monotonic()
+            time.sleep(_HEAR_TICK_S)
+
     def stop(self) -> None:
         """End all nodes. Idempotent."""
+        for store in self._stores.values():
+            store.close()
+        self._stores.clear()
+        self._heard.clear()
         for node in self.nodes.values():
             node.stop()
         self._lock.release()
@@ -142,3 +187,7 @@ def _free_port(held: ExitStack, wanted: int) -> int:
             continue
         return int(probe.getsockname()[1])
     raise NodeFailed(f"no port is free on {_HOST}: end programs that listen, then try again")
+
+
+def _feed_root(store: KuboStore) -> str:
+    return store.feed_root()

@@ -50,8 +50,8 @@ class BlockStore(Protocol):
         """Every pinned root, sorted."""
         ...
 
-    def announce(self, topic: bytes, cid: Cid) -> None:
-        """Tell all members that the block has to do with a 32-byte digest. Idempotent.
+    def announce(self, topic: bytes, *cids: Cid) -> None:
+        """Tell all members that the blocks have to do with a 32-byte digest. Idempotent.
 
         Anyone in the swarm may announce anything: whoever lists a topic verifies what it finds.
         """

@@ -12,7 +12,7 @@ from chain.consents import consent_id
 from chain.types import NO_ADDRESS, Address, StudyId
 from federated.center import refund, settle
 from federated.claims import claim_message, paying_cohorts
-from federated.mail import post
+from federated.mail import post_all
 from federated.relayer import relay
 from federated.study import read_study
 
@@ -68,6 +68,7 @@ def _claim_patients(
     for cohort in paying_cohorts(chain, store, study, block):
         standings.update({key: value for key, value in cohort.items() if key not in standings})
     deadline = world.clock.now() + 3600
+    claims = []
     for place, patient in enumerate(patients, start=RECIPIENTS):
         agreement = consenting.agreements.get(patient.local_key)
         if agreement is None:
@@ -82,7 +83,8 @@ def _claim_patients(
                 recipient=Address(NO_ADDRESS[:-8] + f"{place:08x}"),
                 deadline=deadline,
             )
-            post(store, world.relayer.address, "claim", body)
+            claims.append(body)
+    post_all(store, world.relayer.address, "claim", claims)
     consenting.skipped += relay(world.relayer).refused
 
 

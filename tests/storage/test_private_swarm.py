@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from storage import Codec, EmbeddedStore, put_record, raw_cid
-from storage.backends import backend_of, open_store
-from storage.errors import MissingBlock, NodeFailed, Unreachable
-from storage.kubo_config import Peer, swarm_key
+from storage.backends import backend_of, open_store, reach_store
+from storage.errors import MissingBlock, NodeFailed, NotPrivate, Unreachable
+from storage.kubo_config import Peer, swarm_key, ways_out
 from storage.kubo_node import KuboNode
 from storage.private_swarm import PrivateSwarm
 from storage.unixfs import CHUNK_SIZE
@@ -127,7 +127,66 @@ def test_announcements_at_once_through_one_node_are_all_heard(swarm: PrivateSwar
 
     with ThreadPoolExecutor(3) as pool, swarm.store("center") as center:
         list(pool.map(tell, range(3)))
-        assert eventually(lambda: center.announced(topic) == cids)
+        swarm.await_heard()
+        assert center.announced(topic) == cids
+
+
+def test_all_have_heard_what_was_announced_before_the_wait(swarm: PrivateSwarm) -> None:
+    with (
+        swarm.store("harbor") as harbor,
+        swarm.store("hill") as hill,
+        swarm.store("center") as center,
+    ):
+        for _ in range(10):
+            topic = os.urandom(32)
+            cids = sorted(raw_cid(os.urandom(32)) for _ in range(3))
+            harbor.announce(topic, *cids[:2])
+            hill.announce(topic, cids[2])
+            swarm.await_heard()
+            assert center.announced(topic) == cids
+
+
+def test_who_is_gone_is_named_by_who_waits_to_be_heard(tmp_path: Path) -> None:
+    with PrivateSwarm(tmp_path, ["harbor", "center"]) as swarm, swarm.store("harbor") as harbor:
+        center = swarm.nodes["center"].api_url
+        harbor.announce(os.urandom(32), raw_cid(bytes(32)))
+        swarm.nodes["center"].kill()
+        with pytest.raises(Unreachable, match=center):
+            swarm.await_heard()
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"Bootstrap": []}, "Bootstrap is not empty"),
+        ({"Routing": {"Type": "auto"}}, "Routing.Type is not none"),
+        ({"Discovery": {"MDNS": {"Enabled": True}}}, "MDNS.Enabled is not False"),
+    ],
+    ids=["bootstrap", "routing", "mdns"],
+)
+def test_a_node_that_is_open_to_strangers_is_no_store(
+    stranger: KuboNode, change: dict[str, object], named: str
+) -> None:
+    stranger.configure(Peer(stranger.peer_id, "127.0.0.1", free_port()), [], swarm_key())
+    config = json.loads((stranger.repo / "config").read_text())
+    if "Bootstrap" in change:
+        change = {"Bootstrap": [f"/ip4/127.0.0.1/tcp/9/p2p/{stranger.peer_id}"]}
+    (stranger.repo / "config").write_text(json.dumps(config | change))
+    if "Routing" not in change:  # a routed node asks for its peers at once
+        stranger.launch()
+        stranger.await_api()
+        with pytest.raises(NotPrivate, match=named):
+            reach_store(stranger.api_url)
+    assert ways_out(config) == []
+    assert [named] == [way[-len(named) :] for way in ways_out(config | change)]
+
+
+def test_a_node_of_the_swarm_is_a_store(swarm: PrivateSwarm, tmp_path: Path) -> None:
+    with swarm.store("hill") as hill:
+        url = hill.url
+    assert reach_store(url).pins() == sorted(reach_store(url).pins())
+    with pytest.raises(Unreachable, match="no block store at"):
+        reach_store(str(tmp_path / "nothing"))
 
 
 def test_an_address_opens_its_backend(swarm: PrivateSwarm, tmp_path: Path) -> None:
