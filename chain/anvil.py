@@ -24,6 +24,8 @@ from chain.rpc import request
 
 CHAIN_ID = 31337
 _STOP_S = 60
+_LOOPBACK = "127.0.0.1"
+_ANYWHERE = "0.0.0.0"  # noqa: S104 - where a network of its own shields it
 
 
 class Anvil:
@@ -31,20 +33,30 @@ class Anvil:
 
     `state` is a file from which the chain goes on, and to which a keeper saves it every second
     or so: `kill -9` loses what came later, which the outboxes send again.
+
+    It obeys whoever reaches it, so it listens on loopback alone, unless `all_interfaces`, and
+    pages of other origins get no leave (CORS). Port 0 is any free one.
     """
 
     def __init__(
-        self, state: Path | None = None, *, chain_id: int = CHAIN_ID, timeout_s: float = 30
+        self,
+        state: Path | None = None,
+        *,
+        chain_id: int = CHAIN_ID,
+        timeout_s: float = 30,
+        port: int = 0,
+        all_interfaces: bool = False,
     ) -> None:
         self.state = state
         self.chain_id = chain_id
+        self._listen = ("--host", _ANYWHERE if all_interfaces else _LOOPBACK, "--port", str(port))
         self.folder = Path(tempfile.mkdtemp(prefix="anvil-"))
         self._lock = _lock(state) if state else None
         try:
             goes_on = state is not None and state.exists()
             self._keeper = self._start(goes_on)
             self.pid, self.port = self._announced(timeout_s)
-            self.url = f"http://127.0.0.1:{self.port}"
+            self.url = f"http://{_LOOPBACK}:{self.port}"
             if goes_on:
                 self._catch_up()
         except BaseException:
@@ -92,7 +104,7 @@ class Anvil:
         self.stop()
 
     def _start(self, goes_on: bool) -> subprocess.Popen[bytes]:
-        command = [str(toolchain.anvil()), "--port", "0", "--accounts", "0"]
+        command = [str(toolchain.anvil()), *self._listen, "--no-cors", "--accounts", "0"]
         command += ["--chain-id", str(self.chain_id), "--preserve-historical-states"]
         command += ["--cache-path", str(self.folder), "--no-request-size-limit"]
         if goes_on:

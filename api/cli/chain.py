@@ -26,6 +26,14 @@ def start(
     state: Annotated[
         Path | None, typer.Option(help="Where the chain is saved; else under the home.")
     ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where it listens; 0: any.")] = 0,
+    all_interfaces: Annotated[
+        bool,
+        typer.Option(
+            "--all-interfaces",
+            help="Listen beyond loopback: whoever reaches it commands the chain and its coins.",
+        ),
+    ] = False,
 ) -> None:
     """Run a chain for development until SIGTERM; its address is the first line.
 
@@ -36,7 +44,8 @@ def start(
     stopping = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stopping.set())
-    with Anvil(state or place().home / "chain" / "state.json.gz") as anvil:
+    saved = state or place().home / "chain" / "state.json.gz"
+    with Anvil(saved, port=port, all_interfaces=all_interfaces) as anvil:
         say(anvil.url)
         say(f"chain {anvil.chain_id}, saved to {anvil.state}; stop it with Ctrl-C")
         stopping.wait()

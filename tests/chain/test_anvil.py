@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -139,3 +140,33 @@ def test_a_chain_keeps_its_genesis_however_often_it_starts_again(tmp_path: Path)
             request(anvil.url, "evm_mine")
             seen.add(request(anvil.url, "eth_getBlockByNumber", "0x0", False)["hash"])
     assert len(seen) == 1
+
+
+def test_a_page_of_another_origin_gets_no_leave_to_command_the_chain() -> None:
+    """A browser on this machine reaches every loopback port, for any page that it shows."""
+    with Anvil() as node:
+        body = b'{"jsonrpc":"2.0","id":1,"method":"eth_chainId","params":[]}'
+        headers = {"Origin": "http://page.example", "Content-Type": "application/json"}
+        with urllib.request.urlopen(urllib.request.Request(node.url, body, headers)) as answer:
+            assert "Access-Control-Allow-Origin" not in answer.headers
+        # What a page may send without asking first is not taken for a command.
+        headers["Content-Type"] = "text/plain"
+        with urllib.request.urlopen(urllib.request.Request(node.url, body, headers)) as answer:
+            assert b"result" not in answer.read()
+
+
+def listening(pid: int, port: int) -> list[str]:
+    """The addresses that listen on a port, in Linux' hexadecimal form."""
+    lines = Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]
+    rows = [line.split() for line in lines]
+    return [row[1] for row in rows if row[3] == "0A" and row[1].endswith(f":{port:04X}")]
+
+
+def test_it_listens_beyond_loopback_only_where_it_is_told() -> None:
+    with Anvil() as node:
+        assert listening(node.pid, node.port) == [f"0100007F:{node.port:04X}"]
+        port = node.port
+    with Anvil(port=port, all_interfaces=True) as node:
+        assert node.port == port
+        assert listening(node.pid, port) == [f"00000000:{port:04X}"]
+        assert height(node.url) == 0
