@@ -66,6 +66,10 @@ class Cleaning:
     bounds: Mapping[str, Bounds]
     missing: frozenset[str] = field(default=frozenset({"", "?"}))
 
+    def filling(self, item: Field) -> float:
+        """What stands for a missing number: the middle of its plausible range."""
+        return (item.minimum + item.maximum) / 2
+
 
 def clean(
     table: Table, cleaning: Cleaning, dictionary: Dictionary
@@ -156,7 +160,7 @@ def _repair(cell: str, item: Field, cleaning: Cleaning) -> list[tuple[str, Fix]]
         return [(repr(nearest), Fix.CLAMPED)]
     else:
         return []
-    return [*steps, (repr((item.minimum + item.maximum) / 2), Fix.IMPUTED)]
+    return [*steps, (repr(cleaning.filling(item)), Fix.IMPUTED)]
 
 
 def _code(cell: str, labels: Mapping[str, bool]) -> bool | None:

@@ -2,6 +2,7 @@
 
 RecordsError
 ├── ImportFailed      a file that cannot be read as the dictionary says
+├── CaseRefused       a case at the bedside that is not one of the dictionary
 ├── ImageError        a file that is no picture of the kind that is read here
 ├── DataMissing       a public data set that is not on this machine and cannot be had
 ├── StoreError        the local store of records cannot be opened, read or written
@@ -15,6 +16,10 @@ class RecordsError(Exception):
 
 class ImportFailed(RecordsError):
     """A hospital's file cannot be read at all; single broken rows are quarantined instead."""
+
+
+class CaseRefused(RecordsError):
+    """A case at the bedside lacks fields, has others, or values that cannot be."""
 
 
 class ImageError(RecordsError):

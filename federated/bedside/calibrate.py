@@ -43,7 +43,7 @@ class Calibration:
 
 
 class Few(StrEnum):
-    """Of whom there are fewer than `LEAST_COUNT`, so that numbers would tell about single people."""
+    """Who is fewer than `LEAST_COUNT`, so that a number would tell about single people."""
 
     NOBODY = ""
     PATIENTS = "patients"

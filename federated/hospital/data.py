@@ -15,7 +15,7 @@ from records import heart
 from records.cleaning import Cleaning
 from records.cohort import Member
 from records.importer import Imported, import_csv
-from records.record import Record
+from records.record import Record, Value
 
 CLEANING: Mapping[str, Cleaning] = {heart.DICTIONARY: heart.CLEANING}
 """Rules for the files of a dictionary; others are imported as they are."""
@@ -34,13 +34,18 @@ def arrays(members: Sequence[Member], spec: StudySpec) -> tuple[Array, Array]:
 
 def record_arrays(records: Sequence[Record], spec: StudySpec) -> tuple[Array, Array]:
     """Inputs (n, width) float32 and labels (n,), in the records' order."""
-    inputs = scale(np.array([_numbers(record) for record in records]), spec)
+    inputs = values_array([record.values for record in records], spec)
     labels = np.array([float(record.positive) for record in records], dtype=np.float32)
     return inputs, labels
 
 
-def _numbers(record: Record) -> Array:
-    """A record's values as one row; an image takes as many columns as it has pixels."""
+def values_array(rows: Sequence[Sequence[Value]], spec: StudySpec) -> Array:
+    """Inputs (n, width) float32 of values in the dictionary's order."""
+    return scale(np.array([_numbers(values) for values in rows]), spec)
+
+
+def _numbers(values: Sequence[Value]) -> Array:
+    """One row of a record's values; an image takes as many columns as it has pixels."""
     return np.concatenate(
-        [np.frombuffer(x, np.uint8) if isinstance(x, bytes) else [x] for x in record.values]
+        [np.frombuffer(x, np.uint8) if isinstance(x, bytes) else [x] for x in values]
     )

@@ -17,8 +17,23 @@ def cohort_members(
     node: HospitalNode, study: Study, round_number: RoundNumber, block: BlockNumber
 ) -> list[Member]:
     """The cohort as it stands at the end of a block, by local key."""
+    until = node.party.chain.rounds.deadlines(
+        study.number, round_number, block_identifier=block
+    ).submit_by
+    return _members(node, study, until, block)
+
+
+def current_members(node: HospitalNode, study: Study, block: BlockNumber) -> list[Member]:
+    """Who consents at the end of a block, whatever was frozen before, by local key.
+
+    A consent that ended by its own date counts no more; the date is held against the chain's time.
+    """
+    return _members(node, study, node.party.chain.client.timestamp(), block)
+
+
+def _members(node: HospitalNode, study: Study, until: int, block: BlockNumber) -> list[Member]:
     chain = node.party.chain
-    rows = _lasting(node, study, round_number, block)
+    rows = _lasting(node, study, until, block)
     ids = [ConsentId(row.id) for row in rows]
     flags = chain.consents.active_at(ids, block, block_identifier=block)
     active = {row.patient: row.id for row, flag in zip(rows, flags, strict=True) if flag}
@@ -34,11 +49,10 @@ def members_of(
 
 
 def _lasting(
-    node: HospitalNode, study: Study, round_number: RoundNumber, block: BlockNumber
+    node: HospitalNode, study: Study, until: int, block: BlockNumber
 ) -> list[PatientConsent]:
-    """Consents whose tier covers the study's purposes and lasts until the round's submitBy."""
+    """Consents whose tier covers the study's purposes and lasts until that second."""
     chain = node.party.chain
-    until = chain.rounds.deadlines(study.number, round_number, block_identifier=block).submit_by
     rows = node.consents.of_study(study.number)
     tiers = {
         row.agreement: chain.agreements.tier(AgreementId(row.agreement), block_identifier=block)

@@ -1,0 +1,52 @@
+"""A global model that goes on learning on one hospital's patients."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from federated.metrics import confusion
+from federated.networks import probabilities
+from federated.schema import Array, Parameters
+from federated.spec import StudySpec
+from federated.training import fit, shuffles
+
+RATES = (0.1, 0.3)
+"""Learning rates that are tried, as shares of the study's: what was learned shall not be undone."""
+
+PASSES = 10
+"""How often at most the hospital's records are gone through."""
+
+
+def fine_tune(
+    start: Parameters,
+    train: tuple[Array, Array],
+    validation: tuple[Array, Array],
+    spec: StudySpec,
+    *,
+    hospital: str,
+) -> dict[str, Array]:
+    """The parameters with the least validation loss on the way, `start` among them.
+
+    `train` and `validation` are inputs (n, width) float32 and labels (n,) in the order of local
+    keys. The study's seed and `hospital` drive the shuffles: same records, same model.
+    """
+    best = {name: np.array(array) for name, array in start.items()}
+    least = _loss(best, validation, spec)
+    for rate in RATES:
+        training = replace(
+            spec.training, epochs=1, learning_rate=spec.training.learning_rate * rate
+        )
+        parameters: Parameters = start
+        for turn in range(1, PASSES + 1):
+            order = shuffles(spec.seed, f"personal {hospital}", turn)
+            parameters = fit(parameters, *train, spec, training, order)
+            if (loss := _loss(parameters, validation, spec)) < least:
+                best, least = dict(parameters), loss
+    return best
+
+
+def _loss(parameters: Parameters, records: tuple[Array, Array], spec: StudySpec) -> int:
+    inputs, labels = records
+    return confusion(labels, probabilities(parameters, inputs, spec)).loss

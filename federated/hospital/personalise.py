@@ -1,0 +1,104 @@
+"""After a study: the global model, retrained on the hospital's own patients, if that is better."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from chain.types import BlockNumber, RoundNumber, StudyId
+from federated.bedside.choose import Choice, Kind, choose
+from federated.errors import StepError
+from federated.hospital.data import arrays
+from federated.hospital.members import current_members
+from federated.hospital.node import HospitalNode
+from federated.hospital.personal import Personal, write_personal
+from federated.provenance import standing_round
+from federated.published import open_state
+from federated.schema import Parameters
+from federated.study import Study, read_study
+from records.cohort import Member
+from records.splits import Part
+
+
+def personalise(node: HospitalNode, number: StudyId, folder: Path) -> Personal:
+    """Train, compare, keep the better model in `folder`, and say which.
+
+    Candidates: the global model, the same trained further here, one of this hospital's patients
+    alone. Only patients whose consent is active now are learned from or judged by; the rule is that
+    of `choose`. One seed and the same patients give the same model. Raises `StepError` while the
+    study goes on, and what `open_state` does for a model that is not the one on-chain.
+    """
+    party, block = node.party, node.party.head()
+    study = read_study(party.chain, party.store, number, block)
+    study.index_of(party.address)
+    _require_over(node, study, block)
+    round_number = standing_round(party, study, block)
+    state = open_state(party, study, round_number, block)
+    members = current_members(node, study, block)
+    train = [member for member in members if member.part is Part.TRAIN]
+    judges = [member for member in members if member.part is Part.VALIDATION]
+    models = _candidates(node, study, state.parameters, train, judges)
+    choice = _choose(models, judges, study)
+    round_ = party.chain.rounds.round(number, round_number, block_identifier=block)
+    personal = Personal(
+        round_number=round_number,
+        state=round_.state,
+        block=block,
+        kept=choice.kept,
+        why=choice.why,
+        judged=choice.judged,
+        trained=tuple(member.consent for member in train),
+        validated=tuple(member.consent for member in judges),
+        parameters=models[choice.kept],
+    )
+    write_personal(folder, party, study, personal)
+    return personal
+
+
+def _require_over(node: HospitalNode, study: Study, block: BlockNumber) -> None:
+    rounds, now = node.party.chain.rounds, node.party.chain.client.timestamp()
+    count = rounds.count(study.number, block_identifier=block)
+    last = count >= study.terms.max_rounds and rounds.is_over(
+        study.number, RoundNumber(count), block_identifier=block
+    )
+    if not last and now <= study.terms.end_by:
+        raise StepError(
+            f"study {study.number} goes on ({count} of {study.terms.max_rounds} rounds were "
+            "opened): personalise after its last round"
+        )
+
+
+def _candidates(
+    node: HospitalNode,
+    study: Study,
+    start: Parameters,
+    train: list[Member],
+    judges: list[Member],
+) -> Mapping[Kind, Parameters]:
+    from federated.baselines import fit_baseline  # torch takes seconds: only who trains waits
+    from federated.bedside.tune import fine_tune
+
+    if not train or not judges:
+        return {Kind.GLOBAL: start}
+    spec, name = study.spec, node.party.name
+    own, held = arrays(train, spec), arrays(judges, spec)
+    return {
+        Kind.GLOBAL: start,
+        Kind.TUNED: fine_tune(start, own, held, spec, hospital=name),
+        Kind.OWN: fit_baseline(own, held, spec, name),
+    }
+
+
+def _choose(models: Mapping[Kind, Parameters], judges: list[Member], study: Study) -> Choice:
+    from federated.bedside.reading import Reader
+
+    if len(models) == 1:
+        why = "no consented patient is there to learn from, or none to judge by"
+        return Choice(Kind.GLOBAL, (), len(judges), why)
+    inputs, labels = arrays(judges, study.spec)
+    odds = {k: Reader.of(p, study.spec).log_odds(inputs) for k, p in models.items()}
+    choice = choose(odds, labels)
+    if (odds[Kind.TUNED] == odds[Kind.GLOBAL]).all():
+        return replace(choice, why=f"{choice.why}; further training never lowered it")
+    return choice
