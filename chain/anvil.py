@@ -34,7 +34,7 @@ class Anvil:
     `state` is a file from which the chain goes on, and to which a keeper saves it every second
     or so: `kill -9` loses what came later, which the outboxes send again.
 
-    It obeys whoever reaches it, so it listens on loopback alone, unless `all_interfaces`, and
+    It obeys whoever reaches it, so it listens on loopback alone, unless `expose`, and
     pages of other origins get no leave (CORS). Port 0 is any free one.
     """
 
@@ -45,11 +45,11 @@ class Anvil:
         chain_id: int = CHAIN_ID,
         timeout_s: float = 30,
         port: int = 0,
-        all_interfaces: bool = False,
+        expose: bool = False,
     ) -> None:
         self.state = state
         self.chain_id = chain_id
-        self._listen = ("--host", _ANYWHERE if all_interfaces else _LOOPBACK, "--port", str(port))
+        self._listen = ("--host", _ANYWHERE if expose else _LOOPBACK, "--port", str(port))
         self.folder = Path(tempfile.mkdtemp(prefix="anvil-"))
         self._lock = _lock(state) if state else None
         try:

@@ -27,10 +27,10 @@ def start(
         Path | None, typer.Option(help="Where the chain is saved; else under the home.")
     ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Where it listens; 0: any.")] = 0,
-    all_interfaces: Annotated[
+    expose: Annotated[
         bool,
         typer.Option(
-            "--all-interfaces",
+            "--expose",
             help="Listen beyond loopback: whoever reaches it commands the chain and its coins.",
         ),
     ] = False,
@@ -45,7 +45,7 @@ def start(
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stopping.set())
     saved = state or place().home / "chain" / "state.json.gz"
-    with Anvil(saved, port=port, all_interfaces=all_interfaces) as anvil:
+    with Anvil(saved, port=port, expose=expose) as anvil:
         say(anvil.url)
         say(f"chain {anvil.chain_id}, saved to {anvil.state}; stop it with Ctrl-C")
         stopping.wait()

@@ -166,7 +166,7 @@ def test_it_listens_beyond_loopback_only_where_it_is_told() -> None:
     with Anvil() as node:
         assert listening(node.pid, node.port) == [f"0100007F:{node.port:04X}"]
         port = node.port
-    with Anvil(port=port, all_interfaces=True) as node:
+    with Anvil(port=port, expose=True) as node:
         assert node.port == port
         assert listening(node.pid, port) == [f"00000000:{port:04X}"]
         assert height(node.url) == 0
