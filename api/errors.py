@@ -2,6 +2,7 @@
 
 ApiError
 ├── HomeError      a home that is missing, of another role, or damaged
+├── ReportError    a report's data or page that cannot be read or written
 └── DemoError      a demo that cannot run, or was not run yet
 """
 
@@ -16,3 +17,7 @@ class HomeError(ApiError):
 
 class DemoError(ApiError):
     """A demo that cannot run, or that was not run yet."""
+
+
+class ReportError(ApiError):
+    """A report's data that are missing or damaged, or a page that cannot be written."""

@@ -1,0 +1,213 @@
+"""Everything that a report shows, as it lies in report.json; amounts in the token's smallest unit.
+
+Hospitals are named, and elsewhere given by their index in the study. Digests are hexadecimal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from federated.evaluation.result import Evaluation
+from federated.metrics import Scores
+
+FORMAT = "consilium/report/1"
+
+INCLUDED, VOIDED, EXCLUDED = "included", "voided", "excluded"
+SUBMITTED, FROZEN, ABSENT = "submitted", "frozen", "absent"
+
+
+@dataclass(frozen=True, slots=True)
+class StudyFacts:
+    """What was asked, and how it was to be learned."""
+
+    number: int
+    name: str
+    title: str
+    question: str
+    purposes: tuple[str, ...]
+    seed: int
+    model: str
+    parameters: int
+    features: int
+    strategy: str
+    mode: str
+    rounds: int
+    positive: str
+    negative: str
+    reward_rule: str
+    after_void: str
+    spec_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Consents:
+    """People over the whole study; `cohorts` by round, then by hospital (None: none frozen)."""
+
+    asked: int
+    granted: int
+    refused: int
+    revoked: int
+    cohorts: tuple[tuple[int | None, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """Cells that one cleaning rule altered; None where 1 to 4."""
+
+    rule: str
+    cells: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """A hospital's file by counts; None where 1 to 4."""
+
+    hospital: str
+    rows: int
+    quarantined: int | None
+    cleaned: tuple[Cleaned, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What a hospital gave and got.
+
+    `weight` is what the chain counted; `contribution` is in 1/65536 nats over all rounds, None
+    where the study does not measure it.
+    """
+
+    hospital: str
+    weight: int
+    contribution: int | None
+    paid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """The escrow's account at the end; `refunded` went back to the center."""
+
+    budget: int
+    paid: int
+    refunded: int
+    patients: int
+    patients_total: int
+    shares: tuple[Share, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """One sealed update on its way: bytes of the payload, seconds for each leg."""
+
+    backend: str
+    round_number: int
+    hospital: str
+    bytes: int
+    upload_s: float
+    download_s: float
+    chain_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoreCase:
+    """One line of the comparison of a private store alone with the store and a record on chain."""
+
+    what: str
+    bytes: int
+    store_s: float
+    chain_s: float
+    total_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class CheckGroup:
+    """An audit's results of one name."""
+
+    name: str
+    passed: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One result that does not hold."""
+
+    name: str
+    round_number: int | None
+    hospital: str | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """The verdict, and up to which block."""
+
+    level: str
+    block: int
+    ok: bool
+    groups: tuple[CheckGroup, ...]
+    failures: tuple[Failure, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """A hospital in a round: "included", "voided", "excluded", "submitted", "frozen" or "absent".
+
+    `manifest` names the sealed update; `code` says why it was excluded.
+    """
+
+    hospital: str
+    fate: str
+    people: int
+    weight: int
+    manifest: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoundFacts:
+    """A round as the chain tells it; `state` is empty where it was not finalized."""
+
+    number: int
+    parent: int
+    phase: str
+    contaminated: bool
+    start_state: str
+    state: str
+    manifest: str
+    updates: tuple[Update, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """From the study's spec to the final model."""
+
+    first_state: str
+    rounds: tuple[RoundFacts, ...]
+    final_round: int
+    final_state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """The final model on a hospital's own test patients, from counts that the hospital signed."""
+
+    hospital: str
+    scores: Scores
+
+
+@dataclass(frozen=True, slots=True)
+class ReportData:
+    """One report."""
+
+    format: str
+    study: StudyFacts
+    hospitals: tuple[str, ...]
+    evaluation: Evaluation
+    signed: tuple[Signed, ...]
+    consents: Consents
+    quality: tuple[Quality, ...]
+    money: Money
+    transfers: tuple[Transfer, ...]
+    stores: tuple[StoreCase, ...]
+    audit: Audit
+    provenance: Provenance

@@ -1,0 +1,74 @@
+"""The global model from round to round."""
+
+from __future__ import annotations
+
+from api.report.blocks import (
+    SIMULATED,
+    Block,
+    Plots,
+    Section,
+    Table,
+    Text,
+    row,
+    table,
+)
+from api.report.data import ReportData
+from api.report.numbers import NONE, figure, share
+from api.report.plots import (
+    learning_plot,
+    pooled_learning_plot,
+    strokes,
+)
+from federated.evaluation.result import (
+    POOLED,
+)
+from federated.results import LEAST_COUNT
+
+
+def section(data: ReportData) -> Section:
+    """The global model from round to round."""
+    points = data.evaluation.learning
+    names = [name for name in data.hospitals if any(point.where == name for point in points)]
+    loss = {
+        name: [(p.round_number, p.loss) for p in points if p.where == name and p.loss is not None]
+        for name in names
+    }
+    area = {
+        name: [(p.round_number, p.auc.value) for p in points if p.where == name and p.auc]
+        for name in names
+    }
+    pooled = [point for point in points if point.where == POOLED and point.auc]
+    panels = []
+    if names:
+        panels.append(learning_plot("learn-loss", "Validation loss by hospital", "log loss", loss))
+        panels.append(learning_plot("learn-auc", "Validation AUC by hospital", "AUC", area))
+    if pooled:
+        panels.append(pooled_learning_plot("learn-pooled", pooled))
+    key = tuple(zip(names, strokes(len(names)), strict=True))
+    blocks: list[Block] = [
+        Text(
+            "Round 0 is the model as the study begins. Validation records chose nothing here but "
+            "the opponents' settings; test records chose nothing at all."
+        ),
+        Plots(tuple(panels), key),
+    ]
+    if missing := data.evaluation.unlearned:
+        words = f"fewer than {LEAST_COUNT} validation patients with or without the finding"
+        blocks.append(Text(f"Not drawn: {', '.join(missing)} ({words}).", "note"))
+    blocks.append(_learning_table(data, names))
+    return Section("learning", "Learning curves", tuple(blocks))
+
+
+def _learning_table(data: ReportData, names: list[str]) -> Table:
+    found = {(point.round_number, point.where): point for point in data.evaluation.learning}
+    rows = []
+    for number in sorted({number for number, _ in found}):
+        cells = []
+        for name in names:
+            point = found[number, name]
+            area = NONE if point.auc is None else share(point.auc.value)
+            cells.append(f"{share(point.loss or 0.0)} / {area}")
+        rows.append(row(str(number), *cells, figure(found[number, POOLED].auc)))
+    columns = ("round", *(f"{name}: loss / AUC" for name in names), "all hospitals: test AUC")
+    caption = "The global model by round: validation log loss and AUC, pooled test AUC"
+    return table("learning-table", caption, SIMULATED, columns, rows, folded=True)

@@ -1,0 +1,51 @@
+"""The page: data in, one self-contained HTML file out. The same data give the same bytes."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from api.report import conduct, curves, findings, learning, performance, tracing
+from api.report.blocks import Section
+from api.report.data import ReportData
+from api.report.summary import summary
+
+
+def sections(data: ReportData) -> list[Section]:
+    """All below the summary, in order."""
+    return [
+        performance.figures(data),
+        findings.section(data),
+        performance.matrix(data),
+        learning.section(data),
+        curves.rocs(data),
+        curves.calibration(data),
+        conduct.consents(data),
+        conduct.quality(data),
+        conduct.money(data),
+        conduct.transfers(data),
+        tracing.provenance(data),
+        tracing.audit(data),
+    ]
+
+
+def render(data: ReportData) -> str:
+    """The page. Whatever stands in the data stays text."""
+    return _template().render(data=data, summary=summary(data), sections=sections(data))
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("api.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style = files("api.report").joinpath("templates/report.css").read_text("utf-8")
+    environment.globals["style"] = Markup(style)  # noqa: S704 - a file of this package
+    return environment.get_template("report.html.j2")

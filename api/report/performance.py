@@ -1,0 +1,127 @@
+"""How good the models are: the figures, and every model at every hospital."""
+
+from __future__ import annotations
+
+from api.report.blocks import (
+    SIGNED,
+    SIMULATED,
+    Block,
+    Cell,
+    Section,
+    Text,
+    row,
+    table,
+)
+from api.report.data import ReportData
+from api.report.findings import TOO_FEW, area_of
+from api.report.numbers import NONE, count, figure
+from federated.evaluation.result import (
+    CENTRALISED,
+    FEDERATED,
+    POOLED,
+    Evaluation,
+    TestSet,
+    own_model,
+)
+from federated.metrics import Scores
+
+ALL = "all hospitals"
+
+
+def tested_on(name: str) -> str:
+    """A set of test records as people read it."""
+    return ALL if name == POOLED else name
+
+
+def model_name(name: str) -> str:
+    """A model as people read it."""
+    return name.replace("local:", "own of ", 1) if name.startswith("local:") else name
+
+
+def figures(data: ReportData) -> Section:
+    """The final model: signed by hospitals, and over all by the simulation."""
+    tests = {test.name: test for test in data.evaluation.tests}
+    signed_by = {item.hospital: item.scores for item in data.signed}
+    rows = [_figures_row(name, tests.get(name), signed_by.get(name)) for name in data.hospitals]
+    pool = data.evaluation.cell(FEDERATED, POOLED)
+    central = data.evaluation.cell(CENTRALISED, POOLED)
+    all_rows = [
+        _figures_row("federated", tests[POOLED], pool),
+        _figures_row("centralised", tests[POOLED], central),
+    ]
+    where = f"“{data.study.positive}”"
+    columns = (
+        *("test patients", f"of them {where}", "accuracy", "sensitivity", "specificity", "AUC"),
+    )
+    caption = "The final model at each hospital, at probability 0.5, with 95 % intervals"
+    blocks: list[Block] = [
+        table("signed", caption, SIGNED, ("hospital", *columns), rows),
+        table(
+            "pooled", "On the patients of all hospitals", SIMULATED, ("model", *columns), all_rows
+        ),
+        *withheld(data.evaluation),
+    ]
+    return Section("figures", "How good the final model is", tuple(blocks))
+
+
+def _figures_row(name: str, test: TestSet | None, found: Scores | None) -> tuple[Cell, ...]:
+    scores = found or Scores(None, None, None, None)
+    sizes = (test.count, test.positives) if test else (None, None)
+    return row(
+        name,
+        *(NONE if size is None else count(size) for size in sizes),
+        figure(scores.accuracy),
+        figure(scores.sensitivity),
+        figure(scores.specificity),
+        figure(scores.auc),
+    )
+
+
+def withheld(evaluation: Evaluation) -> list[Block]:
+    """Why some figures are missing."""
+    names = [test.name for test in evaluation.tests if test.withheld and test.name != POOLED]
+    if not names:
+        return []
+    words = f"Not shown: {', '.join(names)} ({TOO_FEW}; such figures could tell about one person)."
+    if evaluation.pool_rounded:
+        words += (
+            " So that nobody gets them as a difference either, figures over all hospitals are "
+            "rounded and come without counts."
+        )
+    return [Text(words, "note")]
+
+
+def matrix(data: ReportData) -> Section:
+    """Every model on every hospital's patients."""
+    evaluation = data.evaluation
+    models = list(dict.fromkeys(cell.model for cell in evaluation.cells))
+    tests = [test.name for test in evaluation.tests]
+    rows = []
+    for model in models:
+        cells = [_area_cell(data, model, test) for test in tests]
+        rows.append(row(Cell(model_name(model)), *cells))
+    columns = ("model trained by", *(tested_on(test) for test in tests))
+    blocks: list[Block] = [
+        Text(
+            "Each row is a model, each column the test patients of a hospital: own models show how "
+            "far learning alone carries to other hospitals. The darker, the higher the AUC; a "
+            "hospital's own model on its own patients is in bold."
+        ),
+        table(
+            "matrix",
+            "AUC of every model at every hospital, 95 % intervals",
+            SIMULATED,
+            columns,
+            rows,
+        ),
+        *withheld(evaluation),
+    ]
+    return Section("cross-site", "Cross-site matrix", tuple(blocks))
+
+
+def _area_cell(data: ReportData, model: str, test: str) -> Cell:
+    area = area_of(data, model, test)
+    if area is None:
+        return Cell(NONE)
+    shade = min(5, max(0, int((area.value - 0.45) / 0.1)))
+    return Cell(figure(area), shade=shade, strong=model == own_model(test))
