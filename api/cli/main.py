@@ -32,6 +32,7 @@ COMMANDS = {
     "challenge": "Void an update that is false; demand leaves and answer.",
     "audit": "Replay a study and say what does not hold.",
     "demo": "Run one whole study on this machine.",
+    "report": "Write the report of a finished study anew, one page for a browser.",
     "check": "Report every missing setting of a home at once.",
 }
 """Each is the module of that name beside this one: its `app`, or its function of that name."""
