@@ -33,10 +33,11 @@ from federated.party import Party
 from federated.patient import Patient
 from records.consents import ConsentTable
 from records.store import RecordStore
-from storage.embedded import EmbeddedStore
+from storage.backends import reach_store
 from storage.keyfile import load_identity, load_signing_key, save_key
 from storage.keys import Identity
 from storage.signing import Sender, SigningKey
+from storage.store import BlockStore
 
 PASSPHRASE = "CONSILIUM_PASSPHRASE"  # noqa: S105 - the name of a variable
 
@@ -54,7 +55,8 @@ class HomeRole(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HomeConfig:
-    """What home.json says. `store` is a folder; `rpc` the node's address.
+    """What home.json says. `store` is a folder, or `http://host:port` of the home's own IPFS
+    node; `rpc` the chain node's address.
 
     `relayer` is the account that sends what this home signs; empty where it sends itself.
     """
@@ -170,9 +172,17 @@ class Home:
         node = Node(rpc or self.config.rpc)
         return Client(node, self.account_key(), self.path / "outbox.sqlite")
 
-    def store(self) -> EmbeddedStore:
-        """The store. Raises `Unreachable`."""
-        return EmbeddedStore(Path(self.config.store))
+    def store(self) -> BlockStore:
+        """The store, whose connections close with it. Raises `Unreachable`, `NotPrivate`."""
+        return reach_store(self.config.store)
+
+    def set_store(self, where: str) -> Home:
+        """This home with its store at another address, kept in home.json."""
+        if where == self.config.store:
+            return self
+        moved = replace(self, config=replace(self.config, store=where))
+        _write(self.path / "home.json", json.dumps(asdict(moved.config), indent=1))
+        return moved
 
     def party(self, rpc: str | None = None) -> Party:
         """The actor of this home."""

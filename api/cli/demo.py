@@ -24,10 +24,20 @@ class StudyName(StrEnum):
     PNEUMONIA = "pneumonia"
 
 
+class StoreName(StrEnum):
+    """Where the demo's artefacts lie."""
+
+    EMBEDDED = "embedded"
+    KUBO = "kubo"
+
+
 def demo(
     context: typer.Context,
     study: Annotated[StudyName, typer.Option(help="Which study to run.")] = StudyName.WISCONSIN,
     seed: Annotated[int, typer.Option(min=0, help="Deals the records and drives training.")] = 1,
+    store: Annotated[
+        StoreName, typer.Option(help="A folder, or a private IPFS with a node for each party.")
+    ] = StoreName.EMBEDDED,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Run one whole study on this machine: consent, training, audit and payment.
@@ -39,6 +49,9 @@ def demo(
     """
     from api.demo.run import run_demo  # torch takes seconds: only who trains pays for it
     from api.demo.show import show
+    from storage.backends import EMBEDDED, KUBO_PRIVATE
+
+    backend = KUBO_PRIVATE if store is StoreName.KUBO else EMBEDDED
 
     root: Path = context.obj.home
     folder = new_folder(root, study.value, seed)
@@ -53,7 +66,7 @@ def demo(
             if not console.is_terminal:
                 progress.console.print(f"{who}: {what}")
 
-        result = run_demo(folder, study.value, seed, say)
+        result = run_demo(folder, study.value, seed, say, backend)
         progress.update(task, description="done")
     remember_last(root, folder)
     if as_json:

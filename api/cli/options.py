@@ -27,7 +27,8 @@ Relayer = Annotated[
     typer.Option(envvar="CONSILIUM_RELAYER", help="Who sends: an address or participant.json."),
 ]
 StorePath = Annotated[
-    Path | None, typer.Option("--store", help="The store's folder, in place of the home's.")
+    str | None,
+    typer.Option("--store", help="The store's folder, or http://HOST:PORT of an IPFS node."),
 ]
 DeploymentPath = Annotated[
     Path | None, typer.Option("--deployment", help="deployment.json; then no home is needed.")

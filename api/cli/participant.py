@@ -26,6 +26,7 @@ from chain.participants import Role
 from chain.types import Address, Wei
 from federated.directory import name_of, publish_description
 from federated.party import Party
+from storage.backends import EMBEDDED, backend_of, reach_store
 from storage.embedded import EmbeddedStore
 from storage.keys import publish_key
 
@@ -45,7 +46,13 @@ def init(
     role: Annotated[HomeRole, typer.Option(help="Who the home belongs to.")],
     name: Annotated[str, typer.Option(help="How others call it; a hospital keeps it for good.")],
     rpc: Annotated[str, typer.Option(envvar="CONSILIUM_RPC", help="The node's address.")],
-    store: Annotated[Path, typer.Option(help="The store's folder; an operator makes it.")],
+    store: Annotated[
+        str,
+        typer.Option(
+            help="The store's folder, which an operator makes, or http://HOST:PORT of the home's "
+            "own IPFS node."
+        ),
+    ],
     deployment: Annotated[
         Path | None, typer.Option(help="deployment.json; an operator makes it later.")
     ] = None,
@@ -72,12 +79,10 @@ def init(
     if deployment is None and role is not HomeRole.OPERATOR:
         raise ApiError("--deployment is missing: get deployment.json from the operator")
     text = None if deployment is None else deployment.read_text("utf-8")
-    if role is HomeRole.OPERATOR:
-        EmbeddedStore.create(store)
-    EmbeddedStore(store)
+    where = _store(store, made=role is HomeRole.OPERATOR)
     passphrase = "" if role is HomeRole.PATIENT else passphrase_from(os.environ, PASSPHRASE)
     sender = "" if relayer is None else address(relayer)
-    config = HomeConfig(role, name, rpc, str(store.resolve()), sender)
+    config = HomeConfig(role, name, rpc, where, sender)
     home = Home.create(place().home, config, text, passphrase, light=light_kdf)
     if role is HomeRole.PATIENT:
         say((home.path / "phrase.txt").read_text("utf-8").strip())
@@ -161,6 +166,15 @@ def fund(
         if units:
             _mint(Contracts(client, home.deployment()), to, units)
         say(f"{to} has {coins} coins and {mint} tokens more")
+
+
+def _store(named: str, *, made: bool) -> str:
+    """What home.json calls the store that is there, or is `made` now. Raises `Unreachable`."""
+    where = named if backend_of(named) != EMBEDDED else str(Path(named).resolve())
+    if made and backend_of(where) == EMBEDDED:
+        EmbeddedStore.create(where)
+    reach_store(where)
+    return where
 
 
 def _give(client: Client, to: Address, wei: Wei) -> None:

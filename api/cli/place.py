@@ -71,7 +71,7 @@ class Outside:
     """What a command without a home is told by options: a node, a store, a deployment's file."""
 
     rpc: str | None = None
-    store: Path | None = None
+    store: str | None = None
     deployment: Path | None = None
 
 
@@ -123,21 +123,21 @@ def _of_home(outside: Outside, path: Path) -> Iterator[Party]:
     from api.home import Home
 
     home = Home.open(path, passphrase="")
-    store = outside.store or Path(home.config.store)
+    store = outside.store or home.config.store
     rpc = outside.rpc or place().rpc or home.config.rpc
     with _visitor(rpc, store, home.deployment()) as party:
         yield party
 
 
 @contextmanager
-def _visitor(rpc: str, store: Path, deployment: Deployment) -> Iterator[Party]:
+def _visitor(rpc: str, store: str, deployment: Deployment) -> Iterator[Party]:
     """Keys made for this run: they sign nothing that anyone would believe, and open nothing."""
     from chain.client import Client
     from chain.contracts import Contracts
     from chain.node import Node
     from federated.journal import Journal
     from federated.party import Party
-    from storage.embedded import EmbeddedStore
+    from storage.backends import open_store
     from storage.keys import Identity
     from storage.signing import Sender, SigningKey
 
@@ -145,7 +145,7 @@ def _visitor(rpc: str, store: Path, deployment: Deployment) -> Iterator[Party]:
         party = Party(
             name="visitor",
             chain=Contracts(Client(Node(rpc)), deployment),
-            store=EmbeddedStore(store),
+            store=open_store(store),
             sender=Sender(bytes(20), SigningKey.generate()),
             identity=Identity.generate(),
             journal=Journal(Path(folder)),

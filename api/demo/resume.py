@@ -1,4 +1,4 @@
-"""Goes on from a demo: its chain starts again from its state, for as long as a command runs."""
+"""Goes on from a demo: its chain and its IPFS nodes start again for as long as a command runs."""
 
 from __future__ import annotations
 
@@ -50,7 +50,18 @@ def last_folder(root: Path) -> Path:
 @contextlib.contextmanager
 def open_last(root: Path) -> Iterator[tuple[str, Path]]:
     """The node's address and the folder of the newest demo, its chain running meanwhile."""
-    folder = last_folder(root)
+    with open_folder(last_folder(root)) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def open_folder(folder: Path) -> Iterator[tuple[str, Path]]:
+    """The node's address of a finished demo, and its folder; its chain runs meanwhile."""
+    from api.demo.swarm import resume_swarm
+
     os.environ.setdefault("CONSILIUM_PASSPHRASE_FILE", str(folder / "passphrase"))
-    with Anvil(folder / "chain" / "state.json.gz") as anvil:
+    with contextlib.ExitStack() as running:
+        anvil = running.enter_context(Anvil(folder / "chain" / "state.json.gz"))
+        if (swarm := resume_swarm(folder)) is not None:
+            running.callback(swarm.stop)
         yield anvil.url, folder

@@ -74,7 +74,7 @@ def _round(world: World, study: StudyId, number: RoundNumber, done: Rounds, say:
     for index, _, seconds in result.downloads:
         size, upload_s, chain_s = sent[names[index]]
         done.transfers.append(
-            Transfer("embedded", number, names[index], size, upload_s, seconds, chain_s)
+            Transfer(world.backend, number, names[index], size, upload_s, seconds, chain_s)
         )
     return people
 

@@ -13,7 +13,9 @@ from api.demo.consenting import Consenting, ask_all, negotiate, open_tiers
 from api.demo.data import DEAL, HOSPITALS, SPEC, import_records
 from api.demo.patients import make_patients
 from api.demo.paying import Paid, pay_all
+from api.demo.reporting import write_report
 from api.demo.rounds import Rounds, run_rounds
+from api.demo.swarm import in_step
 from api.demo.world import Say, World, build_world, mint
 from chain.types import RoundNumber, StudyId
 from federated.auditor import Level, Verdict, replay
@@ -30,6 +32,7 @@ from federated.simulate import Row, Site, all_models, compare
 from federated.spec import StudySpec
 from federated.study import Study, read_study
 from records.splits import Part
+from storage.backends import EMBEDDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +79,18 @@ class DemoResult:
         }
 
 
-def run_demo(folder: Path, name: str, seed: int, say: Say) -> DemoResult:
+def run_demo(folder: Path, name: str, seed: int, say: Say, backend: str = EMBEDDED) -> DemoResult:
     """One study in a new folder; everything that a later command needs stays there."""
     started = time.monotonic()
-    world = build_world(folder, HOSPITALS[name], say)
+    world = build_world(folder, HOSPITALS[name], say, backend)
+    say = in_step(world.swarm, say)
     try:
         result = _study(world, name, seed, say, started)
         (folder / "result.json").write_text(json.dumps(result.to_json(), indent=1), "utf-8")
+        write_report(world, result)
         return result
     finally:
-        world.anvil.stop()
+        world.stop()
 
 
 def _study(world: World, name: str, seed: int, say: Say, started: float) -> DemoResult:
