@@ -363,6 +363,10 @@ class Rounds(Contract):
             )
         return found[-1]
 
+    def finalizations(self, *, from_block: BlockNumber, to_block: BlockNumber) -> list[Finalized]:
+        """Rounds of every study that were finalized in a range of blocks."""
+        return self._find(Finalized, from_block, to_block)
+
     def voids(self, study: StudyId, *, to_block: BlockNumber) -> list[Voided]:
         """All updates of a study that were proven false."""
         return self._find(Voided, BlockNumber(0), to_block, study=study)

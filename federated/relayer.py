@@ -36,7 +36,7 @@ def relay(party: Party, progress: Callable[[str], None] = lambda _: None) -> Rel
     waiting = [
         mail
         for mail in mail_for(party.store, party.address)
-        if party.journal.get(_step(mail)) is None
+        if party.journal.get(step_of(mail)) is None
     ]
     waiting.sort(key=lambda mail: (mail.kind != "revocations", mail.kind != "grants"))
     calls = []
@@ -46,7 +46,7 @@ def relay(party: Party, progress: Callable[[str], None] = lambda _: None) -> Rel
         except (KeyError, TypeError, ValueError, IndexError, EncodingError):
             _done(party, mail, report, f"{mail.kind} {mail.cid}: not a message of that kind")
     progress(f"{len(calls)} messages")
-    results = party.chain.client.send_many([(call, _step(mail)) for mail, call in calls])
+    results = party.chain.client.send_many([(call, step_of(mail)) for mail, call in calls])
     for (mail, _), result in zip(calls, results, strict=True):
         _conclude(party, mail, result, report)
     return report
@@ -76,7 +76,7 @@ def _may_change(result: Receipt | TxReverted) -> bool:
 
 
 def _done(party: Party, mail: Mail, report: Relayed, refusal: str | None) -> None:
-    party.journal.put(_step(mail), {"refused": refusal})
+    party.journal.put(step_of(mail), {"refused": refusal})
     if refusal is None:
         report.sent += 1
     else:
@@ -134,5 +134,6 @@ _CALLS: dict[str, Callable[[Party, Mapping[str, Any]], Call]] = {
 }
 
 
-def _step(mail: Mail) -> str:
+def step_of(mail: Mail) -> str:
+    """The name under which journal and outbox know a message."""
     return f"mail-{mail.cid.digest.hex()}"
