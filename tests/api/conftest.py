@@ -24,6 +24,6 @@ def served(finished_study: Saved, tmp_path_factory: pytest.TempPathFactory) -> I
     """The API over a copy of it, one for each module."""
     from tests.api.serving import serving
 
-    with finished_study.start(tmp_path_factory.mktemp("served") / "world") as world:
-        with serving(world) as found:
-            yield found
+    folder = tmp_path_factory.mktemp("served") / "world"
+    with finished_study.start(folder) as world, serving(world) as found:
+        yield found

@@ -6,9 +6,9 @@ import pytest
 
 from chain.challenges import Leaf
 from chain.merkle import hash_cohort_leaf, verify
-from chain.types import ConsentId, RoundNumber
+from chain.types import RoundNumber
 from federated.usage import usage_of
-from tests.api.serving import Served
+from tests.api.serving import Served, serving
 from tests.e2e import kit
 from tests.e2e.kit import Asked
 
@@ -135,8 +135,6 @@ def test_a_list_that_nobody_has_is_told_and_hides_nothing_else(served: Served) -
     kept = gone.read_bytes()
     gone.unlink()
     try:
-        from tests.api.serving import serving
-
         with serving(world) as fresh:
             found = fresh.get(f"/v1/consents/{world.consent_of(asked).hex()}/usage")
     finally:
@@ -214,17 +212,6 @@ def test_what_is_not_there_is_a_problem_of_its_own_type(
     assert found["status"] == status
     assert found["instance"].endswith(answer.headers["x-request-id"])
     assert served.get(found["type"])["title"] == found["title"]
-
-
-def test_a_consent_of_which_nothing_is_known_yet_is_no_hint(served: Served) -> None:
-    refused = next(a for a in served.world.patients if a.will == "refuses")
-    consent = ConsentId(
-        served.world.patient(refused)
-        .address_for(served.world.tiers["north", "grants"])
-        .encode()
-        .ljust(32)[:32]
-    )
-    assert served.client.get(f"/v1/consents/{consent.hex()}/claim").status_code == 404
 
 
 def test_the_log_and_the_metrics_name_routes_and_never_an_id(served: Served) -> None:
