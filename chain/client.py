@@ -119,20 +119,24 @@ class Client:
         self, calls: Sequence[tuple[Call, str]]
     ) -> list[Receipt | TxReverted | TxRefused]:
         with self.outbox.lock():
+            taken = self.outbox.taken([step for _, step in calls])
             found: list[Entry | TxReverted | TxRefused | None] = [
-                self.sender.standing(call, step) for call, step in calls
+                self.sender.standing(call, step) if step in taken else None for call, step in calls
             ]
             new = [place for place, entry in enumerate(found) if entry is None]
             pushed = self.sender.push_all([calls[place] for place in new])
             for place, entry in zip(new, pushed, strict=True):
                 found[place] = entry
-        return [self._outcome(entry) for entry in found if entry is not None]
+        done = self.sender.collect([entry for entry in found if isinstance(entry, Entry)])
+        return [
+            done.get(entry.hash) or self._outcome(entry) if isinstance(entry, Entry) else entry
+            for entry in found
+            if entry is not None
+        ]
 
-    def _outcome(self, found: Entry | TxReverted | TxRefused) -> Receipt | TxReverted | TxRefused:
-        if isinstance(found, TxReverted | TxRefused):
-            return found
+    def _outcome(self, entry: Entry) -> Receipt | TxReverted | TxRefused:
         try:
-            return self.sender.wait(found, self.timeout_s)
+            return self.sender.wait(entry, self.timeout_s)
         except (TxReverted, TxRefused) as exc:
             return exc
 

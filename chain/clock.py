@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from chain.errors import NotDevelopment, TxTimeout
@@ -33,6 +34,31 @@ class Clock:
         """A block on a development chain, which mines on demand and overlooks some of it."""
         if self.is_development:
             self.node.request("evm_mine")
+
+    @contextlib.contextmanager
+    def holding(self) -> Iterator[None]:
+        """On a development chain nothing is mined within; then all that waits is, in few blocks.
+
+        A block for each of thousands of transactions costs such a chain minutes. If this process
+        dies within, the chain goes on by nudges, and by itself after the next `holding`.
+        """
+        if not self.is_development:
+            yield
+            return
+        self.node.request("evm_setAutomine", False)
+        try:
+            yield
+        finally:
+            self._mine_waiting()
+            self.node.request("evm_setAutomine", True)
+
+    def _mine_waiting(self) -> None:
+        before = None
+        while (waiting := int(self.node.request("txpool_status")["pending"], 16)) != before:
+            if not waiting:
+                return
+            self.node.request("evm_mine")
+            before = waiting  # unless it shrinks, the rest waits for something else
 
     def advance(self, seconds: int) -> None:
         """Moves a development chain's time on and mines; raises NotDevelopment elsewhere."""

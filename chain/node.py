@@ -58,7 +58,8 @@ class Node:
     def batch(self, asked: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
         """Results of several methods in one request, in order; a RpcRefusal where one failed.
 
-        web3's own batches refuse eth_sendRawTransaction.
+        A node that answers no batches is asked for one after the other. web3's own batches refuse
+        eth_sendRawTransaction.
         """
         body: Any = [
             {"jsonrpc": "2.0", "id": i, "method": method, "params": list(params)}
@@ -68,16 +69,21 @@ class Node:
             answer = self._session.post(self._url, json=body, timeout=self._timeout_s).json()
             answers = {item["id"]: item for item in answer}
             ordered = [answers[i] for i in range(len(body))]
-        except (requests.RequestException, OSError, ValueError, KeyError, TypeError) as exc:
-            raise NodeDown(
-                f"{self.name} does not answer batches: start it, or correct the address"
-            ) from exc
+        except (requests.RequestException, OSError, ValueError, KeyError, TypeError):
+            return [self.answer(method, *params) for method, params in asked]
         return [
             RpcRefusal(f"{method} at {self.name}: {message_of(item['error'])}", item["error"])
             if item.get("error")
             else item.get("result")
             for (method, _), item in zip(asked, ordered, strict=True)
         ]
+
+    def answer(self, method: str, *params: Any) -> Any:
+        """The result of one method, or the RpcRefusal with which the node refused it."""
+        try:
+            return self.request(method, *params)
+        except RpcRefusal as exc:
+            return exc
 
     def call(self, call: Call, *, block: BlockId, sender: Address | None = None) -> bytes:
         """What a call returns in the state at the end of a block; raises TxReverted."""
@@ -94,6 +100,20 @@ class Node:
         except RpcRefusal as exc:
             self._raise(exc, call, "pending")
         return int(gas, 16)
+
+    def estimates(
+        self, calls: Sequence[Call], *, sender: Address
+    ) -> list[int | TxReverted | RpcRefusal]:
+        """What `estimate` gives for each, or the error it raises, in one request."""
+        answers = self.batch(
+            [("eth_estimateGas", [_transaction(call, sender), "pending"]) for call in calls]
+        )
+        return [
+            (_reverted(answer, call) or answer)
+            if isinstance(answer, RpcRefusal)
+            else int(answer, 16)
+            for call, answer in zip(calls, answers, strict=True)
+        ]
 
     def block(self, block: BlockId) -> Block:
         """A block's header; raises BlockMissing."""
@@ -129,19 +149,15 @@ class Node:
 
     def receipt(self, transaction: bytes) -> tuple[Receipt, bool] | None:
         """A mined transaction's receipt, and whether it took effect; None while it is not mined."""
-        raw = self.request("eth_getTransactionReceipt", "0x" + transaction.hex())
-        if raw is None or raw.get("blockHash") is None:
-            return None
-        contract = raw.get("contractAddress")
-        receipt = Receipt(
-            transaction=transaction,
-            block=BlockNumber(int(raw["blockNumber"], 16)),
-            block_hash=bytes.fromhex(raw["blockHash"][2:]),
-            gas_used=int(raw["gasUsed"], 16),
-            contract=Address(to_checksum_address(contract)) if contract else None,
-            logs=tuple(_log(log) for log in raw["logs"]),
-        )
-        return receipt, int(raw["status"], 16) == 1
+        return _receipt(transaction, self.request("eth_getTransactionReceipt", _hex(transaction)))
+
+    def receipts(self, transactions: Sequence[bytes]) -> list[tuple[Receipt, bool] | None]:
+        """What `receipt` gives for each, in one request; None where the node complains."""
+        answers = self.batch([("eth_getTransactionReceipt", [_hex(x)]) for x in transactions])
+        return [
+            None if isinstance(answer, RpcRefusal) else _receipt(transaction, answer)
+            for transaction, answer in zip(transactions, answers, strict=True)
+        ]
 
     def logs(
         self,
@@ -177,15 +193,40 @@ class Node:
 
     def _raise(self, refusal: RpcRefusal, call: Call, block: BlockId) -> NoReturn:
         """Raises what the node's refusal of a call means."""
-        if refusal.revert is not None:
-            name, arguments = abi.decode_error(refusal.revert)
-            raise TxReverted(name, arguments, call.what) from refusal
+        if reverted := _reverted(refusal, call):
+            raise reverted from refusal
         if any(word in str(refusal).lower() for word in _UNKNOWN_BLOCK):
             raise BlockMissing(
                 f"{self.name} cannot answer {call.what} at block {_shown(block)}: "
                 "ask a node that keeps old states"
             ) from refusal
         raise refusal
+
+
+def _reverted(refusal: RpcRefusal, call: Call) -> TxReverted | None:
+    if refusal.revert is None:
+        return None
+    name, arguments = abi.decode_error(refusal.revert)
+    return TxReverted(name, arguments, call.what)
+
+
+def _hex(data: bytes) -> str:
+    return "0x" + data.hex()
+
+
+def _receipt(transaction: bytes, raw: Json | None) -> tuple[Receipt, bool] | None:
+    if raw is None or raw.get("blockHash") is None:
+        return None
+    contract = raw.get("contractAddress")
+    receipt = Receipt(
+        transaction=transaction,
+        block=BlockNumber(int(raw["blockNumber"], 16)),
+        block_hash=bytes.fromhex(raw["blockHash"][2:]),
+        gas_used=int(raw["gasUsed"], 16),
+        contract=Address(to_checksum_address(contract)) if contract else None,
+        logs=tuple(_log(log) for log in raw["logs"]),
+    )
+    return receipt, int(raw["status"], 16) == 1
 
 
 def _transaction(call: Call, sender: Address | None) -> Json:

@@ -102,6 +102,12 @@ class Outbox:
         found = self._select(_rows.c.step == step)
         return found[0] if found else None
 
+    def taken(self, steps: Sequence[str]) -> set[str]:
+        """Those of the steps that were ever signed."""
+        query = sa.select(_rows.c.step).where(*self._mine(), _rows.c.step.in_(steps))
+        with self._begin() as connection:
+            return {row.step for row in connection.execute(query)}
+
     def live(self) -> list[Entry]:
         """Transactions that took effect or may still, by nonce."""
         return self._select(_rows.c.state.in_(LIVE))
@@ -128,11 +134,13 @@ class Outbox:
     ) -> None:
         """Records what became of this very transaction; one signed anew meanwhile is untouched."""
         with self._begin() as connection:
-            connection.execute(
-                sa.update(_rows)
-                .where(*self._mine(), _rows.c.step == entry.step, _rows.c.hash == entry.hash)
-                .values(state=state, block_hash=block_hash, reason=reason)
-            )
+            self._mark(connection, entry, state, block_hash=block_hash, reason=reason)
+
+    def mark_done(self, found: Sequence[tuple[Entry, bytes]]) -> None:
+        """Records, at once, that each of these transactions took effect in the block named."""
+        with self._begin() as connection:
+            for entry, block_hash in found:
+                self._mark(connection, entry, State.DONE, block_hash=block_hash, reason=None)
 
     def close(self) -> None:
         """Closes the database."""
@@ -148,6 +156,21 @@ class Outbox:
                 f"{self._path} cannot be read or written ({getattr(exc, 'orig', exc)}): free "
                 "space, or restore it; do not delete it while a study runs"
             ) from exc
+
+    def _mark(
+        self,
+        connection: sa.Connection,
+        entry: Entry,
+        state: State,
+        *,
+        block_hash: bytes | None,
+        reason: str | None,
+    ) -> None:
+        connection.execute(
+            sa.update(_rows)
+            .where(*self._mine(), _rows.c.step == entry.step, _rows.c.hash == entry.hash)
+            .values(state=state, block_hash=block_hash, reason=reason)
+        )
 
     def _mine(self) -> tuple[sa.ColumnElement[bool], ...]:
         return tuple(_rows.c[name] == value for name, value in self._key.items())

@@ -74,16 +74,16 @@ class Sender:
         found: list[Entry | TxReverted | TxRefused] = []
         nonce, fees = self._next_nonce(), self._fees()
         signed: list[Entry] = []
-        for call, step in calls:
-            try:
-                gas = self._gas(self.node.estimate(call, sender=self.address))
-            except TxReverted as exc:
-                found.append(exc)
+        estimates = self.node.estimates([call for call, _ in calls], sender=self.address)
+        for (call, step), estimate in zip(calls, estimates, strict=True):
+            if isinstance(estimate, TxReverted):
+                found.append(estimate)
                 continue
-            except RpcRefusal as exc:
+            if isinstance(estimate, RpcRefusal):
                 # Some nodes refuse to estimate what would exceed a block: the others go on.
-                found.append(TxRefused(f"{call.what} of {self.address} was not taken: {exc}"))
+                found.append(TxRefused(f"{call.what} of {self.address} was not taken: {estimate}"))
                 continue
+            gas = self._gas(estimate)
             signed.append(self._sign(call, step, nonce + len(signed), gas, fees))
             found.append(signed[-1])
         if signed:
@@ -139,14 +139,24 @@ class Sender:
             ) from exc
 
     def _broadcast_all(self, entries: Sequence[Entry]) -> None:
-        # One by one: a node may take the parts of a batch in any order, and anvil then leaves a
-        # transaction that came before its predecessor in its pool.
-        for entry in entries:
-            try:
-                self.node.request("eth_sendRawTransaction", "0x" + entry.raw.hex())
-            except RpcRefusal as exc:
-                if not self._is_known(entry):
-                    self.outbox.mark(entry, State.DROPPED, reason=str(exc))
+        clock = Clock(self.node)
+        asked = [("eth_sendRawTransaction", ["0x" + entry.raw.hex()]) for entry in entries]
+        if clock.is_development:
+            with clock.holding():
+                answers = self.node.batch(asked)
+        else:  # one by one: a node may take the parts of a batch in any order
+            answers = [self.node.answer(method, *parameters) for method, parameters in asked]
+        for entry, answer in zip(entries, answers, strict=True):
+            if isinstance(answer, RpcRefusal) and not self._is_known(entry):
+                self.outbox.mark(entry, State.DROPPED, reason=str(answer))
+
+    def collect(self, entries: Sequence[Entry]) -> dict[bytes, Receipt]:
+        """Receipts of those that took effect by now, by hash; asked for and recorded at once."""
+        receipts = self.node.receipts([entry.hash for entry in entries])
+        found = {item[0].transaction: item[0] for item in receipts if item and item[1]}
+        fresh = [(x, found[x.hash].block_hash) for x in entries if x.hash in found]
+        self.outbox.mark_done([(x, block) for x, block in fresh if x.block_hash != block])
+        return found
 
     def _is_known(self, entry: Entry) -> bool:
         return self.node.request("eth_getTransactionByHash", "0x" + entry.hash.hex()) is not None

@@ -33,6 +33,7 @@ from chain.errors import (
 from chain.node import Node
 from chain.outbox import Outbox, State
 from chain.participants import KeysSet, Role
+from chain.refusal import RpcRefusal
 from chain.rpc import request
 from chain.token import Token
 from chain.types import BlockNumber, Call, Receipt, Wei
@@ -193,6 +194,31 @@ def test_hundreds_of_calls_go_together_and_refused_ones_hold_up_no_other(chain: 
     again = party.client.send_many(calls[:10])
     assert again == results[:10]
     assert sent_by(party) == 119
+
+
+def test_calls_that_go_together_share_blocks_on_a_chain_for_development(chain: Chain) -> None:
+    party = chain.party()
+    call = tokens(party).mint(party.client.address, Wei(1))
+    results = party.client.send_many([(call, f"mint-{n}") for n in range(60)])
+    assert len({receipt.block for receipt in results if isinstance(receipt, Receipt)}) == 1
+    assert balance(party) == 60
+    before = party.client.block_number()
+    party.client.send(call)  # and the chain mines on demand again
+    assert party.client.block_number() == before + 1
+
+
+def test_a_node_that_answers_no_batches_is_asked_one_by_one(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    party = chain.party()
+    node = party.client.node
+    monkeypatch.setattr(node, "_url", f"{chain.anvil.url}/nowhere")
+    call = tokens(party).mint(party.client.address, Wei(1))
+    results = party.client.send_many([(call, f"mint-{n}") for n in range(3)])
+    assert all(isinstance(result, Receipt) for result in results)
+    answers = node.batch([("eth_chainId", []), ("eth_nothing", [])])
+    assert int(answers[0], 16) == node.chain_id
+    assert isinstance(answers[1], RpcRefusal)
 
 
 def test_nonces_follow_each_other_through_threads_of_one_process(chain: Chain) -> None:
