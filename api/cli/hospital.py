@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from api.cli.consent import relayer_of
+from api.cli.hospital_node import hospital
 from api.cli.options import AsJson, LastRound, Relayer, StudyNumber, Watch
 from api.cli.place import check_chain, open_home, place
 from api.cli.show import group, json_object, pairs, say, table
@@ -27,6 +28,7 @@ from federated.hospital import HospitalNode, Policy
 from federated.hospital.admission import Presented
 from federated.hospital.admission import withdraw as withdraw_patient
 from federated.hospital.data import read_file
+from federated.hospital.personalise import personalise as keep_better
 from federated.hospital.run import advance
 from federated.patient import SignedGrant
 from federated.purposes import describe
@@ -281,6 +283,31 @@ def run(study: StudyNumber, watch: Watch = False) -> None:
 
     keep_watching(node.party, step, patience)
     say(f"study {study}: over")
+
+
+@app.command()
+def personalise(study: StudyNumber) -> None:
+    """After a study, retrain its model on the own patients, and keep the better one.
+
+    Compared are the global model, the same trained further here, and one of the own patients alone,
+    by the log loss of the own validation patients. Another than the global one is kept where it is
+    better by more than one standard error.
+
+    Example: consilium --home homes/north hospital personalise 1
+    """
+    with hospital() as (home, node):
+        done = keep_better(node, StudyId(study), home.path / "personal")
+    say(f"study {study}: the {done.kept} model is kept, for {done.why}")
+    say(
+        f"it began from round {done.round_number}, state {done.state.hex()}; "
+        f"{len(done.trained)} patients trained, {len(done.validated)} judged"
+    )
+    rows = [
+        (item.kind, f"{item.loss:.4f}", f"{item.lead:+.4f}", f"{item.error:.4f}")
+        for item in done.judged
+    ]
+    columns = ("model", "log loss", "lower than the global one by", "standard error")
+    table("on validation patients, a patient", columns, rows)
 
 
 def _presented(file: Path, patient: str) -> Presented:
