@@ -15,12 +15,13 @@ SOLHINT := $(BIN)/node node_modules/solhint/solhint.js
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export HARDHAT_DISABLE_TELEMETRY_PROMPT := true
 
-.PHONY: help setup engines demo test bench lint format contracts lock clean
+.PHONY: help setup engines compose-init demo test bench lint format contracts lock clean
 
 help:
 	@echo "make demo       one whole study: STUDY=$(STUDY) SEED=$(SEED); TORCH=cpu for a torch without CUDA"
 	@echo "make test       every test: TESTS=tests/storage for a part, WORKERS=$(WORKERS)"
 	@echo "make engines    Kubo and the Compose loader, built once on a machine (make test does it)"
+	@echo "make compose-init  keys and configuration for docker-compose.yml; as root OWNER=1000:1000"
 	@echo "make lint       every check of form, types and layers"
 	@echo "make bench      every claim of speed, measured"
 	@echo "make format     bring Python, Solidity and documents into form"
@@ -33,6 +34,9 @@ setup:
 
 engines: setup
 	@$(PYTHON) tools/engines.py
+
+compose-init: engines
+	@$(BIN)/python tools/compose_init.py $(if $(OWNER),--owner $(OWNER))
 
 demo: setup
 	@$(BIN)/consilium demo --study $(STUDY) --seed $(SEED)

@@ -39,7 +39,7 @@ def _kubo() -> bool:
 
 def _compose() -> bool:
     engines = load(ROOT / "tools" / "engines.py")
-    return bool(engines.built(engines.COMPOSE).is_file())
+    return all(engines.built(item).is_file() for item in (engines.COMPOSE, engines.KUBO_IMAGE))
 
 
 ENGINES: dict[str, Callable[[], bool]] = {

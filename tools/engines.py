@@ -1,9 +1,9 @@
 """Bring the engines that no package registry has ready: each is built from its Go module.
 
-Kubo, the IPFS node, of exactly the pinned version, unless it is on PATH; and the loader of the
-Compose specification, by which tests judge docker-compose.yml. Standard library only, as the
-set-up. What is built lies in the user's cache folder, keyed by name and version, for all checkouts:
-a second run finds it and opens no connection.
+Kubo, the IPFS node, of exactly the pinned version, unless it is on PATH. And for the tests of
+docker-compose.yml, what the image of Kubo starts, and the loader of the Compose specification.
+Standard library only, as the set-up. What is built lies in the cache folder of the user, keyed by
+name and version, for all checkouts: a second run finds it and opens no connection.
 """
 
 from __future__ import annotations
@@ -41,12 +41,16 @@ say = partial(workbench.say, "engines")
 
 @dataclass(frozen=True)
 class Engine:
-    """A program that is built inside its downloaded module, so that its own go.sum holds."""
+    """A program out of a downloaded module.
+
+    `source` is a package of it that is built inside the module's folder, so that its own go.sum
+    holds, or one of its files, which is taken as it is.
+    """
 
     name: str
     module: str
     version: str
-    package: str
+    source: str
     program: str
     works: Callable[[Path], bool]
     otherwise: str
@@ -102,20 +106,30 @@ KUBO = Engine(
     name="kubo",
     module="github.com/ipfs/kubo",
     version="0.43.0",
-    package="./cmd/ipfs",
+    source="./cmd/ipfs",
     program="ipfs",
     works=is_kubo,
     otherwise="put Kubo 0.43.0 on PATH as `ipfs`",
+)
+KUBO_IMAGE = Engine(
+    name="kubo-image",
+    module=KUBO.module,
+    version=KUBO.version,
+    source="bin/container_daemon",
+    program="start_ipfs",
+    works=lambda program: "exec ipfs" in program.read_text("utf-8"),
+    otherwise="do without: only the tests of docker-compose.yml need it",
 )
 COMPOSE = Engine(
     name="compose-spec",
     module="github.com/compose-spec/compose-go/v2",
     version="2.16.2",
-    package="./cmd",
+    source="./cmd",
     program="compose-spec",
     works=loads_compose,
     otherwise="do without: only the tests of docker-compose.yml need it",
 )
+ENGINES = (KUBO, KUBO_IMAGE, COMPOSE)
 
 
 def installed(engine: Engine) -> Path | None:
@@ -200,7 +214,11 @@ def build(engine: Engine, target: Path) -> None:
         module = Path(json.loads(answer)["Dir"])
         output = work / engine.program
         flags = ("-trimpath", "-ldflags=-s -w", "-o", output)
-        run(go, "build", *flags, engine.package, folder=module, hint=hint)
+        if engine.source.startswith("./"):
+            run(go, "build", *flags, engine.source, folder=module, hint=hint)
+        else:
+            shutil.copyfile(module / engine.source, output)
+            output.chmod(0o755)
         if not engine.works(output):
             raise ToolError(f"the {engine.program} just built is not {engine.version}: report this")
         temporary = target.with_name(f"{engine.program}.{os.getpid()}")
@@ -239,7 +257,7 @@ def main() -> int:
     """Bring every engine."""
 
     def work() -> None:
-        for engine in (KUBO, COMPOSE):
+        for engine in ENGINES:
             bring(engine)
 
     return workbench.finish("engines", work)

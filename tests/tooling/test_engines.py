@@ -51,7 +51,7 @@ def test_the_storage_package_looks_where_the_program_builds(engines: ModuleType)
 
 
 def test_built_engines_are_taken_at_once_and_nothing_is_started(engines: ModuleType) -> None:
-    for engine in (engines.KUBO, engines.COMPOSE):
+    for engine in engines.ENGINES:
         place(engines.built(engine), "no program at all")
     done = run(engines)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -59,7 +59,8 @@ def test_built_engines_are_taken_at_once_and_nothing_is_started(engines: ModuleT
 
 def test_the_right_version_on_path_is_taken(engines: ModuleType, tmp_path: Path) -> None:
     place(tmp_path / "bin" / "ipfs", KUBO.format(version="0.43.0"))
-    place(engines.built(engines.COMPOSE), "not asked for its version")
+    for engine in engines.ENGINES[1:]:
+        place(engines.built(engine), "not asked for its version")
     done = run(engines)
     assert (done.returncode, done.stderr) == (0, "")
     assert not engines.built(engines.KUBO).exists()
@@ -128,7 +129,8 @@ def test_the_loader_of_compose_files_is_tried_before_it_is_kept(
 
 
 def test_a_second_build_waits_for_the_first_and_takes_its_result(engines: ModuleType) -> None:
-    place(engines.built(engines.COMPOSE), "there already")
+    for engine in engines.ENGINES[1:]:
+        place(engines.built(engine), "there already")
     folder = engines.built(engines.KUBO).parent
     folder.mkdir(parents=True)
     with (folder / ".lock").open("w") as lock:
