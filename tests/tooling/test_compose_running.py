@@ -1,0 +1,177 @@
+"""What docker-compose.yml mounts and starts runs: on real engines, in containers of this test."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from storage.kubo_config import swarm_key, ways_out
+from tests.tooling.containers import Machine, Running, eventually, loaded
+
+NODES = ("center", "north", "harbor")
+RPC = "--api=/ip4/127.0.0.1/tcp/5001"
+
+pytestmark = [
+    pytest.mark.engine("anvil", "compose", "kubo"),
+    pytest.mark.processes,
+    pytest.mark.slow,
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root makes containers"),
+]
+
+
+@pytest.fixture(scope="module")
+def model(project: Path) -> dict[str, Any]:
+    return loaded(project)
+
+
+@pytest.fixture(scope="module")
+def machine(model: dict[str, Any]) -> Iterator[Machine]:
+    with Machine(model) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def swarm(machine: Machine) -> dict[str, Running]:
+    """The three nodes, each connected to each."""
+    running = {name: machine.start(f"kubo-{name}") for name in NODES}
+    for name in NODES:
+        machine.await_healthy(f"kubo-{name}", running[name])
+        eventually(lambda at=name: len(peers(machine, at)) == 2, 90, running[name].said)
+    return running
+
+
+def ipfs(machine: Machine, node: str, *arguments: str) -> str:
+    done = machine.run(f"kubo-{node}", ["ipfs", RPC, *arguments])
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def peers(machine: Machine, node: str) -> list[str]:
+    return ipfs(machine, node, "swarm", "peers").split()
+
+
+def repo(project: Path, node: str) -> Path:
+    return project / ".compose" / "kubo" / node / "repo"
+
+
+def peer_id(project: Path, node: str) -> str:
+    return str(json.loads((repo(project, node) / "config").read_text())["Identity"]["PeerID"])
+
+
+def test_the_three_nodes_find_each_other_by_their_names(
+    machine: Machine, swarm: dict[str, Running], project: Path
+) -> None:
+    for name in NODES:
+        ids = {address.rsplit("/", 1)[1] for address in peers(machine, name)}
+        assert ids == {peer_id(project, other) for other in NODES if other != name}
+
+
+def test_what_one_hospital_adds_another_reads(machine: Machine, swarm: dict[str, Running]) -> None:
+    added = machine.run("kubo-north", ["sh", "-c", f"echo a model | ipfs {RPC} add --quieter"])
+    assert added.returncode == 0, added.stdout
+    for name in NODES:
+        assert ipfs(machine, name, "cat", added.stdout.strip()) == "a model\n"
+
+
+def test_a_running_node_has_no_way_out(
+    machine: Machine, swarm: dict[str, Running], project: Path
+) -> None:
+    for name in NODES:
+        assert ways_out(json.loads(ipfs(machine, name, "config", "show"))) == []
+        listening = ipfs(machine, name, "swarm", "addrs", "listen").split()
+        assert all("/tcp/4001" in address for address in listening)
+        told = json.loads(ipfs(machine, name, "id"))["Addresses"]
+        assert told == [f"/dns4/{name}/tcp/4001/p2p/{peer_id(project, name)}"]
+
+
+def test_nobody_commands_the_node_of_another(machine: Machine, swarm: dict[str, Running]) -> None:
+    """The RPC of a node gives everything away that it holds, and takes any command."""
+    for name, other in (("north", "center"), ("harbor", "north"), ("center", "harbor")):
+        tried = [
+            machine.run(f"kubo-{name}", ["bash", "-c", f"exec 3<>/dev/tcp/{other}/{port}"])
+            for port in (4001, 5001)
+        ]
+        assert tried[0].returncode == 0, tried[0].stdout
+        assert tried[1].returncode != 0
+        assert "Connection refused" in tried[1].stdout
+
+
+@contextmanager
+def another_harbor(
+    machine: Machine, swarm: dict[str, Running], model: dict[str, Any]
+) -> Iterator[None]:
+    """In place of harbor's node what another compose file would start; the own one comes back."""
+    machine.stop(swarm["harbor"])
+    own, machine.model = machine.model, model
+    try:
+        yield
+    finally:
+        machine.model = own
+        again = swarm["harbor"] = machine.start("kubo-harbor")
+        machine.await_healthy("kubo-harbor", again)
+        eventually(lambda: len(peers(machine, "harbor")) == 2, 90, again.said)
+
+
+def test_a_node_with_another_key_is_kept_out(
+    model: dict[str, Any], swarm: dict[str, Running], machine: Machine, project: Path
+) -> None:
+    foreign = project / "foreign.key"
+    foreign.write_text(swarm_key())
+    os.chown(foreign, 1000, 1000)
+    changed = deepcopy(model)
+    changed["secrets"]["swarm.key"]["file"] = str(foreign)
+    with another_harbor(machine, swarm, changed):
+        stranger = machine.start("kubo-harbor")
+        machine.await_healthy("kubo-harbor", stranger)
+        to = f"/dns4/center/tcp/4001/p2p/{peer_id(project, 'center')}"
+        done = machine.run("kubo-harbor", ["ipfs", RPC, "swarm", "connect", to])
+        assert done.returncode != 0
+        assert "failed to negotiate security protocol" in done.stdout
+        assert peers(machine, "harbor") == []
+        assert len(peers(machine, "center")) == 1
+        machine.stop(stranger)
+
+
+def test_a_node_whose_key_is_not_mounted_does_not_start(
+    model: dict[str, Any], swarm: dict[str, Running], machine: Machine
+) -> None:
+    changed = deepcopy(model)
+    del changed["services"]["kubo-harbor"]["secrets"]
+    with another_harbor(machine, swarm, changed):
+        done = machine.run("kubo-harbor")
+        assert done.returncode != 0
+        assert "private network" in done.stdout
+
+
+def test_what_was_made_stays_as_it_was_made(swarm: dict[str, Running], project: Path) -> None:
+    """Kubo rewrites no configuration; the secret stays a mount and is not left in a repository."""
+    for name in NODES:
+        assert (repo(project, name) / "swarm.key").read_bytes() == b""
+        config = repo(project, name) / "config"
+        assert config.stat().st_mode & 0o777 == 0o600
+        assert json.loads(config.read_text())["Addresses"]["API"] == "/ip4/127.0.0.1/tcp/5001"
+
+
+def test_the_api_serves_a_deployed_chain_through_the_centers_node(
+    machine: Machine, swarm: dict[str, Running]
+) -> None:
+    anvil = machine.start("anvil")
+    machine.await_healthy("anvil", anvil)
+    done = machine.run("deploy")
+    assert done.returncode == 0, done.stdout
+    again = machine.run("deploy")
+    assert (again.returncode, again.stdout) == (0, "")
+    api = machine.start("api")
+    machine.await_healthy("api", api)
+    # The chain outlives its container.
+    assert machine.stop(anvil) == 0, anvil.said()
+    machine.await_healthy("anvil", machine.start("anvil"))
+    machine.await_healthy("api", api)
+    assert machine.stop(api) == 0, api.said()
