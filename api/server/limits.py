@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -36,7 +37,7 @@ class Limit:
             if len(self._buckets) > self._senders:
                 self._buckets.popitem(last=False)
         if not enough:
-            wait = int((1 - tokens) * 60 / self._rate) + 1
+            wait = math.ceil((1 - tokens) * 60 / self._rate)
             raise ApiProblem(
                 "too-many-requests",
                 f"at most {self._rate} a minute: ask again in {wait} s",

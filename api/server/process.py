@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from typing import Annotated
 
-from fastapi import Response
+from fastapi import Path, Response
 from pydantic import Field
 
 from api.server.metrics import MEDIA
@@ -18,6 +19,11 @@ from storage.cid import dag_cbor_cid
 from storage.errors import StorageError
 
 routes = router("process")
+
+Kind = Annotated[
+    str,
+    Path(title="Kind", description="The last part of the type.", examples=["no-such-study"]),
+]
 
 
 class Health(Answer):
@@ -75,7 +81,7 @@ async def list_problems() -> list[ProblemKind]:
     summary="Show a type of problem",
     responses=documented("no-such-resource"),
 )
-async def show_problem(kind: str) -> ProblemKind:
+async def show_problem(kind: Kind) -> ProblemKind:
     """What the URI in a problem's `type` leads to."""
     if kind not in KINDS:
         raise ApiProblem("no-such-resource", "no problem has this type: see /v1/problems")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
+from fastapi import FastAPI
 
 from api.errors import ApiError
 from api.home import Home
@@ -50,7 +51,7 @@ def serve(
     sender = _Sender(sending, log) if sending else None
     with _bound(settings) as listening, _words(log), _signals():
         app = create_app(settings, home, log=log, relaying=sender.lives if sender else _no_sender)
-        server = uvicorn.Server(_config(app, settings))
+        server = uvicorn.Server(config_of(app, settings))
         host, port = listening.getsockname()[:2]
         say(f"http://{f'[{host}]' if ':' in host else host}:{port}/openapi.json")
         if sender:
@@ -66,9 +67,10 @@ def _no_sender() -> None:
     return None
 
 
-def _config(app: object, settings: Settings) -> uvicorn.Config:
+def config_of(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """How the application is served: HTTP/1.1 alone, small headers, few connections."""
     return uvicorn.Config(
-        app,  # type: ignore[arg-type]
+        app,
         http="h11",
         loop="asyncio",
         ws="none",

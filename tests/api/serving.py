@@ -14,10 +14,12 @@ from typing import Any
 
 import httpx
 import uvicorn
+from fastapi import FastAPI
 
 from api.home import Home, HomeConfig, HomeRole
 from api.server.app import create_app
 from api.server.logs import make_log
+from api.server.serving import config_of
 from api.server.settings import Settings, read_settings
 from chain.attestations import Level, Verdict
 from chain.consents import RevokeMessage
@@ -103,20 +105,19 @@ def serving(
 ) -> Iterator[Served]:
     """The application in this process."""
     log = io.StringIO()
-    app = create_app(
-        settings or read_settings(read_rate=10**6, relay_rate=10**6),
-        home or make_home(world),
-        log=make_log(log),
-    )
-    with over_http(app) as url, httpx.Client(base_url=url, trust_env=False, timeout=60) as client:
+    settings = settings or read_settings(read_rate=10**6, relay_rate=10**6)
+    app = create_app(settings, home or make_home(world), log=make_log(log))
+    with (
+        over_http(app, settings) as url,
+        httpx.Client(base_url=url, trust_env=False, timeout=60) as client,
+    ):
         yield Served(world, client, log)
 
 
 @contextmanager
-def over_http(app: Any) -> Iterator[str]:
-    """A real server in a thread; its address."""
-    config = uvicorn.Config(app, log_config=None, access_log=False, http="h11", ws="none")
-    server = uvicorn.Server(config)
+def over_http(app: FastAPI, settings: Settings) -> Iterator[str]:
+    """The real server in a thread; its address."""
+    server = uvicorn.Server(config_of(app, settings))
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
