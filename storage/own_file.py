@@ -7,6 +7,7 @@ each derived key seals one file only.
 """
 
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -36,7 +37,8 @@ def write_own(path: Path, content: bytes, identity: Identity, context: bytes) ->
     except OSError as exc:
         raise Unreachable(f"{path} cannot be written ({exc.strerror}); free space there") from exc
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
 
 
 def read_own(path: Path, identity: Identity, context: bytes) -> bytes | None:

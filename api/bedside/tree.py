@@ -143,7 +143,7 @@ def _fields(bedside: Bedside, item: Prediction, found: Explanation) -> list[dict
             bedside.spec.data.features, item.case.values, found.parts, strict=True
         )
     ]
-    return sorted(rows, key=lambda row: -abs(float(row["log_odds"])))  # type: ignore[arg-type]
+    return sorted(rows, key=lambda row: -abs(float(row["log_odds"])))
 
 
 def _regions(found: Explanation, shape: tuple[int, ...]) -> list[dict[str, Any]]:
@@ -154,7 +154,7 @@ def _regions(found: Explanation, shape: tuple[int, ...]) -> list[dict[str, Any]]
         for high, band in zip(_ROWS, np.array_split(grid, 3, axis=0), strict=True)
         for wide, cell in zip(_COLUMNS, np.array_split(band, 3, axis=1), strict=True)
     ]
-    return sorted(rows, key=lambda row: -abs(row["log_odds"]))  # type: ignore[arg-type]
+    return sorted(rows, key=lambda row: -abs(row["log_odds"]))
 
 
 def _outside(bedside: Bedside, item: Prediction) -> list[dict[str, Any]]:
