@@ -44,6 +44,7 @@ def _compose() -> bool:
 
 ENGINES: dict[str, Callable[[], bool]] = {
     "anvil": _anvil,
+    "chromium": _node_tool("@sparticuz/chromium/bin/chromium.br"),
     "compose": _compose,
     "hardhat": _node_tool("hardhat/package.json"),
     "kubo": _kubo,

@@ -192,12 +192,16 @@ def _store_table(data: ReportData) -> list[Block]:
         row(
             item.what,
             size(item.bytes),
-            milliseconds(item.store_s),
-            milliseconds(item.chain_s),
-            milliseconds(item.total_s),
+            str(item.repeats),
+            milliseconds(item.ipfs_upload_s),
+            milliseconds(item.ipfs_download_s),
+            milliseconds(item.recorded_upload_s),
+            milliseconds(item.recorded_download_s),
         )
         for item in data.stores
     ]
-    columns = ("what", "size", "private IPFS alone", "record on chain", "both")
-    caption = "Private IPFS alone, and with the record on chain"
+    alone, recorded = "private IPFS alone", "with the record on chain"
+    legs = (f"{how}: {leg}" for how in (alone, recorded) for leg in ("upload", "download"))
+    columns = ("what", "size", "repeats", *legs)
+    caption = "Private IPFS alone, and with the record on chain: medians"
     return [table("stores", caption, MEASURED, columns, rows)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from api.report.blocks import (
     SIMULATED,
     Block,
@@ -59,7 +61,9 @@ def rocs(data: ReportData) -> Section:
             if points
         }
         title = tested_on(test.name)
-        panels.append(roc_plot(f"roc-{place}", title, drawn, area_words(shown)))
+        best = shown.get(FEDERATED)
+        headed = f"{title}: AUC {share(best.value)}" if best else title
+        panels.append(roc_plot(f"roc-{place}", headed, drawn, area_words(shown)))
         areas.append(row(title, *(figure(shown.get(label)) for label, _ in MODEL_KEY)))
         for (label, _), points in zip(MODEL_KEY, drawn, strict=True):
             if points:
@@ -69,7 +73,7 @@ def rocs(data: ReportData) -> Section:
     at = tuple(f"at specificity {x:.2f}" for x in SPECIFICITIES)
     caption = "Sensitivity at some specificities"
     blocks: list[Block] = [
-        Plots(tuple(panels), MODEL_KEY),
+        Plots(tuple(panels), tuple((name, replace(look, marker="")) for name, look in MODEL_KEY)),
         table("areas", "Area under each curve, 95 % interval", SIMULATED, columns, areas),
         table(
             "sensitivities",

@@ -32,6 +32,7 @@ class StudyFacts:
     strategy: str
     mode: str
     rounds: int
+    outcome: str
     positive: str
     negative: str
     reward_rule: str
@@ -113,9 +114,11 @@ class StoreCase:
 
     what: str
     bytes: int
-    store_s: float
-    chain_s: float
-    total_s: float
+    repeats: int
+    ipfs_upload_s: float
+    ipfs_download_s: float
+    recorded_upload_s: float
+    recorded_download_s: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from federated.metrics import Estimate
 from federated.results import LEAST_COUNT
 
 MARKS = {
-    Finding.BETTER: "helps",
-    Finding.WORSE: "harms",
+    Finding.BETTER: "better",
+    Finding.WORSE: "worse",
     Finding.UNCLEAR: "no difference can be told",
 }
 TOO_FEW = f"fewer than {LEAST_COUNT} test patients with or without the finding"
@@ -49,12 +49,12 @@ def helped_words(found: dict[str, Comparison | None]) -> str:
         else:
             counts[judged(item)] += 1
     parts = [
-        (counts[Finding.BETTER], "better than the own model"),
-        (counts[Finding.WORSE], "worse than the own model"),
-        (counts[Finding.UNCLEAR], "no difference can be told"),
-        (missing, "too few patients to show"),
+        (counts[Finding.BETTER], "better than the own model for"),
+        (counts[Finding.WORSE], "worse than the own model for"),
+        (counts[Finding.UNCLEAR], "no difference can be told for"),
+        (missing, "not shown, for too few patients, for"),
     ]
-    return ", ".join(f"{count} of {len(found)} {words}" for count, words in parts if count)
+    return "; ".join(f"{words} {count} of {len(found)}" for count, words in parts if count)
 
 
 def section(data: ReportData) -> Section:

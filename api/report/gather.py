@@ -86,6 +86,7 @@ def _study(study: Study) -> StudyFacts:
         strategy=spec.strategy.name,
         mode=spec.mode,
         rounds=spec.rounds,
+        outcome=spec.data.label.name,
         positive=spec.data.label.positive,
         negative=spec.data.label.negative,
         reward_rule=spec.reward.rule,

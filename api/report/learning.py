@@ -47,11 +47,14 @@ def section(data: ReportData) -> Section:
     key = tuple(zip(names, strokes(len(names)), strict=True))
     blocks: list[Block] = [
         Text(
-            "Round 0 is the model as the study begins. Validation records chose nothing here but "
-            "the opponents' settings; test records chose nothing at all."
+            "Round 0 is the model as the study begins. Settings and opponents were chosen on "
+            "validation records; test records chose nothing."
         ),
         Plots(tuple(panels), key),
     ]
+    if worse := [name for name, line in loss.items() if line[-1][1] > line[0][1]]:
+        words = "the loss on the hospital's own validation patients is higher than before training"
+        blocks.append(Text(f"At {', '.join(worse)} {words}.", "bad"))
     if missing := data.evaluation.unlearned:
         words = f"fewer than {LEAST_COUNT} validation patients with or without the finding"
         blocks.append(Text(f"Not drawn: {', '.join(missing)} ({words}).", "note"))

@@ -35,6 +35,11 @@ def plus(value: float, decimals: int = 3) -> str:
     return text[1:] if float(text) == 0 else text.replace("-", MINUS)
 
 
+def round_tokens(amount: int) -> str:
+    """The same without zeros at the end, for a sentence."""
+    return tokens(amount).rstrip("0").rstrip(".")
+
+
 def percent(part: float, whole: float) -> str:
     """As 12.5 %."""
     return f"{100 * part / whole:.1f} %" if whole else NONE

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from api.report import conduct, curves, findings, learning, performance, tracing
 from api.report.blocks import Section
@@ -37,6 +38,14 @@ def render(data: ReportData) -> str:
     return _template().render(data=data, summary=summary(data), sections=sections(data))
 
 
+def intervals(text: str) -> Markup:
+    """Text in which no line breaks inside an interval; whatever else is in it is escaped."""
+    return Markup(_INTERVAL.sub(r'<span class="ci">\g<0></span>', str(escape(text))))  # noqa: S704
+
+
+_INTERVAL = re.compile(r"\([+−]?[\d.,]+(?:–| to )[+−]?[\d.,]+\)")
+
+
 @cache
 def _template() -> Template:
     environment = Environment(
@@ -46,6 +55,7 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["intervals"] = intervals
     style = files("api.report").joinpath("templates/report.css").read_text("utf-8")
     environment.globals["style"] = Markup(style)  # noqa: S704 - a file of this package
     return environment.get_template("report.html.j2")

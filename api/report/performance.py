@@ -8,6 +8,7 @@ from api.report.blocks import (
     Block,
     Cell,
     Section,
+    Table,
     Text,
     row,
     table,
@@ -43,25 +44,30 @@ def figures(data: ReportData) -> Section:
     tests = {test.name: test for test in data.evaluation.tests}
     signed_by = {item.hospital: item.scores for item in data.signed}
     rows = [_figures_row(name, tests.get(name), signed_by.get(name)) for name in data.hospitals]
-    pool = data.evaluation.cell(FEDERATED, POOLED)
-    central = data.evaluation.cell(CENTRALISED, POOLED)
-    all_rows = [
-        _figures_row("federated", tests[POOLED], pool),
-        _figures_row("centralised", tests[POOLED], central),
-    ]
-    where = f"“{data.study.positive}”"
+    where = f"{data.study.outcome}: {data.study.positive}"
     columns = (
         *("test patients", f"of them {where}", "accuracy", "sensitivity", "specificity", "AUC"),
     )
     caption = "The final model at each hospital, at probability 0.5, with 95 % intervals"
     blocks: list[Block] = [
         table("signed", caption, SIGNED, ("hospital", *columns), rows),
-        table(
-            "pooled", "On the patients of all hospitals", SIMULATED, ("model", *columns), all_rows
-        ),
+        _pooled_table(data, columns),
         *withheld(data.evaluation),
     ]
     return Section("figures", "How good the final model is", tuple(blocks))
+
+
+def _pooled_table(data: ReportData, columns: tuple[str, ...]) -> Table:
+    """The federated and the centralised model on all test patients; the AUC alone where rounded."""
+    pool = next(test for test in data.evaluation.tests if test.name == POOLED)
+    rows = [
+        _figures_row(name, pool, data.evaluation.cell(name, POOLED))
+        for name in (FEDERATED, CENTRALISED)
+    ]
+    if data.evaluation.pool_rounded:
+        columns, rows = columns[-1:], [(line[0], line[-1]) for line in rows]
+    caption = "On the patients of all hospitals, with 95 % intervals"
+    return table("pooled", caption, SIMULATED, ("model", *columns), rows)
 
 
 def _figures_row(name: str, test: TestSet | None, found: Scores | None) -> tuple[Cell, ...]:

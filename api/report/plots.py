@@ -8,6 +8,7 @@ from itertools import cycle, islice
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from api.report.data import Share, Transfer
 from api.report.numbers import figure, signed
@@ -34,10 +35,11 @@ class Stroke:
     @property
     def sign(self) -> str:
         """The marker as a character."""
-        return dict(zip(_MARKERS, "●■▲◆▼✚", strict=True))[self.marker]
+        return _SIGNS[self.marker]
 
 
 _MARKERS = ("o", "s", "^", "D", "v", "P")
+_SIGNS: dict[str, str] = dict(zip(("", *_MARKERS), ("", *"●■▲◆▼✚"), strict=True))
 _DASHES = ("solid", "dashed", "dotted", "dashdot")
 MODEL_STROKES = (
     Stroke(SERIES[0], "solid", "o"),
@@ -147,7 +149,7 @@ def forest_plot(name: str, title: str, found: Mapping[str, Comparison]) -> Marku
         most = max(abs(x) for item in found.values() for x in (item.auc.low, item.auc.high))
         axes.set_xlim(-1.15 * most - 0.005, 1.15 * most + 0.005)
         axes.locator_params(axis="x", nbins=5)
-        _frame(axes, title, "own model better  ←  0  →  federated better", "")
+        _frame(axes, title, "← own better     federated better →", "")
         told = "; ".join(f"{key}: {signed(item.auc)}" for key, item in found.items())
         return inline(drawn, name, title, f"Difference of AUC with 95 % interval. {told}.")
 
@@ -197,9 +199,11 @@ def transfer_plot(name: str, backend: str, items: Sequence[Transfer]) -> Markup:
             told.append(f"{words}: {times[0]:.1f} to {times[-1]:.1f} ms")
         axes.set_yticks(range(len(LEGS)), list(LEGS.values()))
         axes.set_ylim(len(LEGS) - 0.5, -0.5)
-        axes.set_xlim(left=0)
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
         title = f"Transfer of sealed updates, {backend}"
-        _frame(axes, title, "milliseconds (bar: median)", "")
+        _frame(axes, title, "milliseconds, logarithmic (bar: median)", "")
         return inline(drawn, name, title, f"{'; '.join(told)}.")
 
 

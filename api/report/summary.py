@@ -5,7 +5,7 @@ from __future__ import annotations
 from api.report.blocks import Item
 from api.report.data import ReportData
 from api.report.findings import area_of, helped_words, on_all_patients, on_own_patients
-from api.report.numbers import NONE, count, figure, share, tokens
+from api.report.numbers import NONE, count, figure, round_tokens, share
 from federated.evaluation.result import CENTRALISED, FEDERATED, POOLED, own_model
 
 
@@ -14,8 +14,8 @@ def summary(data: ReportData) -> tuple[Item, ...]:
     return (
         Item("", "What was asked", _asked(data)),
         Item("", "Who took part", _took_part(data)),
-        Item("", "How good is the model", _good(data)),
-        Item("", "Does it help each hospital", _helps(data)),
+        Item("", "How good is the model?", _good(data)),
+        Item("", "Does it help each hospital?", _helps(data)),
         Item(*_paid(data)),
         Item(*_audited(data)),
     )
@@ -58,13 +58,14 @@ def _paid(data: ReportData) -> tuple[str, str, str]:
     balanced = found.paid + found.refunded == found.budget
     balanced = balanced and found.paid == found.patients_total + hospitals
     got = sum(bool(item.paid) for item in found.shares)
+    amounts = (found.patients_total, hospitals, found.refunded, found.budget)
+    patients, shares, back, budget = (round_tokens(amount) for amount in amounts)
     words = (
-        f"{count(found.patients)} patients got {tokens(found.patients_total)} tokens, {got} of "
-        f"{len(found.shares)} hospitals {tokens(hospitals)}; {tokens(found.refunded)} of the "
-        f"budget of {tokens(found.budget)} went back to the center."
+        f"{count(found.patients)} patients got {patients} tokens, {got} of {len(found.shares)} "
+        f"hospitals {shares}; {back} of the budget of {budget} went back to the center."
     )
     mark = "the books balance" if balanced else "the books do not balance"
-    return mark, "Was everybody paid", words
+    return mark, "Was everybody paid?", words
 
 
 def _audited(data: ReportData) -> tuple[str, str, str]:
@@ -73,4 +74,4 @@ def _audited(data: ReportData) -> tuple[str, str, str]:
     passed = sum(group.passed for group in found.groups)
     level = {"keyed": "with an auditor's key", "keyless": "without a key"}.get(found.level, "")
     words = f"{count(passed)} of {count(total)} checks hold, replayed from chain and store {level}."
-    return ("ok" if found.ok else "not ok"), "Is the audit ok", words
+    return ("ok" if found.ok else "not ok"), "Is the audit ok?", words

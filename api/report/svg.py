@@ -15,7 +15,7 @@ from matplotlib import rc_context, rcdefaults, rcParams
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-WIDTH, HEIGHT = 3.4, 2.8
+WIDTH, HEIGHT = 3.1, 2.7
 """Inches of one panel; the page scales it."""
 
 # Colours that stand for the page's variables until the picture is inlined.
