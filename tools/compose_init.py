@@ -35,6 +35,7 @@ from storage.kubo_node import KuboNode
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".compose"
 NODES = ("center", "north", "harbor")
+FOLDERS = ("secrets", "kubo", "chain", "homes")
 SWARM_PORT = 4001
 RPC_PORT = 5001
 
@@ -141,24 +142,37 @@ def hand_over(folder: Path, owner: Owner) -> None:
             os.chown(Path(where) / name, *owner, follow_symlinks=False)
 
 
-def make(folder: Path, wanted: str | None) -> None:
-    """Make what is missing in the folder. Raises ToolError."""
+def check_links(folder: Path) -> None:
+    """Refuse to write through a link, which could lead anywhere. Raises ToolError."""
+    repos = [Path("kubo") / name / part for name in NODES for part in (".", "repo")]
+    for part in (Path(), *map(Path, FOLDERS), *repos):
+        if (folder / part).is_symlink():
+            raise ToolError(f"{folder / part} is a link: put the folder itself there")
+
+
+def fill(folder: Path, wanted: str | None) -> None:
+    """Make what is missing in the folder. Raises ToolError, OSError, StorageError."""
     before = recorded_owner(folder)
     if before and wanted not in (None, before):
         raise ToolError(f"{folder} belongs to {before}: leave --owner out, or take another folder")
     owner = chosen_owner(before or wanted, os.environ)
+    check_links(folder)
+    folder.mkdir(exist_ok=True)
+    with workbench.alone(folder / ".lock", partial(say, "another one is running; waiting for it")):
+        for name in FOLDERS:
+            (folder / name).mkdir(exist_ok=True)
+        write_new(folder / "env", f"CONSILIUM_UID={owner[0]}\nCONSILIUM_GID={owner[1]}\n")
+        write_new(folder / "secrets" / "swarm.key", swarm_key())
+        write_new(folder / "secrets" / "passphrase", secrets.token_urlsafe(32) + "\n")
+        make_nodes(folder / "kubo")
+        hand_over(folder, owner)
+
+
+def make(folder: Path, wanted: str | None) -> None:
+    """The same, with every failure as ToolError."""
     os.umask(0o077)
     try:
-        folder.mkdir(exist_ok=True)
-        waiting = partial(say, "another one is running; waiting for it")
-        with workbench.alone(folder / ".lock", waiting):
-            for name in ("secrets", "kubo", "chain", "homes"):
-                (folder / name).mkdir(exist_ok=True)
-            write_new(folder / "env", f"CONSILIUM_UID={owner[0]}\nCONSILIUM_GID={owner[1]}\n")
-            write_new(folder / "secrets" / "swarm.key", swarm_key())
-            write_new(folder / "secrets" / "passphrase", secrets.token_urlsafe(32) + "\n")
-            make_nodes(folder / "kubo")
-            hand_over(folder, owner)
+        fill(folder, wanted)
     except StorageError as exc:
         raise ToolError(str(exc)) from exc
     except OSError as exc:
