@@ -135,6 +135,16 @@ class KuboStore:
         """See BlockStore: what this node and the members that it is connected to know."""
         return self._feeds.announced(_checked(topic))
 
+    def drop(self, root: Cid) -> None:
+        """Remove a root and all below it from this node; other members keep theirs.
+
+        Raises Unreachable where anything of it is pinned.
+        """
+        below = [] if root.codec is Codec.RAW else links(root, self.get_block(root))
+        for cid in below:
+            self.drop(cid)
+        self.rpc.call("block/rm", {"arg": str(root), "force": "true"})
+
     def connect(self, address: str) -> None:
         """Dial a member, `/ip4/…/tcp/…/p2p/ID`. Raises Unreachable where that fails."""
         # Not in the adapter: that client takes the address apart into letters.

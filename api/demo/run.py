@@ -16,6 +16,7 @@ from api.demo.paying import Paid, pay_all
 from api.demo.reporting import write_report
 from api.demo.rounds import Rounds, run_rounds
 from api.demo.swarm import in_step
+from api.demo.transfer import TransferRow, compare_transfers
 from api.demo.world import Say, World, build_world, mint
 from chain.types import RoundNumber, StudyId
 from federated.auditor import Level, Verdict, replay
@@ -50,6 +51,7 @@ class DemoResult:
     verdict: Verdict
     paid: Paid
     wall_s: float
+    transfer_table: list[TransferRow]
 
     def to_json(self) -> dict[str, Any]:
         """The object that `consilium demo --json` prints."""
@@ -67,6 +69,7 @@ class DemoResult:
                 "in_cohort": self.rounds.cohorts,
             },
             "transfer": [asdict(item) for item in self.rounds.transfers],
+            "transfer_table": [asdict(row) for row in self.transfer_table],
             "audit": self.verdict.to_json(),
             "rewards": {
                 "patients": {"paid": self.paid.patients_paid, "total": self.paid.patients_total},
@@ -116,8 +119,9 @@ def _study(world: World, name: str, seed: int, say: Say, started: float) -> Demo
     say("auditor", "replays the study from chain and store")
     verdict = replay(world.auditor, number, level=Level.KEYED)
     wall_s = time.monotonic() - started
+    table = [] if world.swarm is None else compare_transfers(world, number, rounds, say)
     shown = (rows, evaluation, consenting, rounds, verdict, paid)
-    return DemoResult(name, seed, number, digest, *shown, wall_s)
+    return DemoResult(name, seed, number, digest, *shown, wall_s, table)
 
 
 def _request(world: World, spec: StudySpec, say: Say) -> StudyId:

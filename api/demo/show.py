@@ -26,6 +26,14 @@ def show(console: Console, result: DemoResult) -> None:
     )
     console.print(_consents(result))
     console.print(_transfers(result))
+    if result.transfer_table:
+        console.print(_comparison(result))
+        console.print(
+            "  medians in seconds; upload: sealed, stored at a hospital's node and announced; "
+            "download: at the center's, each byte checked; with the record: written to the chain, "
+            "and compared there before opening\n",
+            style="dim",
+        )
     console.print(_rewards(result))
     _verdict(console, result)
 
@@ -82,6 +90,22 @@ def _transfers(result: DemoResult) -> Table:
         for leg in ("upload_s", "download_s", "chain_s")
     ]
     table.add_row(items[0].backend, str(len(items)), str(items[0].bytes), *legs)
+    return table
+
+
+def _comparison(result: DemoResult) -> Table:
+    table = Table(title="private IPFS alone, and with the record on chain")
+    table.add_column("what")
+    for name in ("times", "IPFS: up", "down", "with record: up", "down"):
+        table.add_column(name, justify="right")
+    for row in result.transfer_table:
+        figures = (
+            row.ipfs_upload_s,
+            row.ipfs_download_s,
+            row.recorded_upload_s,
+            row.recorded_download_s,
+        )
+        table.add_row(row.what, str(row.repeats), *(f"{figure:.3f}" for figure in figures))
     return table
 
 
