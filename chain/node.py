@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from http.client import HTTPException
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import requests
 from eth_utils.address import to_checksum_address
-from web3 import HTTPProvider
-from web3.types import RPCEndpoint
 
 from chain import abi
 from chain.errors import BlockMissing, NodeDown, TxReverted, WrongChain
 from chain.refusal import RpcRefusal, message_of
-from chain.rpc import without_credentials
+from chain.rpc import Loopback, without_credentials
 from chain.types import Address, Block, BlockId, BlockNumber, Call, Json, Log, Receipt, Wei
 
 LOG_RANGE = 10_000  # blocks asked for at once, until the node refuses
+_NO_ANSWER = (requests.RequestException, HTTPException, OSError, ValueError)
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 _UNKNOWN_BLOCK = ("not found", "out of range", "outofrange", "unknown block", "missing trie")
 
@@ -27,16 +27,11 @@ class Node:
 
     def __init__(self, url: str, *, chain_id: int | None = None, timeout_s: float = 30) -> None:
         self.name = without_credentials(url)
-        session = requests.Session()
-        # A node on this machine is never asked through a proxy of the environment.
-        session.trust_env = urlsplit(url).hostname not in _LOOPBACK
-        self._session, self._url, self._timeout_s = session, url, timeout_s
-        self._provider = HTTPProvider(
-            url,
-            request_kwargs={"timeout": timeout_s},
-            session=session,
-            exception_retry_configuration=None,
-        )
+        self._url, self._timeout_s = url, timeout_s
+        parts = urlsplit(url)
+        here = parts.scheme == "http" and parts.hostname in _LOOPBACK
+        self._loopback = Loopback(url, timeout_s) if here else None
+        self._session = requests.Session()
         self.chain_id = int(self.request("eth_chainId"), 16)
         if chain_id not in (None, self.chain_id):
             raise WrongChain(
@@ -46,8 +41,10 @@ class Node:
     def request(self, method: str, *params: Any) -> Any:
         """The result of one JSON-RPC method; raises NodeDown or RpcRefusal."""
         try:
-            answer = self._provider.make_request(RPCEndpoint(method), params)
-        except (requests.RequestException, OSError, ValueError) as exc:
+            answer = self._post({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+            if not isinstance(answer, dict):
+                raise ValueError("no JSON-RPC")
+        except _NO_ANSWER as exc:
             raise NodeDown(
                 f"no node answers at {self.name}: start it, or correct the address"
             ) from exc
@@ -58,18 +55,16 @@ class Node:
     def batch(self, asked: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
         """Results of several methods in one request, in order; a RpcRefusal where one failed.
 
-        A node that answers no batches is asked for one after the other. web3's own batches refuse
-        eth_sendRawTransaction.
+        A node that answers no batches is asked for one after the other.
         """
         body: Any = [
             {"jsonrpc": "2.0", "id": i, "method": method, "params": list(params)}
             for i, (method, params) in enumerate(asked)
         ]
         try:
-            answer = self._session.post(self._url, json=body, timeout=self._timeout_s).json()
-            answers = {item["id"]: item for item in answer}
+            answers = {item["id"]: item for item in self._post(body)}
             ordered = [answers[i] for i in range(len(body))]
-        except (requests.RequestException, OSError, ValueError, KeyError, TypeError):
+        except (*_NO_ANSWER, KeyError, TypeError):
             return [self.answer(method, *params) for method, params in asked]
         return [
             RpcRefusal(f"{method} at {self.name}: {message_of(item['error'])}", item["error"])
@@ -77,6 +72,11 @@ class Node:
             else item.get("result")
             for (method, _), item in zip(asked, ordered, strict=True)
         ]
+
+    def _post(self, body: Any) -> Any:
+        if self._loopback is not None:
+            return self._loopback.post(body)
+        return self._session.post(self._url, json=body, timeout=self._timeout_s).json()
 
     def answer(self, method: str, *params: Any) -> Any:
         """The result of one method, or the RpcRefusal with which the node refused it."""

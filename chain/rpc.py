@@ -1,8 +1,10 @@
-"""One JSON-RPC request over HTTP with the standard library: for the node's own management."""
+"""JSON-RPC over HTTP with the standard library: to a node of this machine, which is asked often."""
 
 from __future__ import annotations
 
+import http.client
 import json
+import threading
 import urllib.error
 import urllib.request
 from typing import Any
@@ -35,3 +37,48 @@ def without_credentials(url: str) -> str:
     parts = urlsplit(url)
     port = f":{parts.port}" if parts.port else ""
     return f"{parts.scheme}://{parts.hostname or ''}{port}"
+
+
+class _Connection(http.client.HTTPConnection):
+    """Closed with whoever kept it."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class Loopback:
+    """Connections to a node of this machine, kept open, one a thread.
+
+    It needs neither a proxy nor TLS, and `requests` would take a millisecond of each exchange.
+    """
+
+    def __init__(self, url: str, timeout_s: float) -> None:
+        parts = urlsplit(url)
+        self._host, self._port = parts.hostname or "", parts.port
+        self._target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        self._timeout_s = timeout_s
+        self._open = threading.local()
+
+    def post(self, body: Any) -> Any:
+        """The answer's JSON; raises OSError, HTTPException or ValueError.
+
+        Asked again where a connection that was kept open turns out to be closed: a transaction
+        that is sent twice is one transaction.
+        """
+        content = json.dumps(body)
+        if (kept := getattr(self._open, "connection", None)) is not None:
+            try:
+                return self._exchange(kept, content)
+            except (OSError, http.client.HTTPException) as exc:
+                self._open.connection = None
+                kept.close()
+                if isinstance(exc, TimeoutError):
+                    raise
+        fresh = _Connection(self._host, self._port, timeout=self._timeout_s)
+        answer = self._exchange(fresh, content)
+        self._open.connection = fresh
+        return answer
+
+    def _exchange(self, connection: http.client.HTTPConnection, content: str) -> Any:
+        connection.request("POST", self._target, content, {"Content-Type": "application/json"})
+        return json.loads(connection.getresponse().read())
