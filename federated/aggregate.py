@@ -61,6 +61,19 @@ class WeightedSum:
             raise AggregationError("nothing was added; a mean needs at least one update")
         return self._schema.unflatten(divide(self.steps(), self.weight << self._grid.bits))
 
+    def mean_without(self, update: Array, weight: int) -> dict[str, Array]:
+        """The mean as if the hospital of an update that was added had returned zeros.
+
+        The sum is exact, so one subtraction gives what summing all others gives. The weight stays
+        in the divisor: without it all other updates would be enlarged, and a hospital that does
+        nothing would look as if it held them back. `update` is flat grid steps.  # (size,)
+        """
+        if not 0 < weight < self.weight or len(update) != self._schema.size:
+            raise AggregationError("nobody is left without this update, or it was never added")
+        steps = self.steps()
+        steps -= update.astype(np.int64) * weight
+        return self._schema.unflatten(divide(steps, self.weight << self._grid.bits))
+
 
 def divide(numerators: Array, denominator: int) -> Array:
     """int64 numerators over one positive integer: float64, correctly rounded.  # (n,)

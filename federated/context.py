@@ -41,6 +41,30 @@ def state_context(
     return tagged_hash("consilium/state-context/1", *place, *_digests(spec, state, result))
 
 
+def candidates_context(
+    *,
+    chain_id: int,
+    rounds: str,
+    study: int,
+    round_number: int,
+    spec: bytes,
+    state: bytes,
+    result: bytes,
+) -> Digest:
+    """What a round's candidates and the reports on them are bound to, before it is finalized.
+
+    As `state_context`, under a tag of its own: `result` is the state that the center proposes.
+    """
+    place = _place(chain_id, rounds, study, round_number)
+    return tagged_hash("consilium/candidates-context/1", *place, *_digests(spec, state, result))
+
+
+def candidates_topic(*, chain_id: int, rounds: str, study: int, round_number: int) -> Digest:
+    """Where the candidates of a round are announced."""
+    place = _place(chain_id, rounds, study, round_number)
+    return tagged_hash("consilium/candidates-topic/1", *place)
+
+
 def _place(
     chain_id: int, rounds: str, study: int, round_number: int
 ) -> tuple[int, bytes, int, int]:

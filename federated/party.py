@@ -42,6 +42,26 @@ def signer_at(chain: Contracts, account: Address, block: BlockNumber) -> Signer:
     return Signer(bytes.fromhex(account[2:]), keys.signing)
 
 
+def signers_between(
+    chain: Contracts, account: Address, first: BlockNumber, last: BlockNumber
+) -> list[Signer]:
+    """Who signed for an account at any block of [first, last], the newest key first.
+
+    A key that was exchanged meanwhile still signed what was signed with it. Empty where the account
+    had no keys.
+    """
+    found: list[Signer] = []
+    block = last
+    while True:
+        keys = chain.participants.keys_at(account, block, block_identifier=last)
+        if not keys.from_block:
+            return found
+        found.append(Signer(bytes.fromhex(account[2:]), keys.signing))
+        if keys.from_block <= first:
+            return found
+        block = BlockNumber(keys.from_block - 1)
+
+
 def recipient_at(party: Party, account: Address, block: BlockNumber) -> RecipientKey:
     """The encryption key of an account at a block, from the store by the chain's digest."""
     keys = party.chain.participants.keys_at(account, block, block_identifier=block)

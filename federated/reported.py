@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chain.types import BlockNumber, RoundNumber
 from federated.errors import FederatedError
-from federated.party import Party, signer_at
+from federated.party import Party, signers_between
 from federated.published import context_of_state
 from federated.results import Results, read_results, results_topic
 from federated.study import Study
@@ -17,23 +17,31 @@ def results_of(
     """Genuine results for the model that a round ended with, by split and hospital index.
 
     Anyone can announce anything: what is not signed by its hospital for this very model is passed
-    over. One of each hospital and split is kept.
+    over. A key counts that was the hospital's at the round's finalize or at any block since, so
+    that exchanging it leaves old results standing; of several results of one hospital and split
+    those under its newest key are kept.
     """
     round_ = party.chain.rounds.round(study.number, number, block_identifier=block)
+    if not round_.finalized:
+        return []
     context = context_of_state(party, study, number, round_.start_state, round_.state)
-    found: dict[tuple[str, int], Results] = {}
+    since = party.chain.rounds.finalized(study.number, number, to_block=block).block
+    signers = {
+        index: signers_between(party.chain, hospital, since, block)
+        for index, hospital in enumerate(study.hospitals)
+    }
+    found: dict[tuple[str, int], tuple[int, Results]] = {}
     for cid in party.store.announced(results_topic(round_.state)):
         try:
             results, signer = read_results(party.store, cid)
-            genuine = (
-                results.hospital < len(study.hospitals)
-                and signer == signer_at(party.chain, study.hospitals[results.hospital], block)
-                and (results.context, results.state) == (context, round_.state)
-            )
         except Unreachable:
             raise
         except (FederatedError, StorageError):
             continue
-        if genuine:
-            found.setdefault((results.split, results.hospital), results)
-    return [found[key] for key in sorted(found)]
+        keys = signers.get(results.hospital, [])
+        if signer not in keys or (results.context, results.state) != (context, round_.state):
+            continue
+        age, place = keys.index(signer), (results.split, results.hospital)
+        if place not in found or age < found[place][0]:
+            found[place] = (age, results)
+    return [found[key][1] for key in sorted(found)]

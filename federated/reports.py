@@ -1,8 +1,9 @@
 """What hospitals report about models: signed integer counts over their own validation cohorts.
 
-A report is about one round. It judges the finalized model and, for a contribution rule, the models
-that the round would have given without each included hospital. The signature is the artefact's;
-here are the bytes.
+A report is about one round, for a contribution rule. It judges the model that the center proposes
+and those that the round would give without each other included hospital, before the round is
+finalized. `context` binds it to chain, deployment, round and the proposed model. A hospital with
+too few people of a class reports no evaluations: a count that is kept back is not zero.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from dataclasses import dataclass
 from federated.canonical import Digest, Value, decode, encode
 from federated.errors import CanonicalError, RewardError
 from federated.metrics import LOSS_CAP, LOSS_UNIT, Confusion
+from federated.results import LEAST_COUNT
 
 _FORMAT = "consilium/report/1"
-_KEYS = {"format", "study", "round", "hospital", "root", "evaluations"}
+_KEYS = {"format", "context", "study", "round", "hospital", "root", "evaluations"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +32,24 @@ class Evaluation:
 class Report:
     """A hospital's evaluations in a round; `root` is that of its frozen cohort."""
 
+    context: bytes
     study: int
     round_number: int
     hospital: int
     root: bytes
     evaluations: tuple[Evaluation, ...]
 
+    @property
+    def states(self) -> dict[int | None, bytes]:
+        """State digests that it judges, by hospital left out."""
+        return {item.without: item.state for item in self.evaluations}
+
     def to_bytes(self) -> bytes:
         """Canonical bytes, to be signed by the hospital. Raises `RewardError`."""
         check_report(self)
         rows = [[item.state, item.without, _counts(item.counts)] for item in self.evaluations]
         content: Value = {"study": self.study, "round": self.round_number, "root": self.root}
+        content["context"] = self.context
         return encode(
             {"format": _FORMAT, **content, "hospital": self.hospital, "evaluations": rows}
         )
@@ -56,7 +65,8 @@ class Report:
                 Evaluation(state, without, Confusion(*counts))
                 for state, without, counts in tree["evaluations"]
             )
-            report = cls(tree["study"], tree["round"], tree["hospital"], tree["root"], rows)
+            place = (tree["context"], tree["study"], tree["round"], tree["hospital"])
+            report = cls(*place, tree["root"], rows)
         except (CanonicalError, TypeError, ValueError) as exc:
             raise RewardError(f"report: not bytes of {_FORMAT}; ask the hospital again") from exc
         check_report(report)
@@ -66,8 +76,9 @@ class Report:
 def check_report(report: Report) -> None:
     """Raise `RewardError` unless types, order and counts are ones that a hospital can report.
 
-    Evaluations are ordered: the model itself, then by hospital left out, each once. All are over
-    the same records, so they agree in the number of positives and of negatives.
+    Evaluations are none, or ordered: the model itself, then by hospital left out, each once, and
+    never the reporting one. All are over the same records, so they agree in the number of positives
+    and of negatives, and there are enough of both.
     """
     where = "report"
     if any(type(x) is not int or x < 0 for x in (report.study, report.round_number)):
@@ -75,16 +86,26 @@ def check_report(report: Report) -> None:
     if type(report.hospital) is not int or not 0 <= report.hospital < 256:
         raise RewardError(f"{where}: the hospital's index lies in [0, 256)")
     where = f"report of hospital {report.hospital} in round {report.round_number}"
-    if type(report.root) is not bytes or len(report.root) != 32:
-        raise RewardError(f"{where}: the cohort's root has 32 bytes")
+    for item32 in (report.root, report.context):
+        if type(item32) is not bytes or len(item32) != 32:
+            raise RewardError(f"{where}: the cohort's root and the context have 32 bytes")
+    if report.evaluations:
+        _check_evaluations(report, where)
+
+
+def _check_evaluations(report: Report, where: str) -> None:
     for item in report.evaluations:
         _check_evaluation(item, where)
     order = [-1 if item.without is None else item.without for item in report.evaluations]
-    if not order or order[0] != -1 or order != sorted(set(order)):
+    if order[0] != -1 or order != sorted(set(order)):
         raise RewardError(f"{where}: the model comes first, then each hospital left out, once")
+    if report.hospital in order:
+        raise RewardError(f"{where}: a hospital does not judge its own contribution")
     sizes = {(x.counts.tp + x.counts.fn, x.counts.tn + x.counts.fp) for x in report.evaluations}
     if len(sizes) != 1:
         raise RewardError(f"{where}: evaluations are over different records")
+    if min(min(size) for size in sizes) < LEAST_COUNT:
+        raise RewardError(f"{where}: fewer than {LEAST_COUNT} people of a class are counted")
 
 
 def _check_evaluation(item: Evaluation, where: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from federated.canonical import Digest, decode, digest, encode
@@ -42,14 +43,20 @@ def next_state(
 
 def state_digest(spec: StudySpec, state: GlobalState) -> Digest:
     """sha2-256 of canonical {format, round, digest of parameters, digests of server state}."""
-    parameters, server = _files(spec, state)
+    parameters, server = state_files(spec, state)
+    parts = {name: digest(data) for name, data in server.items()}
+    return digest_of_parts(state.round_number, digest(parameters), parts)
+
+
+def digest_of_parts(round_number: int, parameters: bytes, server: Mapping[str, bytes]) -> Digest:
+    """The state digest from the digests of its files: who has the parameters alone checks them."""
     return digest(
         encode(
             {
                 "format": _DIGEST_FORMAT,
-                "round": state.round_number,
-                "parameters": digest(parameters),
-                "server": {name: digest(data) for name, data in server.items()},
+                "round": round_number,
+                "parameters": parameters,
+                "server": dict(server),
             }
         )
     )
@@ -57,7 +64,7 @@ def state_digest(spec: StudySpec, state: GlobalState) -> Digest:
 
 def encode_state(spec: StudySpec, state: GlobalState) -> bytes:
     """The whole state as canonical bytes, to be sealed and pinned."""
-    parameters, server = _files(spec, state)
+    parameters, server = state_files(spec, state)
     content = {"round": state.round_number, "parameters": parameters, "server": server}
     return encode({"format": _FILE_FORMAT, **content})
 
@@ -82,7 +89,8 @@ def decode_state(spec: StudySpec, data: bytes) -> GlobalState:
     return GlobalState(tree["round"], decode_tensors(tree["parameters"], schema), server)
 
 
-def _files(spec: StudySpec, state: GlobalState) -> tuple[bytes, dict[str, bytes]]:
+def state_files(spec: StudySpec, state: GlobalState) -> tuple[bytes, dict[str, bytes]]:
+    """The parameters' bytes (F32), and those of each part of the server state (F64)."""
     schema = parameter_schema(spec)
     wide = schema.with_dtype("F64")
     server = {name: encode_tensors(tensors, wide) for name, tensors in state.server.items()}

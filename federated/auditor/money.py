@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from chain.errors import LogsDisagree
 from chain.studies import RewardRule
@@ -17,12 +17,20 @@ from federated.study import Study
 
 
 def check_money(
-    party: Party, study: Study, block: BlockNumber, consents: Consents, checks: Checks
+    party: Party,
+    study: Study,
+    block: BlockNumber,
+    consents: Consents,
+    refused: Collection[bytes],
+    checks: Checks,
 ) -> None:
-    """Recompute what the escrow owes and compare it with what it paid."""
+    """Recompute what the escrow owes and compare it with what it paid.
+
+    `refused` are digests of listed reports that count for nothing.
+    """
     _check_patients(party, study, block, consents, checks)
     weights = _check_weights(party, study, block, checks)
-    _check_hospitals(party, study, block, weights, checks)
+    _check_hospitals(party, study, block, weights, refused, checks)
     _check_sum(party, study, block, checks)
 
 
@@ -112,14 +120,19 @@ def _voided_in_time(party: Party, study: Study, number: int, block: BlockNumber)
 
 
 def _check_hospitals(
-    party: Party, study: Study, block: BlockNumber, weights: dict[int, int], checks: Checks
+    party: Party,
+    study: Study,
+    block: BlockNumber,
+    weights: dict[int, int],
+    refused: Collection[bytes],
+    checks: Checks,
 ) -> None:
     posted = party.chain.escrow.reward_root(study.number, block_identifier=block)
     contribution = study.terms.rule is RewardRule.CONTRIBUTION
     due: Mapping[int, int] = {}
     with checks.guarded("reward-root"):
         if contribution and any(posted.root) and not posted.rejected:
-            due = shares_by_rule(party, study, weights, block)
+            due = shares_by_rule(party, study, weights, block, refused)
             _check_root(party, study, posted.root, due, checks)
         else:
             due = _by_count(study, weights)

@@ -10,8 +10,9 @@ from federated.auditor.cohorts import Consents, check_cohorts
 from federated.auditor.facts import Facts, gather
 from federated.auditor.lineage import check_lineage
 from federated.auditor.money import check_money
+from federated.auditor.reports import check_reports
 from federated.auditor.rounds import check_round
-from federated.auditor.verdict import Checks, Level, Verdict
+from federated.auditor.verdict import Checks, Level, Place, Verdict
 from federated.errors import StepError
 from federated.party import Party
 from federated.study import Study, differing_terms, read_study
@@ -79,16 +80,19 @@ def _rounds(
     consents = Consents.of_study(party, study, block)
     count = party.chain.rounds.count(study.number, block_identifier=block)
     seen: list[Facts] = []
+    refused: set[bytes] = set()
     for place in range(1, count + 1):
         progress(f"round {place} of {count}")
         facts = gather(party, study, RoundNumber(place), block, checks)
         if facts is None:
             continue
         check_cohorts(party, study, facts, consents, checks)
-        check_round(party, study, facts, checks, level)
+        total = check_round(party, study, facts, checks, level)
+        with checks.guarded("report", Place(facts.number)):
+            refused |= check_reports(party, study, facts, checks, total)
         seen.append(facts)
     if len(seen) == count:  # a round whose logs are not known would make others look orphaned
         check_lineage(party, study, seen, checks)
     progress("money")
     with checks.guarded("money"):
-        check_money(party, study, block, consents, checks)
+        check_money(party, study, block, consents, refused, checks)

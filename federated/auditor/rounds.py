@@ -23,20 +23,26 @@ from federated.unopened import confirmed_unopened
 from storage.manifest import read_manifest
 
 
-def check_round(party: Party, study: Study, facts: Facts, checks: Checks, level: Level) -> None:
-    """Check submissions and, where the round is finalized, everything that it binds."""
+def check_round(
+    party: Party, study: Study, facts: Facts, checks: Checks, level: Level
+) -> WeightedSum | None:
+    """Check submissions and, where the round is finalized, everything that it binds.
+
+    Gives the sum of the included updates, where this level has them and all are as they should be.
+    """
     _check_start(party, study, facts, checks)
     for event in facts.submitted.values():
         _check_submission(party, study, facts, event, checks)
     if facts.manifest is None:
-        return
+        return None
     with checks.guarded("inputs", Place(facts.number)):
         bound = party.chain.rounds.finalized(study.number, facts.number, to_block=facts.block)
         _check_inputs(facts, facts.manifest, bound, checks)
         _check_exclusions(party, study, facts, facts.manifest, checks)
     _check_model_bytes(party, facts.number, facts.manifest, checks)
-    if level is Level.KEYED:
-        _check_aggregate(party, study, facts, facts.manifest, checks)
+    if level is not Level.KEYED:
+        return None
+    return _check_aggregate(party, study, facts, facts.manifest, checks)
 
 
 def _check_start(party: Party, study: Study, facts: Facts, checks: Checks) -> None:
@@ -134,13 +140,13 @@ def _check_model_bytes(party: Party, number: int, manifest: RoundManifest, check
 
 def _check_aggregate(
     party: Party, study: Study, facts: Facts, manifest: RoundManifest, checks: Checks
-) -> None:
+) -> WeightedSum | None:
     """Judge and sum all listed updates again; a doubtful one makes the sum pointless."""
     total = WeightedSum(parameter_schema(study.spec), Grid.of(study.spec.grid))
     listed = [entry for entry in manifest.entries if entry.hospital in facts.submitted]
     agreed = [_add(party, study, facts, entry.hospital, total, checks) for entry in listed]
     if len(agreed) != len(manifest.entries) or not all(agreed):
-        return
+        return None
     with checks.guarded("aggregate", Place(facts.number)):
         start = open_state(party, study, facts.round.parent, facts.block)
         state = next_state(study.spec, start, total.mean(), facts.number)
@@ -150,6 +156,7 @@ def _check_aggregate(
     with checks.guarded("model", Place(facts.number)):
         open_state(party, study, facts.number, facts.block)
         checks.add("model", True, at=Place(facts.number))
+    return total
 
 
 def _add(

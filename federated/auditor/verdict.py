@@ -18,7 +18,10 @@ __all__ = ["Check", "Checks", "Level", "Place", "Verdict"]
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One result. `round_number` and `hospital` (an index) are None where it is about neither."""
+    """One result. `round_number` and `hospital` (an index) are None where it is about neither.
+
+    A `detail` with `ok` is a note.
+    """
 
     name: str
     ok: bool
@@ -50,6 +53,11 @@ class Verdict:
     def ok(self) -> bool:
         """Whether all checks of the level hold."""
         return bool(self.checks) and all(check.ok for check in self.checks)
+
+    @property
+    def notes(self) -> list[Check]:
+        """What holds, and what a reader should know all the same."""
+        return [check for check in self.checks if check.ok and check.detail]
 
     @property
     def failures(self) -> list[Check]:
@@ -92,6 +100,10 @@ class Checks:
         """Record a result; `detail` is kept where it failed."""
         self.found.append(Check(name, ok, at.round_number, at.hospital, "" if ok else detail))
         return ok
+
+    def note(self, name: str, detail: str, at: Place = NOWHERE) -> None:
+        """Record what a reader should know and what proves nothing wrong: it holds."""
+        self.found.append(Check(name, True, at.round_number, at.hospital, detail))
 
     @contextmanager
     def guarded(self, name: str, at: Place = NOWHERE) -> Iterator[None]:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from chain.rounds import Round
 from chain.types import RoundNumber, StudyId
 from federated.center.aggregate import finalize
+from federated.center.inputs import read_inputs
+from federated.center.propose import hear, measures, propose_for
 from federated.center.rounds import open_round
 from federated.party import Party
-from federated.study import read_study
+from federated.phase import is_complete, report_by, standing
+from federated.study import Study, read_study
 
 Say = Callable[[str], None]
 
 
 def advance(party: Party, number: StudyId, say: Say) -> bool:
-    """Finalize the live round when it is complete, else open the next; True once all are over.
+    """Propose or finalize the live round when it is complete, else open the next.
 
-    A round that stays below k submissions is waited for until finalizeBy, then another is opened.
-    Raises what the steps raise; every step is idempotent.
+    True once all are over. A round that stays below k submissions is waited for until finalizeBy,
+    then another is opened. Raises what the steps raise; every step is idempotent.
     """
     block = party.head()
     study = read_study(party.chain, party.store, number, block)
@@ -27,7 +29,9 @@ def advance(party: Party, number: StudyId, say: Say) -> bool:
     if count:
         round_ = party.chain.rounds.round(number, count, block_identifier=block)
         if not (round_.finalized or round_.aborted or now > round_.finalize_by):
-            if ready(party, number, round_, study.terms.min_hospitals, now):
+            barred = party.chain.rounds.barred(number, block_identifier=block)
+            enough = standing(round_).bit_count() >= study.terms.min_hospitals
+            if enough and is_complete(round_, barred, now) and _is_judged(party, study, count, say):
                 done = finalize(party, number, count)
                 say(f"round {count}: finalized {done.included.bit_count()} updates")
             return False
@@ -37,11 +41,20 @@ def advance(party: Party, number: StudyId, say: Say) -> bool:
     return False
 
 
-def ready(party: Party, number: StudyId, round_: Round, least: int, now: int) -> bool:
-    """Whether a round can be finalized: as the contract says, with at least k submissions."""
-    barred = party.chain.rounds.barred(number, block_identifier=party.head())
-    waiting = round_.enrolled & ~round_.submitted & ~barred
-    if now > round_.freeze_by:
-        waiting &= round_.frozen
-    standing = (round_.submitted & ~round_.voided).bit_count()
-    return standing >= least and (waiting == 0 or now > round_.submit_by)
+def _is_judged(party: Party, study: Study, number: RoundNumber, say: Say) -> bool:
+    """Whether the reports that a contribution rule needs are in, or their time is over."""
+    if not measures(study):
+        return True
+    inputs = read_inputs(party, study, number, party.head())
+    is_new = party.journal.get(f"candidates-{study.number}-{number}") is None
+    candidates = propose_for(party, study, inputs)
+    if candidates is None:
+        return True
+    if is_new:
+        say(f"round {number}: proposes {len(candidates.items)} models, waits for reports")
+    missing = hear(party, study, inputs, candidates).missing
+    if missing and party.chain.client.timestamp() <= report_by(inputs.round):
+        return False
+    for index in missing:
+        say(f"round {number}: goes on without the report of {study.hospitals[index]}")
+    return True

@@ -6,6 +6,7 @@ from federated.hospital.evaluate import publish_results
 from federated.hospital.freeze import freeze
 from federated.hospital.node import HospitalNode
 from federated.hospital.policy import Policy, read_policy
+from federated.hospital.report import report
 from federated.hospital.train import submit, train
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "publish_results",
     "read_grants",
     "read_policy",
+    "report",
     "submit",
     "train",
 ]

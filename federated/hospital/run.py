@@ -6,13 +6,18 @@ from collections.abc import Callable
 
 from chain.rounds import Round
 from chain.types import RoundNumber, StudyId
+from federated.errors import FederatedError
 from federated.hospital.answer import answer_demands
 from federated.hospital.evaluate import publish_results
 from federated.hospital.freeze import freeze
 from federated.hospital.node import HospitalNode
+from federated.hospital.report import report, reported
 from federated.hospital.train import submit, train
+from federated.published import read_result
+from federated.signed_report import read_report, wanted_reports
 from federated.study import Study, read_study
 from records.splits import Part
+from storage.errors import StorageError, Unreachable
 
 Say = Callable[[str], None]
 
@@ -38,6 +43,7 @@ def advance(node: HospitalNode, number: StudyId, say: Say) -> bool:
     for place in range(1, count + 1):
         round_ = party.chain.rounds.round(number, RoundNumber(place), block_identifier=block)
         if round_.finalized and round_.frozen >> index & 1 and standing:
+            _check_listed(node, study, RoundNumber(place), say)
             _evaluate(node, study, RoundNumber(place), last and place == count, say)
         elif place == count and not _is_over(round_, now):
             _take_part(node, study, RoundNumber(place), round_, now, say)
@@ -60,7 +66,10 @@ def _take_part(
     party = node.party
     bit = 1 << study.index_of(party.address)
     barred = party.chain.rounds.barred(study.number, block_identifier=party.head())
-    if not round_.enrolled & bit or (round_.voided | barred) & bit or round_.submitted & bit:
+    if not round_.enrolled & bit or (round_.voided | barred) & bit:
+        return
+    if round_.submitted & bit:
+        _report(node, study, place, say)
         return
     if not round_.frozen & bit:
         if now > round_.freeze_by:
@@ -71,6 +80,41 @@ def _take_part(
         trained = train(node, study.number, place)
         submit(node, study.number, place)
         say(f"round {place}: trained, and submitted {trained.size} bytes")
+
+
+def _report(node: HospitalNode, study: Study, place: RoundNumber, say: Say) -> None:
+    """For a contribution rule, judge what the center proposes as soon as it does."""
+    if study.spec.reward.rule != "leave-one-out":
+        return
+    earlier = reported(node, study.number, place)
+    done = report(node, study.number, place)
+    if done is None or done == earlier:
+        return
+    models = len(done.evaluations)
+    found = f"judged {models} models" if models else "too few patients of a class to report"
+    say(f"round {place}: {found} on validation patients")
+
+
+def _check_listed(node: HospitalNode, study: Study, place: RoundNumber, say: Say) -> None:
+    """Say, once, when the center finalized without a report that this hospital had announced."""
+    step, done = f"listed-{study.number}-{place}", reported(node, study.number, place)
+    if done is None or node.party.journal.get(step) is not None:
+        return
+    party, block = node.party, node.party.head()
+    manifest, round_, _ = read_result(party, study, place, block)
+    wanted = wanted_reports(party, study, place, round_, block)
+    index = study.index_of(party.address)
+    listed = False
+    for digest in manifest.reports:
+        try:
+            listed |= read_report(party, study, wanted, digest).hospital == index
+        except Unreachable:
+            raise
+        except (FederatedError, StorageError):
+            continue
+    party.journal.put(step, {"listed": listed})
+    if not listed:
+        say(f"round {place}: the center did not list this hospital's report: tell the auditors")
 
 
 def _evaluate(node: HospitalNode, study: Study, place: RoundNumber, last: bool, say: Say) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from chain.outbox import LIVE
 from chain.types import RoundNumber, StudyId
 from federated.context import update_context
 from federated.errors import StepError
@@ -19,6 +20,7 @@ from federated.study import Study, read_study
 from federated.tensors import encode_tensors
 from records.splits import Part
 from storage.artefact import publish, seal
+from storage.errors import MissingBlock
 from storage.sealed import Sealed
 
 UPDATE_KIND = "update"
@@ -43,8 +45,8 @@ def train(node: HospitalNode, number: StudyId, round_number: RoundNumber) -> Tra
     root = frozen_commitment(node, study, round_number).root
     if (record := party.journal.get(_step(number, round_number))) and record["root"] == root.hex():
         sealed = Sealed.from_json(record["sealed"])
-        publish(party.store, sealed)
-        return Trained(sealed, record["size"], record["upload_s"])
+        if _is_kept(party, study, round_number, sealed):
+            return Trained(sealed, record["size"], record["upload_s"])
     update = _update(node, study, round_number)
     started = time.perf_counter()
     sealed = _seal(party, study, round_number, root, update)
@@ -59,6 +61,25 @@ def train(node: HospitalNode, number: StudyId, round_number: RoundNumber) -> Tra
         },
     )
     return trained
+
+
+def _is_kept(party: Party, study: Study, round_number: RoundNumber, sealed: Sealed) -> bool:
+    """Whether the store has what was sealed. Raises its error where that is submitted already.
+
+    Before, nobody has seen it: another artefact of the same update, under a fresh key, takes its
+    place. A transaction that is signed may still reach the chain and counts as submitted.
+    """
+    try:
+        publish(party.store, sealed)
+    except MissingBlock:
+        client, block = party.chain.client, party.head()
+        index = study.index_of(party.address)
+        round_ = party.chain.rounds.round(study.number, round_number, block_identifier=block)
+        signed = client.outbox.find(_submit_step(study.number, round_number))
+        if round_.submitted >> index & 1 or (signed is not None and signed.state in LIVE):
+            raise
+        return False
+    return True
 
 
 def submit(node: HospitalNode, number: StudyId, round_number: RoundNumber) -> float:
@@ -84,7 +105,7 @@ def submit(node: HospitalNode, number: StudyId, round_number: RoundNumber) -> fl
         number, round_number, sealed.manifest_digest, sealed.commitment
     )
     started = time.perf_counter()
-    party.chain.client.send(call, step=f"submit-{number}-{round_number}")
+    party.chain.client.send(call, step=_submit_step(number, round_number))
     return time.perf_counter() - started
 
 
@@ -128,6 +149,10 @@ def _seal(
         sender=party.sender,
         recipients=recipients,
     )
+
+
+def _submit_step(number: StudyId, round_number: RoundNumber) -> str:
+    return f"submit-{number}-{round_number}"
 
 
 def _step(number: StudyId, round_number: RoundNumber) -> str:

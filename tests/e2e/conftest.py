@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from federated.center import finalize
+from federated.spec import Split
 from federated.studies import wisconsin_spec
 from tests.e2e import kit
 from tests.e2e.kit import Saved, World
@@ -80,6 +81,9 @@ def contributing(contributions: Saved, tmp_path: Path) -> Iterator[World]:
 
 def _ask(world: World, rule: str) -> None:
     reward = replace(wisconsin_spec().reward, rule=rule)
-    kit.enrol_all(world, kit.study_spec(world, reward=reward))
+    spec, patients = kit.study_spec(world, reward=reward), kit.PATIENTS
+    if rule != "count":  # enough of both classes to report on
+        spec, patients = replace(spec, split=Split(validation=0.4, test=0.1)), 2 * kit.PATIENTS
+    kit.enrol_all(world, spec, patients)
     kit.open_tiers(world)
     kit.ask_all(world)

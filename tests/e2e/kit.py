@@ -29,10 +29,20 @@ from chain.rpc import request
 from chain.types import NO_ADDRESS, Address, AgreementId, ConsentId, RoundNumber, StudyId, Wei
 from federated import codec
 from federated.auditor import Level, Verdict, replay
-from federated.center import finalize, invite, open_round, open_tier, request_study
+from federated.center import finalize, invite, open_round, open_tier, propose, request_study
 from federated.center.tiers import TierWish
 from federated.claims import claim_message, paying_cohorts
-from federated.hospital import HospitalNode, Policy, admit, approve, freeze, join, submit, train
+from federated.hospital import (
+    HospitalNode,
+    Policy,
+    admit,
+    approve,
+    freeze,
+    join,
+    report,
+    submit,
+    train,
+)
 from federated.hospital.admission import Presented
 from federated.hospital.node import dictionary_of
 from federated.journal import Journal
@@ -226,13 +236,13 @@ def study_spec(world: World, **changes: Any) -> StudySpec:
     return replace(spec, **changes)
 
 
-def enrol_all(world: World, spec: StudySpec) -> StudyId:
+def enrol_all(world: World, spec: StudySpec, patients: int = PATIENTS) -> StudyId:
     """Request, import, approve, join."""
     token = world.deployment.address_of("DevelopmentToken")
     mint = world.center.chain.token(token).mint
     world.center.chain.client.send(mint(world.center.address, spec.reward.budget_wei))
     study = request_study(world.center, spec, token)
-    files = deal(world.folder / "exports")
+    files = deal(world.folder / "exports", patients)
     for node in world.nodes:
         dictionary = dictionary_of(spec)
         node.records.replace(import_csv(files[node.party.name], dictionary), dictionary.name)
@@ -244,13 +254,13 @@ def enrol_all(world: World, spec: StudySpec) -> StudyId:
     return study
 
 
-def deal(folder: Path) -> dict[str, Path]:
+def deal(folder: Path, patients: int = PATIENTS) -> dict[str, Path]:
     """The first patients of three hospitals, dealt from the data set."""
     found = {}
     for name, path in wisconsin.deal(folder, seed=1).items():
         if name in HOSPITALS:
             with path.open(newline="") as file:
-                rows = list(csv.reader(file))[: PATIENTS + 1]
+                rows = list(csv.reader(file))[: patients + 1]
             with path.open("w", newline="") as file:
                 csv.writer(file).writerows(rows)
             found[name] = path
@@ -312,6 +322,13 @@ def freeze_and_submit(world: World, number: RoundNumber, names: Sequence[str] = 
     for name in names:
         train(world.node(name), world.study, number)
         submit(world.node(name), world.study, number)
+
+
+def report_all(world: World, number: RoundNumber, names: Sequence[str] = HOSPITALS) -> None:
+    """The center proposes and hospitals report, as a contribution rule needs."""
+    assert propose(world.center, world.study, number) is not None
+    for name in names:
+        assert report(world.node(name), world.study, number) is not None
 
 
 def run_round(world: World, *, finalized: bool = True) -> RoundNumber:

@@ -9,40 +9,22 @@ import pytest
 from chain.merkle import hash_share_leaf
 from chain.types import RoundNumber, Wei
 from federated.auditor import Level
-from federated.canonical import digest
+from federated.candidates import context_of_candidates
 from federated.center import finalize, open_round, post_shares, refund, settle
-from federated.metrics import Confusion
-from federated.reports import Evaluation, Report
-from federated.shares import report_topic, shares_tree, sign_report
-from storage.cid import Cid, Codec
+from federated.rewards import leave_one_out
+from federated.shares import shares_by_rule, shares_tree
+from federated.signed_report import listed_reports, report_topic
+from storage.cid import Cid
 from tests.e2e import kit
-from tests.e2e.kit import World
+from tests.e2e.kit import HOSPITALS, World
 
 pytestmark = pytest.mark.engine("anvil")
 
 FIRST = RoundNumber(1)
-LOSS = 100_000
-WORSE_WITHOUT = {0: 3_000, 1: 1_000, 2: 0}  # what others' records lose without each hospital
-
-
-def _report(world: World, hospital: str) -> Report:
-    index = world.index(hospital)
-    loss = {None: LOSS} | {other: LOSS + WORSE_WITHOUT[other] for other in WORSE_WITHOUT}
-    return Report(
-        study=world.study,
-        round_number=1,
-        hospital=index,
-        root=kit.freeze_of(world, 1, hospital).root,
-        evaluations=tuple(
-            Evaluation(digest(bytes([without or 0])), without, Confusion(3, 1, 4, 1, value))
-            for without, value in loss.items()
-        ),
-    )
 
 
 def _finalize(world: World) -> None:
-    for name in kit.HOSPITALS:
-        sign_report(world.party(name), _report(world, name))
+    kit.report_all(world, FIRST)
     finalize(world.center, world.study, FIRST)
 
 
@@ -68,12 +50,14 @@ def _paid(world: World) -> dict[int, int]:
 def test_shares_follow_the_reports_and_are_paid_by_the_root(contributing: World) -> None:
     _finalize(contributing)
     shares = settle(contributing.center, contributing.study)
-    pool = contributing.read().terms.hospital_pool
-    assert shares == {0: pool * 3 // 4, 1: pool // 4, 2: 0}
+    weights = {contributing.index(n): kit.freeze_of(contributing, 1, n).weight for n in HOSPITALS}
+    reports = listed_reports(contributing.center, contributing.read(), contributing.center.head())
+    assert len(reports) == 3
+    assert shares == leave_one_out(contributing.read().terms.hospital_pool, reports, weights)
     kit.assert_sound(contributing)
     _cross_challenges(contributing)
     _claim_by_root(contributing, shares)
-    assert _paid(contributing) == {0: shares[0], 1: shares[1]}
+    assert _paid(contributing) == {index: amount for index, amount in shares.items() if amount}
     kit.assert_sound(contributing)
 
 
@@ -81,10 +65,19 @@ def test_wrong_shares_are_named_and_rejected_and_then_the_count_holds(contributi
     _finalize(contributing)
     kit.assert_sound(contributing)
     pool = contributing.read().terms.hospital_pool
-    cheated = {0: pool // 4, 1: pool * 3 // 4, 2: 0}
+    block = contributing.center.head()
+    held, _ = contributing.center.chain.rounds.counted_weights(
+        contributing.study, block_identifier=block
+    )
+    right = shares_by_rule(contributing.center, contributing.read(), dict(enumerate(held)), block)
+    best = max(right, key=lambda index: right[index])
+    other = (best + 1) % 3
+    cheated = {**right, best: Wei(0), other: Wei(right[best] + right[other])}
     post_shares(contributing.center, contributing.study, cheated)
     names = {contributing.index(name): name for name in kit.HOSPITALS}
-    wanted = {("reward-root", None, None)} | {("posted-share", None, names[i]) for i in (0, 1)}
+    wanted = {("reward-root", None, None)} | {
+        ("posted-share", None, names[i]) for i in (best, other)
+    }
     for level in Level.KEYLESS, Level.KEYED:
         assert kit.found_at(contributing, level) == wanted
 
@@ -118,25 +111,18 @@ def test_wrong_shares_that_nobody_published_are_named_once_they_are_paid(
     assert ("hospital-share", None, last) in kit.found_at(contributing, Level.KEYLESS)
 
 
-def test_a_report_that_its_hospital_did_not_sign_counts_for_nothing(contributing: World) -> None:
-    forged = _report(contributing, "north")
-    sign_report(contributing.party("harbor"), forged)
-    noise = contributing.center.store.put_block(Codec.DAG_CBOR, b"\xa0")
-    contributing.center.store.announce(report_topic(contributing.study, 1), noise)
-    _finalize(contributing)
-    shares = settle(contributing.center, contributing.study)
-    assert shares[0] == contributing.read().terms.hospital_pool * 3 // 4
-    kit.assert_sound(contributing)
-
-
 def test_a_listed_report_that_was_altered_is_found(contributing: World) -> None:
     _finalize(contributing)
     settle(contributing.center, contributing.study)
     kit.assert_sound(contributing)
-    topic = report_topic(contributing.study, 1)
-    cids: list[Cid] = contributing.center.store.announced(topic)
+    round_ = kit.round_at(contributing, 1)
+    context = context_of_candidates(
+        contributing.center, contributing.read(), 1, round_.start_state, round_.state
+    )
+    cids: list[Cid] = contributing.center.store.announced(report_topic(context))
     kit.flip(contributing, cids[0])
-    assert kit.found_at(contributing, Level.KEYLESS) == {("reward-root", None, None)}
+    wanted = {("report", 1, None), ("reward-root", None, None)}
+    assert kit.found_at(contributing, Level.KEYLESS) == wanted
 
 
 def test_patients_and_hospitals_are_paid_by_count_when_the_center_never_finalizes(

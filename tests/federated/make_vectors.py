@@ -40,17 +40,19 @@ from chain.types import Address, AgreementId, BlockNumber, ConsentId, RoundNumbe
 from federated.aggregate import WeightedSum
 from federated.auditor import Check, Level, Verdict
 from federated.auditor.rounds import inputs_digest
+from federated.candidates import Candidate, Candidates, encode_models, write_candidates
 from federated.canonical import digest, encode, tagged_hash
 from federated.challenging import Proven
 from federated.codec import Address as SpecAddress
 from federated.cohort import Entry as CohortEntry
 from federated.cohort import build_leaves, encode_leaves
-from federated.context import state_context, update_context
+from federated.context import candidates_context, candidates_topic, state_context, update_context
 from federated.directory import publish_description
 from federated.exclusion import ExclusionCode
 from federated.grid import Grid
 from federated.journal import Journal
 from federated.leaf_list import publish_leaves, tree_of
+from federated.left_out import Update, left_out_states
 from federated.mail import mail_for, post
 from federated.metrics import Confusion
 from federated.missing import confirm_missing
@@ -61,9 +63,11 @@ from federated.patient import SignedGrant
 from federated.purposes import PERMISSIONS, RESTRICTIONS, study_bitmap, tier_bitmap
 from federated.reports import Evaluation, Report
 from federated.results import Results, results_topic, write_results
+from federated.rewards import leave_one_out
 from federated.round_manifest import Entry, RoundManifest, write_round_manifest
 from federated.schema import Array
-from federated.shares import publish_shares, report_topic, sign_report
+from federated.shares import publish_shares
+from federated.signed_report import report_topic, sign_report
 from federated.spec import Data, Feature, GridTerms, Label, StudySpec, Training
 from federated.state import encode_state, initial_state, next_state, state_digest
 from federated.studies import wisconsin_spec
@@ -324,6 +328,10 @@ def contexts(spec: StudySpec) -> Json:
         "update_context": update_context(**place, root=fixed("root")),
         "result": fixed("end state"),
         "state_context": state_context(**place, result=fixed("end state")),
+        "candidates_context": candidates_context(**place, result=fixed("end state")),
+        "candidates_topic": candidates_topic(
+            chain_id=CHAIN_ID, rounds=ROUNDS, study=STUDY, round_number=ROUND
+        ),
     }
 
 
@@ -375,10 +383,12 @@ def round_vector(spec: StudySpec) -> Json:
         {"out.weight": np.array([[3.0, -4.0]]), "out.bias": np.array([0.0])},
     ]
     total, shown = WeightedSum(schema, grid), []
+    updates: list[Update] = []
     for delta, weight in zip(deltas, (3, 4), strict=True):
         steps = grid.quantise(delta, schema)
         vector = schema.flatten(steps)
         total.add([vector], weight)
+        updates.append(Update(len(updates), vector, weight))
         shown.append(
             {"delta": schema.flatten(delta).tolist(), "weight": weight, "steps": vector.tolist()}
             | {"bytes": encode_tensors(steps, update_schema(spec))}
@@ -386,6 +396,8 @@ def round_vector(spec: StudySpec) -> Json:
     start = initial_state(spec)
     end = next_state(spec, start, total.mean(), 1)
     mean = schema.flatten(total.mean()).astype("<f8").tobytes()
+    states = list(left_out_states(spec, start, 1, total, updates))
+    plaintext = b"".join(encode_models(spec, states, []))
     return {
         "order": [tensor.name for tensor in schema.tensors],
         "bound": grid.bound,
@@ -394,6 +406,35 @@ def round_vector(spec: StudySpec) -> Json:
         "sum": total.steps().tolist(),
         "mean_f64": mean,
         "end": {"digest": state_digest(spec, end), "file": encode_state(spec, end)},
+        "candidates": [state_digest(spec, state) for _, state in states],
+        "candidates_plaintext": plaintext,
+    }
+
+
+def division() -> Json:
+    """Three hospitals' pay from what each reports of the others."""
+    rows = [[0, [[1, 30], [2, -10]]], [1, [[0, 60], [2, -10]]], [2, [[0, 10], [1, 50]]]]
+    reports = [
+        Report(
+            fixed("context"),
+            STUDY,
+            ROUND,
+            judge,
+            fixed("root"),
+            tuple(
+                Evaluation(digest(b"any"), who, Confusion(5, 0, 5, 0, 100 + gain))
+                for who, gain in [(None, 0), *row]
+            ),
+        )
+        for judge, row in rows
+    ]
+    weights = {0: 10, 1: 20, 2: 40}
+    paid = leave_one_out(1000, reports, weights)
+    return {
+        "gains": rows,
+        "weights": [weights[i] for i in range(3)],
+        "pool": 1000,
+        "paid": [paid[i] for i in range(3)],
     }
 
 
@@ -444,7 +485,8 @@ def record_vectors() -> Json:
         made = {
             "round_manifest": (write_round_manifest(store, round_manifest(spec), sender), None),
             "results": (write_results(store, results(), sender), results_topic(fixed("end"))),
-            "report": (sign_report(party, report()), report_topic(STUDY, ROUND)),
+            "candidates": (write_candidates(store, candidates(), sender).digest, None),
+            "report": (sign_report(party, report()), report_topic(fixed("context"))),
             "list_missing": (confirm_missing(party, frozen()), None),
             "undecryptable": (confirm_unopened(party, frozen(), submitted()), None),
         }
@@ -464,6 +506,7 @@ def record_vectors() -> Json:
         found["participant"]["block"] = store.get_block(dag_cbor_cid(described))
     found["report"]["report"] = report().to_bytes()
     found["audit"] = verdict().to_bytes()
+    found["division"] = division()
     return found | {
         "counter_offer": counter_offer(),
         "grant": grant(),
@@ -502,9 +545,20 @@ def report() -> Report:
     rows = (
         Evaluation(digest(b"model"), None, Confusion(5, 1, 7, 2, 400_000)),
         Evaluation(digest(b"without 0"), 0, Confusion(4, 2, 6, 3, 450_000)),
-        Evaluation(digest(b"without 3"), 3, Confusion(5, 1, 7, 2, 399_000)),
+        Evaluation(digest(b"without 1"), 1, Confusion(5, 1, 7, 2, 399_000)),
     )
-    return Report(STUDY, ROUND, 3, fixed("root"), rows)
+    return Report(fixed("context"), STUDY, ROUND, 3, fixed("root"), rows)
+
+
+def candidates() -> Candidates:
+    """A round's model and those without each of three hospitals, one with a server state."""
+    rows = (
+        Candidate(None, digest(b"model"), {}),
+        Candidate(0, digest(b"without 0"), {}),
+        Candidate(1, digest(b"without 1"), {"momentum": fixed("momentum")}),
+        Candidate(3, digest(b"without 3"), {}),
+    )
+    return Candidates(fixed("context"), STUDY, ROUND, fixed("models"), rows)
 
 
 def frozen() -> Frozen:

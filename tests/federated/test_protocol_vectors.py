@@ -279,6 +279,9 @@ def test_contexts_are_tagged_hashes_of_the_place_and_the_digests() -> None:
     update = tagged("consilium/context/1", *parts, H(vector["root"]))
     state = tagged("consilium/state-context/1", *parts, H(vector["result"]))
     assert (vector["update_context"], vector["state_context"]) == (update.hex(), state.hex())
+    candidates = tagged("consilium/candidates-context/1", *parts, H(vector["result"]))
+    assert vector["candidates_context"] == candidates.hex()
+    assert vector["candidates_topic"] == tagged("consilium/candidates-topic/1", *place).hex()
 
 
 def test_a_cohort_follows_from_records_salts_and_consents() -> None:
@@ -388,6 +391,36 @@ def test_a_round_leads_from_updates_to_the_next_state_exactly() -> None:
     after = struct.pack("<3f", *(a + b for a, b in zip(before, mean, strict=True)))
     assert vector["end"] == state_of(1, model(after[:4], after[4:]))
 
+    plaintext, digests = b"", []
+    for left_out in (None, 0, 1):
+        kept = list(total)
+        if left_out is not None:
+            update = vector["updates"][left_out]
+            kept = [a - update["weight"] * b for a, b in zip(kept, update["steps"], strict=True)]
+        moved = [float(Fraction(value, weight << 2)) for value in kept]  # the divisor stays
+        after = struct.pack("<3f", *(a + b for a, b in zip(before, moved, strict=True)))
+        parameters = model(after[:4], after[4:])
+        digests.append(state_of(1, parameters)["digest"])
+        plaintext += parameters
+    assert vector["candidates"] == digests
+    assert vector["candidates_plaintext"] == plaintext.hex()
+
+
+def test_each_hospital_divides_its_weight_among_the_others() -> None:
+    vector = RECORDS["division"]
+    weights = vector["weights"]
+    shares = [Fraction(0)] * 3
+    for judge, row in vector["gains"]:
+        positive = [(who, max(0, gain)) for who, gain in row]
+        for who, gain in positive:
+            shares[who] += Fraction(weights[judge] * gain, sum(part for _, part in positive))
+    exact = [vector["pool"] * share / sum(weights) for share in shares]
+    paid = [math.floor(amount) for amount in exact]
+    order = sorted(range(3), key=lambda i: (paid[i] - exact[i], i))
+    for i in order[: vector["pool"] - sum(paid)]:
+        paid[i] += 1
+    assert vector["paid"] == paid
+
 
 def test_shuffles_follow_from_seed_hospital_and_round() -> None:
     for vector in LEARNING["shuffle"]:
@@ -463,14 +496,27 @@ def test_a_signed_report_carries_the_reports_own_bytes() -> None:
     rows = [
         [sha(b"model"), None, [5, 1, 7, 2, 400_000]],
         [sha(b"without 0"), 0, [4, 2, 6, 3, 450_000]],
-        [sha(b"without 3"), 3, [5, 1, 7, 2, 399_000]],
+        [sha(b"without 1"), 1, [5, 1, 7, 2, 399_000]],
     ]
     head = {"format": "consilium/report/1", "study": 7, "round": 2, "hospital": 3}
+    head["context"] = fixed("context")
     report = cbor(head | {"root": fixed("root"), "evaluations": rows})
     vector = RECORDS["report"]
     assert vector["report"] == report.hex()
     record(vector, "consilium/signed-report/1", {"report": report})
-    assert vector["topic"] == tagged("consilium/report-topic/1", 7, 2).hex()
+    assert vector["topic"] == tagged("consilium/report-topic/1", fixed("context")).hex()
+
+
+def test_candidates_are_a_signed_record_of_state_digests() -> None:
+    rows = [
+        [None, sha(b"model"), {}],
+        [0, sha(b"without 0"), {}],
+        [1, sha(b"without 1"), {"momentum": fixed("momentum")}],
+        [3, sha(b"without 3"), {}],
+    ]
+    body = {"candidates": rows, "context": fixed("context"), "models": fixed("models")}
+    body |= {"round": 2, "study": 7}
+    record(RECORDS["candidates"], "consilium/candidates/1", body)
 
 
 def test_an_auditors_word_that_a_list_is_missing_names_freeze_and_list() -> None:

@@ -3,14 +3,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from federated.canonical import Digest, decode, encode
 from federated.errors import RewardError
 from federated.metrics import LOSS_CAP, LOSS_UNIT, Confusion
 from federated.reports import Evaluation, Report
-from federated.rewards import contributions, leave_one_out, split
+from federated.rewards import contributions, gains, leave_one_out, split
 
 shares = st.dictionaries(st.integers(0, 255), st.integers(0, 2**64), min_size=1).filter(
     lambda found: any(found.values())
@@ -43,9 +43,10 @@ def test_without_a_share_there_is_no_split(bad: dict[int, int]) -> None:
 
 
 def report(hospital: int, full: int, without: dict[int, int], round_number: int = 1) -> Report:
-    """Losses of the model and of the models without each hospital, over ten records."""
+    """Losses of the model and of the models without each other hospital, over ten records."""
     rows = [(None, full), *sorted(without.items())]
     return Report(
+        context=bytes(32),
         study=1,
         round_number=round_number,
         hospital=hospital,
@@ -58,13 +59,14 @@ def report(hospital: int, full: int, without: dict[int, int], round_number: int 
 
 
 REPORTS = [
-    report(0, 100, {0: 900, 1: 130, 2: 90}),
-    report(1, 200, {0: 260, 1: 999, 2: 190}),
-    report(2, 300, {0: 310, 1: 350, 2: 300}),
+    report(0, 100, {1: 130, 2: 90}),
+    report(1, 200, {0: 260, 2: 190}),
+    report(2, 300, {0: 310, 1: 350}),
 ]
+EQUAL = {0: 5, 1: 5, 2: 5}
 
 
-def test_contributions_are_those_on_paper_and_own_word_does_not_count() -> None:
+def test_contributions_are_those_on_paper() -> None:
     assert contributions(REPORTS) == {0: 60 + 10, 1: 30 + 50, 2: -10 - 10}
 
 
@@ -73,18 +75,72 @@ def test_contributions_add_over_rounds() -> None:
     assert contributions([*REPORTS, *later]) == {0: 140, 1: 160, 2: -40}
 
 
-def test_a_negative_contribution_earns_nothing_and_takes_nothing() -> None:
-    assert leave_one_out(150, REPORTS, {0: 5, 1: 5, 2: 5}) == {0: 70, 1: 80, 2: 0}
+def test_each_report_divides_its_hospitals_weight_among_the_others() -> None:
+    # 0 gives its 5 to 1 alone; 1 gives its 5 to 0 alone; 2 splits its 5 as 10 : 50
+    assert leave_one_out(90, REPORTS, EQUAL) == {0: 30 + 5, 1: 30 + 25, 2: 0}
+    weights = {0: 10, 1: 20, 2: 30}  # 0: 20 + 5, 1: 10 + 25, 2: 0, of 60
+    assert leave_one_out(120, REPORTS, weights) == {0: 50, 1: 70, 2: 0}
+
+
+def test_two_hospitals_are_paid_what_the_other_one_decides_over() -> None:
+    both = [report(0, 100, {1: 130}), report(1, 200, {0: 210})]
+    assert contributions(both) == {0: 10, 1: 30}
+    assert leave_one_out(90, both, {0: 20, 1: 10}) == {0: 30, 1: 60}
+
+
+def test_gains_of_all_rounds_are_added_before_they_count_as_0() -> None:
+    worse = report(1, 200, {0: 100, 2: 230}, round_number=2)  # 0: 60 − 100, 2: −10 + 30
+    found = leave_one_out(90, [*REPORTS, worse], EQUAL)
+    assert found == {0: 5, 1: 30 + 25, 2: 30}
+
+
+def test_who_reports_nothing_leaves_its_weight_to_the_weights_of_the_others() -> None:
+    silent = replace(REPORTS[2], evaluations=())
+    for reports in ([*REPORTS[:2], silent], REPORTS[:2]):
+        assert leave_one_out(90, reports, {0: 20, 1: 10, 2: 60}) == {0: 10 + 40, 1: 20 + 20, 2: 0}
+
+
+losses = st.integers(0, LOSS_CAP * LOSS_UNIT * 10)
+rows = st.tuples(losses, losses, losses)
+
+
+@given(st.integers(0, 10**20), st.tuples(rows, rows, rows), rows, st.integers(0, 2))
+def test_no_word_of_a_hospital_moves_its_own_share(
+    pool: int, told: tuple[tuple[int, int, int], ...], lie: tuple[int, int, int], liar: int
+) -> None:
+    """Whatever it reports, or that it reports nothing, as long as another finds some merit."""
+
+    def reported(index: int, row: tuple[int, int, int]) -> Report:
+        return report(index, row[0], {j: row[j and 1 + j % 2] for j in range(3) if j != index})
+
+    honest = [reported(index, row) for index, row in enumerate(told)]
+    others = [item for item in honest if item.hospital != liar]
+    assume(any(gain > 0 for row in gains(others).values() for gain in row.values()))
+    weights = {0: 7, 1: 20, 2: 400}
+    shares = {
+        leave_one_out(pool, [*others, *more], weights)[liar]
+        for more in ([honest[liar]], [reported(liar, lie)], [])
+    }
+    assert max(shares) - min(shares) <= 1  # of the smallest unit, where remainders fall
+
+
+def test_a_false_report_misplaces_its_own_weight_alone() -> None:
+    most = 10 * LOSS_CAP * LOSS_UNIT
+    honest = leave_one_out(9000, REPORTS, EQUAL)
+    lie = replace(report(0, most, {1: 0, 2: 0}))
+    found = leave_one_out(9000, [lie, *REPORTS[1:]], EQUAL)
+    assert found[0] == honest[0]
+    assert all(abs(found[index] - honest[index]) <= 3000 for index in found)
 
 
 def test_without_a_positive_contribution_counts_decide() -> None:
-    bad = [report(0, 100, {0: 0, 1: 90}), report(1, 100, {0: 90, 1: 0})]
+    bad = [report(0, 100, {1: 90}), report(1, 100, {0: 90})]
     assert leave_one_out(9, bad, {0: 2, 1: 1}) == {0: 6, 1: 3}
     assert leave_one_out(9, [], {0: 2, 1: 1}) == {0: 6, 1: 3}
 
 
 def test_a_hospital_that_cannot_be_paid_gets_nothing_however_it_contributed() -> None:
-    assert leave_one_out(70, REPORTS, {0: 5, 2: 5}) == {0: 70, 2: 0}
+    assert leave_one_out(70, REPORTS, {0: 5, 2: 5}) == {0: 35, 2: 35}
 
 
 def test_a_second_report_in_one_round_is_refused() -> None:
@@ -97,8 +153,13 @@ def test_the_order_of_reports_does_not_show() -> None:
 
 
 def test_a_report_survives_bytes() -> None:
-    for item in REPORTS:
+    for item in [*REPORTS, replace(REPORTS[0], evaluations=())]:
         assert Report.from_bytes(item.to_bytes()) == item
+
+
+def test_a_hospital_does_not_judge_its_own_contribution() -> None:
+    with pytest.raises(RewardError, match="its own contribution"):
+        report(0, 100, {0: 900, 1: 130}).to_bytes()
 
 
 @pytest.mark.parametrize(
@@ -109,20 +170,23 @@ def test_a_report_survives_bytes() -> None:
         ("hospital", "0"),
         ("round", -1),
         ("root", b"short"),
-        ("evaluations", []),
-        ("evaluations", [[bytes(32), 0, [1, 1, 1, 1, 1]]]),
-        ("evaluations", [[bytes(32), None, [1, 1, 1, 1]]]),
-        ("evaluations", [[bytes(32), None, [1, 1, 1, 1, -1]]]),
-        ("evaluations", [[bytes(32), None, [1, 1, 1, 1, 1.0]]]),
-        ("evaluations", [[bytes(32), None, [1, 0, 0, 0, LOSS_CAP * LOSS_UNIT + 1]]]),
-        ("evaluations", [[bytes(31), None, [1, 1, 1, 1, 1]]]),
+        ("context", b"short"),
+        ("evaluations", None),
+        ("evaluations", [[bytes(32), 1, [4, 1, 4, 1, 1]]]),
+        ("evaluations", [[bytes(32), None, [4, 1, 4, 1]]]),
+        ("evaluations", [[bytes(32), None, [4, 1, 4, 1, -1]]]),
+        ("evaluations", [[bytes(32), None, [4, 1, 4, 1, 1.0]]]),
+        ("evaluations", [[bytes(32), None, [4, 1, 4, 1, 10 * LOSS_CAP * LOSS_UNIT + 1]]]),
+        ("evaluations", [[bytes(31), None, [4, 1, 4, 1, 1]]]),
+        ("evaluations", [[bytes(32), None, [3, 1, 4, 1, 1]]]),
+        ("evaluations", [[bytes(32), None, [4, 1, 3, 1, 1]]]),
         (
             "evaluations",
-            [[bytes(32), None, [1, 1, 1, 1, 1]], [bytes(32), 0, [2, 1, 1, 1, 1]]],
+            [[bytes(32), None, [4, 1, 4, 1, 1]], [bytes(32), 1, [5, 1, 4, 1, 1]]],
         ),
         (
             "evaluations",
-            [[bytes(32), None, [1, 1, 1, 1, 1]], *[[bytes(32), 0, [1, 1, 1, 1, 1]]] * 2],
+            [[bytes(32), None, [4, 1, 4, 1, 1]], *[[bytes(32), 1, [4, 1, 4, 1, 1]]] * 2],
         ),
     ],
 )

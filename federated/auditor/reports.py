@@ -1,0 +1,153 @@
+"""Reports of a contribution rule: genuine, on the models of the round, and waited for.
+
+Without a key: signatures, contexts, roots, sizes, that no hospital is heard twice, that all were
+given the same models, and that the center finalized only when all had reported or their time was
+over. With a key also every model that they judge, from the updates themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from chain.types import BlockNumber, RoundNumber
+from federated.aggregate import WeightedSum
+from federated.auditor.facts import Facts
+from federated.auditor.verdict import Checks, Place
+from federated.candidates import Candidate
+from federated.errors import StepError
+from federated.judging import judge_submission
+from federated.left_out import Update, left_out_states
+from federated.party import Party
+from federated.phase import report_by
+from federated.published import open_state
+from federated.reports import Report
+from federated.round_manifest import RoundManifest
+from federated.signed_report import (
+    Wanted,
+    differing_states,
+    find_reports,
+    read_report,
+    wanted_reports,
+)
+from federated.study import Study
+from storage.cid import dag_cbor_cid
+
+
+def check_reports(
+    party: Party, study: Study, facts: Facts, checks: Checks, total: WeightedSum | None
+) -> set[bytes]:
+    """Check a finalized round's reports; digests of listed ones that count for nothing.
+
+    `total` is the sum of the included updates, for who has a key.
+    """
+    manifest = facts.manifest
+    if study.spec.reward.rule == "count" or manifest is None:
+        return set()
+    then = party.chain.rounds.finalized(study.number, facts.number, to_block=facts.block).block
+    wanted = wanted_reports(party, study, facts.number, facts.round, then)
+    found, refused = _check_listed(party, study, wanted, manifest, checks)
+    _check_agreement(facts, found, checks)
+    missing = wanted.included - {report.hospital for report in found.values()}
+    is_known = len(manifest.reports) == len(found) + len(refused)
+    if len(wanted.included) > 1 and is_known:
+        _check_waited(party, facts, then, missing, checks)
+        _note_unlisted(party, study, facts, wanted, missing, checks)
+    if total is not None:
+        with checks.guarded("candidates", Place(facts.number)):
+            refused |= _check_models(party, study, facts, total, found, checks)
+    return refused
+
+
+def _check_listed(
+    party: Party, study: Study, wanted: Wanted, manifest: RoundManifest, checks: Checks
+) -> tuple[dict[bytes, Report], set[bytes]]:
+    """Reports that count, and digests of those that do not; of what is gone neither is known."""
+    found: dict[bytes, Report] = {}
+    refused: set[bytes] = set()
+    for digest in manifest.reports:
+        with checks.guarded("report", Place(wanted.round_number)):
+            party.store.get_block(dag_cbor_cid(digest))
+            refused.add(digest)
+            report = read_report(party, study, wanted, digest)
+            twice = any(other.hospital == report.hospital for other in found.values())
+            at = Place(wanted.round_number, report.hospital)
+            if checks.add("report", not twice, "a second report of this hospital is listed", at):
+                found[digest] = report
+                refused.discard(digest)
+    return found, refused
+
+
+def _check_agreement(facts: Facts, found: Mapping[bytes, Report], checks: Checks) -> None:
+    """A center that gives hospitals different models gets reports on different digests."""
+    seen: dict[int | None, bytes] = {}
+    same = all(
+        seen.setdefault(without, state) == state
+        for report in found.values()
+        for without, state in report.states.items()
+    )
+    if found:
+        detail = "its hospitals judged different models: the center proposed more than one set"
+        checks.add("report-models", same, detail, Place(facts.number))
+
+
+def _check_waited(
+    party: Party, facts: Facts, then: BlockNumber, missing: frozenset[int], checks: Checks
+) -> None:
+    """Only the block's own time shows whether a center that lists no report gave time for one."""
+    if not missing:
+        checks.add("reports-awaited", True, at=Place(facts.number))
+        return
+    at, until = party.chain.client.node.block(then).timestamp, report_by(facts.round)
+    for hospital in sorted(missing):
+        detail = f"finalized {until - at} s too early without its report"
+        checks.add("reports-awaited", at > until, detail, Place(facts.number, hospital))
+
+
+def _note_unlisted(
+    party: Party,
+    study: Study,
+    facts: Facts,
+    wanted: Wanted,
+    missing: frozenset[int],
+    checks: Checks,
+) -> None:
+    """A genuine report that is not listed came late, or was left out: nobody can tell which."""
+    for hospital in sorted(find_reports(party, study, wanted).keys() & missing if missing else ()):
+        text = "it announced a report that the manifest does not list: late, or left out"
+        checks.note("report-unlisted", text, Place(facts.number, hospital))
+
+
+def _check_models(
+    party: Party,
+    study: Study,
+    facts: Facts,
+    total: WeightedSum,
+    found: Mapping[bytes, Report],
+    checks: Checks,
+) -> set[bytes]:
+    """Compute every model that was judged; the reports on others."""
+    if not any(report.evaluations for report in found.values()):
+        return set()
+    start = open_state(party, study, RoundNumber(facts.round.parent), facts.block)
+    updates = _updates(party, study, facts)
+    states = left_out_states(study.spec, start, facts.number, total, updates)
+    digests = {item: Candidate.of(study.spec, item, state).state for item, state in states}
+    refused = set()
+    for digest, report in found.items():
+        wrong = differing_states(report, digests)
+        detail = f"judged another model than that without hospital {wrong[0]}" if wrong else ""
+        at = Place(facts.number, report.hospital)
+        if not checks.add("candidates", not wrong, detail, at):
+            refused.add(digest)
+    return refused
+
+
+def _updates(party: Party, study: Study, facts: Facts) -> Iterator[Update]:
+    for hospital, event in sorted(facts.submitted.items()):
+        if not facts.round.included >> hospital & 1:
+            continue
+        frozen = facts.frozen[hospital]
+        judged = judge_submission(party, study, frozen, event)
+        if judged.vector is None:
+            raise StepError(f"the update of hospital {hospital} does not open any more")
+        yield Update(hospital, judged.vector, frozen.freeze.weight)

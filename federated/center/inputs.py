@@ -1,0 +1,152 @@
+"""What a round is aggregated from: the submissions on-chain, judged and summed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from chain.rounds import Frozen, Round, Submitted
+from chain.types import Address, BlockNumber, RoundNumber
+from federated.aggregate import WeightedSum
+from federated.canonical import digest
+from federated.errors import StepError
+from federated.exclusion import ExclusionCode
+from federated.grid import Grid
+from federated.judging import Judged, judge_submission, wrap_for_auditors
+from federated.left_out import Update
+from federated.models import parameter_schema
+from federated.party import Party, recipient_at
+from federated.published import open_state
+from federated.round_manifest import Entry
+from federated.state import GlobalState
+from federated.study import Study
+from storage.errors import StorageError, Unreachable
+from storage.keys import RecipientKey
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Freezes and standing submissions of a round at one block, by hospital index."""
+
+    number: RoundNumber
+    block: BlockNumber
+    round: Round
+    frozen: Mapping[int, Frozen]
+    submitted: Sequence[Submitted]
+
+    @property
+    def basis(self) -> str:
+        """What is made of them: another freeze of the same update needs another manifest."""
+        parts = [self.frozen[item.index].freeze.digest() + item.digest() for item in self.submitted]
+        return digest(b"".join(parts)).hex()
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """Judged inputs, and the sum of the included ones; `downloads` as in `Aggregated`."""
+
+    start: GlobalState
+    total: WeightedSum
+    entries: tuple[Entry, ...]
+    downloads: tuple[tuple[int, int, float], ...]
+
+    @property
+    def included(self) -> list[int]:
+        """Indices of the hospitals in the sum."""
+        return [entry.hospital for entry in self.entries if entry.code is None]
+
+
+def read_inputs(party: Party, study: Study, number: RoundNumber, block: BlockNumber) -> Inputs:
+    """The round's inputs. Raises `StepError` where fewer than k submissions stand."""
+    rounds = party.chain.rounds
+    round_ = rounds.round(study.number, number, block_identifier=block)
+    frozen = {e.freeze.hospital: e for e in rounds.freezes(study.number, number, to_block=block)}
+    submitted = [
+        event
+        for event in rounds.submissions(study.number, number, to_block=block)
+        if not round_.voided >> event.index & 1
+    ]
+    least = study.terms.min_hospitals
+    if len(submitted) < least:
+        raise StepError(
+            f"study {study.number}: round {number}: {len(submitted)} submissions, at least "
+            f"{least} are needed: wait until submitBy, or open another round"
+        )
+    return Inputs(number, block, round_, frozen, submitted)
+
+
+def collect(party: Party, study: Study, inputs: Inputs, *, wrap: bool) -> Collected:
+    """Fetch, judge and sum all submissions, one in memory at a time.
+
+    With `wrap`, every update that opened is wrapped for the named auditors. Raises `StepError`
+    where fewer than k updates can be included.
+    """
+    start = open_state(party, study, RoundNumber(inputs.round.parent), inputs.block)
+    total = WeightedSum(parameter_schema(study.spec), Grid.of(study.spec.grid))
+    entries, downloads = [], []
+    for event in inputs.submitted:
+        frozen = inputs.frozen[event.index]
+        started = time.perf_counter()
+        judged = judge_submission(party, study, frozen, event)
+        downloads.append((event.index, judged.size, time.perf_counter() - started))
+        entries.append(_entry(frozen, event, judged))
+        if wrap and judged.opened and study.auditors:
+            wrap_for_auditors(party, study, frozen, event)
+        if judged.vector is not None:
+            total.add([judged.vector], frozen.freeze.weight)
+    _check_enough(study, inputs, entries)
+    return Collected(start, total, tuple(entries), tuple(downloads))
+
+
+def updates_of(
+    party: Party, study: Study, inputs: Inputs, collected: Collected
+) -> Iterator[Update]:
+    """The included updates once more, each fetched as it is asked for."""
+    included = set(collected.included)
+    for event in inputs.submitted:
+        if event.index not in included:
+            continue
+        frozen = inputs.frozen[event.index]
+        judged = judge_submission(party, study, frozen, event)
+        if judged.vector is None:
+            raise StepError(
+                f"study {study.number}: round {inputs.number}: the update of {event.hospital} was "
+                "included and does not open any more: ask who keeps its blocks, then run again"
+            )
+        yield Update(event.index, judged.vector, frozen.freeze.weight)
+
+
+def _entry(frozen: Frozen, event: Submitted, judged: Judged) -> Entry:
+    return Entry(
+        hospital=event.index,
+        freeze=frozen.freeze.digest(),
+        weight=frozen.freeze.weight,
+        manifest=event.manifest,
+        commitment=event.commitment,
+        code=judged.code,
+        envelope=judged.envelope if judged.code is ExclusionCode.UNDECRYPTABLE else b"",
+    )
+
+
+def _check_enough(study: Study, inputs: Inputs, entries: Sequence[Entry]) -> None:
+    included = [entry for entry in entries if entry.code is None]
+    if len(included) < study.terms.min_hospitals:
+        codes = ", ".join(f"hospital {e.hospital}: {e.code}" for e in entries if e.code)
+        raise StepError(
+            f"study {study.number}: round {inputs.number}: {len(included)} updates can be "
+            f"included, at least {study.terms.min_hospitals} are needed ({codes})"
+        )
+
+
+def reachable(
+    party: Party, members: Sequence[Address], block: BlockNumber
+) -> Iterator[RecipientKey]:
+    """Keys of hospitals; one whose published key is nowhere must not stop all others' round."""
+    for member in members:
+        try:
+            yield recipient_at(party, member, block)
+        except Unreachable:
+            raise
+        except StorageError:
+            continue  # it can have the model wrapped once its key is there

@@ -1,0 +1,91 @@
+"""The reports of a study without chain or store: what hospitals' own candidates would show.
+
+It sees all records, as `simulate` does. Whoever wants to know what a hospital would be paid had it
+behaved otherwise runs it twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import numpy as np
+
+from federated.aggregate import WeightedSum
+from federated.candidates import Candidate
+from federated.grid import Grid
+from federated.left_out import Update, counts_of, left_out_states, may_report
+from federated.models import parameter_schema
+from federated.reports import Evaluation, Report
+from federated.schema import Array
+from federated.simulate import Site
+from federated.spec import StudySpec
+from federated.state import GlobalState, initial_state
+from federated.training import local_update
+
+_NONE = bytes(32)
+
+
+def simulate_reports(
+    spec: StudySpec, sites: Mapping[str, Site], *, idle: Collection[str] = ()
+) -> list[Report]:
+    """Every hospital's report of every round; a hospital's index is its place in `sites`.
+
+    Hospitals in `idle` return the global model as they got it. Reports are bound to no chain.
+    """
+    names, reports = list(sites), []
+    state = initial_state(spec)
+    for number in range(1, spec.rounds + 1):
+        total, updates = _updates(spec, sites, state, number, idle)
+        models = list(left_out_states(spec, state, number, total, updates))
+        for index, name in enumerate(names):
+            rows = _judge(spec, sites[name], index, models)
+            reports.append(Report(_NONE, 1, number, index, _NONE, rows))
+        state = models[0][1]
+    return reports
+
+
+def weights_of(spec: StudySpec, sites: Mapping[str, Site]) -> dict[int, int]:
+    """What the `count` rule counts over the study's rounds, by hospital index."""
+    return {
+        index: spec.rounds * min(len(site.train[1]), spec.grid.max_weight)
+        for index, site in enumerate(sites.values())
+    }
+
+
+def _updates(
+    spec: StudySpec,
+    sites: Mapping[str, Site],
+    state: GlobalState,
+    number: int,
+    idle: Collection[str],
+) -> tuple[WeightedSum, list[Update]]:
+    schema, grid = parameter_schema(spec), Grid.of(spec.grid)
+    total, updates = WeightedSum(schema, grid), []
+    for index, (name, site) in enumerate(sites.items()):
+        steps: Array = np.zeros(schema.size, dtype=np.int64)
+        if name not in idle:
+            delta = local_update(
+                state.parameters, *site.train, spec, hospital=name, round_number=number
+            )
+            steps = schema.flatten(grid.quantise(delta, schema))
+        update = Update(index, steps, min(len(site.train[1]), spec.grid.max_weight))
+        total.add([update.steps], update.weight)
+        updates.append(update)
+    return total, updates
+
+
+def _judge(
+    spec: StudySpec, site: Site, index: int, models: list[tuple[int | None, GlobalState]]
+) -> tuple[Evaluation, ...]:
+    inputs, labels = site.validation
+    if not may_report(labels):
+        return ()
+    return tuple(
+        Evaluation(
+            Candidate.of(spec, without, state).state,
+            without,
+            counts_of(spec, state.parameters, inputs, labels),
+        )
+        for without, state in models
+        if without != index
+    )

@@ -1,0 +1,142 @@
+"""The models without each hospital, by hand and against summing the others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from federated.aggregate import WeightedSum
+from federated.candidates import (
+    Candidate,
+    Candidates,
+    Pieces,
+    decode_models,
+    encode_models,
+    models_size,
+)
+from federated.errors import AggregationError, RecordError
+from federated.grid import Grid
+from federated.left_out import Update, left_out_states, may_report
+from federated.models import parameter_schema
+from federated.schema import Array
+from federated.spec import StudySpec
+from federated.state import GlobalState, initial_state, state_digest
+
+
+def steps(*values: int) -> Array:
+    return np.array(values, dtype=np.int32)
+
+
+def of_two(spec: StudySpec) -> tuple[GlobalState, WeightedSum, list[Update]]:
+    """A bias and two weights; updates of weight 1 and 3 in quarters."""
+    begin = GlobalState(
+        0,
+        {
+            "out.bias": np.array([1.0], dtype=np.float32),
+            "out.weight": np.array([[0.5, -0.5]], dtype=np.float32),
+        },
+        {},
+    )
+    updates = [Update(0, steps(4, -8, 0), 1), Update(2, steps(-4, 0, 8), 3)]
+    total = WeightedSum(parameter_schema(spec), Grid.of(spec.grid))
+    for update in updates:
+        total.add([update.steps], update.weight)
+    return begin, total, updates
+
+
+def test_the_models_of_two_hospitals_are_those_on_paper(spec: StudySpec) -> None:
+    begin, total, updates = of_two(spec)
+    found = dict(left_out_states(spec, begin, 1, total, updates))
+    weights = {who: state.parameters["out.weight"].tolist()[0] for who, state in found.items()}
+    biases = {who: state.parameters["out.bias"].tolist()[0] for who, state in found.items()}
+    # Σ = (4 − 12, −8, 24) over 4 patients and 4 steps a unit; each alone keeps the divisor of 16
+    assert biases == {None: 1 - 8 / 16, 0: 1 - 12 / 16, 2: 1 + 4 / 16}
+    assert weights == {None: [0.0, 1.0], 0: [0.5, 1.0], 2: [0.0, -0.5]}
+    assert {state.round_number for state in found.values()} == {1}
+
+
+def test_leaving_out_is_as_if_the_hospital_had_returned_the_model(spec: StudySpec) -> None:
+    begin, total, updates = of_two(spec)
+    found = dict(left_out_states(spec, begin, 1, total, updates))
+    idle = WeightedSum(parameter_schema(spec), Grid.of(spec.grid))
+    idle.add([updates[0].steps], updates[0].weight)
+    idle.add([np.zeros_like(updates[1].steps)], updates[1].weight)
+    (_, wanted), *_ = left_out_states(spec, begin, 1, idle, [])
+    assert state_digest(spec, found[2]) == state_digest(spec, wanted)
+
+
+def test_who_returned_the_model_is_not_missed_at_all(spec: StudySpec) -> None:
+    begin, total, updates = of_two(spec)
+    nothing = Update(5, np.zeros_like(updates[0].steps), 40)
+    total.add([nothing.steps], nothing.weight)
+    found = dict(left_out_states(spec, begin, 1, total, [*updates, nothing]))
+    assert state_digest(spec, found[5]) == state_digest(spec, found[None])
+
+
+def test_the_sum_stays_as_it_was(spec: StudySpec) -> None:
+    begin, total, updates = of_two(spec)
+    before = total.steps().tolist()
+    list(left_out_states(spec, begin, 1, total, updates))
+    assert (total.steps().tolist(), total.weight) == (before, 4)
+
+
+def test_nobody_can_be_left_out_of_a_sum_of_one(spec: StudySpec) -> None:
+    total = WeightedSum(parameter_schema(spec), Grid.of(spec.grid))
+    total.add([steps(4, -8, 0)], 3)
+    for update, weight in ((steps(4, -8, 0), 3), (steps(4, -8, 0), 0), (steps(4, -8), 1)):
+        with pytest.raises(AggregationError):
+            total.mean_without(update, weight)
+
+
+@pytest.fixture
+def sealed(spec: StudySpec) -> tuple[Candidates, list[bytes]]:
+    states = [(None, initial_state(spec))]
+    for hospital in (0, 3):
+        state = initial_state(spec)
+        moved = {name: array + np.float32(hospital + 1) for name, array in state.parameters.items()}
+        states.append((hospital, replace(state, parameters=moved)))  # type: ignore[arg-type]
+    items: list[Candidate] = []
+    pieces = list(encode_models(spec, states, items))
+    return Candidates(bytes(32), 1, 0, bytes(32), tuple(items)), pieces
+
+
+def test_models_survive_bytes_however_these_are_cut(
+    spec: StudySpec, sealed: tuple[Candidates, list[bytes]]
+) -> None:
+    candidates, pieces = sealed
+    data = b"".join(pieces)
+    assert len(data) == models_size(spec, 3)
+    stream = Pieces(iter(pieces))
+    cut = list(iter(lambda: stream.read(7), b""))
+    assert b"".join(cut) == data
+    for parts in (pieces, cut, [data]):
+        found = list(decode_models(spec, candidates, parts))
+        assert [item.without for item, _ in found] == [None, 0, 3]
+        first = initial_state(spec).parameters
+        assert all((found[2][1][name] == array + 4).all() for name, array in first.items())
+
+
+def test_another_model_than_was_signed_is_refused(
+    spec: StudySpec, sealed: tuple[Candidates, list[bytes]]
+) -> None:
+    candidates, pieces = sealed
+    flipped = bytearray(pieces[1])
+    flipped[-1] ^= 1
+    for wrong in (
+        [pieces[0], bytes(flipped), pieces[2]],
+        [pieces[0], pieces[2], pieces[1]],
+        pieces[:2],
+        [*pieces, b"\0"],
+        [],
+    ):
+        with pytest.raises(RecordError):
+            list(decode_models(spec, candidates, wrong))
+
+
+def test_counts_of_too_few_people_of_a_class_do_not_leave_a_hospital() -> None:
+    assert may_report(np.array([1.0] * 5 + [0.0] * 5))
+    assert not may_report(np.array([1.0] * 4 + [0.0] * 50))
+    assert not may_report(np.array([1.0] * 50 + [0.0] * 4))
+    assert not may_report(np.array([]))
