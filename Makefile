@@ -3,6 +3,7 @@
 PYTHON ?= python3
 STUDY ?= wisconsin
 SEED ?= 1
+STORE ?= embedded
 TORCH ?=
 TESTS ?= tests
 WORKERS ?= 2
@@ -19,8 +20,9 @@ export HARDHAT_DISABLE_TELEMETRY_PROMPT := true
 
 help:
 	@echo "make demo       one whole study: STUDY=$(STUDY) SEED=$(SEED); TORCH=cpu for a torch without CUDA"
+	@echo "                STORE=$(STORE), or STORE=kubo: over a private IPFS with a node for each party"
 	@echo "make test       every test: TESTS=tests/storage for a part, WORKERS=$(WORKERS)"
-	@echo "make engines    Kubo and the Compose loader, built once on a machine (make test does it)"
+	@echo "make engines    Kubo and the Compose loader, built once on a machine (make test and STORE=kubo do it)"
 	@echo "make compose-init  keys and configuration for docker-compose.yml; as root OWNER=1000:1000"
 	@echo "make lint       every check of form, types and layers"
 	@echo "make bench      every claim of speed, measured"
@@ -38,8 +40,8 @@ engines: setup
 compose-init: engines
 	@$(BIN)/python tools/compose_init.py $(if $(OWNER),--owner $(OWNER))
 
-demo: setup
-	@$(BIN)/consilium demo --study $(STUDY) --seed $(SEED)
+demo: setup $(if $(filter kubo,$(STORE)),engines)
+	@$(BIN)/consilium demo --study $(STUDY) --seed $(SEED) --store $(STORE)
 
 test: setup engines
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
