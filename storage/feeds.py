@@ -7,10 +7,16 @@ node and of every connected one; what is new there joins the node's own feed, so
 when its first teller is gone.
 """
 
+import hashlib
+import os
+import tempfile
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from storage.cid import Cid
 from storage.errors import MalformedCid, MissingBlock, StorageError
@@ -33,15 +39,17 @@ class Feeds:
         self._rpc = rpc
         self._control = control
         self._published = False
+        # MFS loses a name that is added while another call flushes: one writer at a time.
+        self._writing = FileLock(_lock_of(rpc.url))
 
     def announce(self, topic: bytes, cids: Iterable[Cid]) -> None:
         """Add to this node's feed and tell all members. Raises Unreachable."""
-        for number, cid in enumerate(cids, start=1):
-            folder = {"arg": _path(topic, cid), "parents": "true", "flush": "false"}
-            self._rpc.call("files/mkdir", folder)
-            if number % _FLUSH_EVERY == 0:
-                self._flushed()
-        self.publish()
+        missing = set(cids)
+        with self._writing:
+            while missing:  # a writer on another machine may have come between
+                self._add(topic, missing)
+                missing -= self._own(topic)
+            self.publish()
 
     def announced(self, topic: bytes) -> list[Cid]:
         """What this node's feed and those of the connected members list. Raises Unreachable."""
@@ -72,12 +80,21 @@ class Feeds:
         """Tell all members the present root of this node's feed."""
         if not self._published:
             self._rpc.call("files/mkdir", {"arg": _ROOT, "parents": "true"})
-        root = self._flushed()
-        told = ""
-        while told != root:  # another process at this node may have told an older root after us
-            self._rpc.call("name/publish", {"arg": f"/ipfs/{root}", **_PUBLISHED})
-            told, root = root, self.root()
+        with self._writing:
+            root = self._flushed()
+            told = ""
+            while told != root:  # a writer on another machine may have told an older one after us
+                self._rpc.call("name/publish", {"arg": f"/ipfs/{root}", **_PUBLISHED})
+                told, root = root, self.root()
         self._published = True
+
+    def _add(self, topic: bytes, cids: Iterable[Cid]) -> None:
+        for number, cid in enumerate(cids, start=1):
+            folder = {"arg": _path(topic, cid), "parents": "true", "flush": "false"}
+            self._rpc.call("files/mkdir", folder)
+            if number % _FLUSH_EVERY == 0:
+                self._flushed()
+        self._flushed()
 
     def _flushed(self) -> str:
         """The feed's root, with all that was added on the disk."""
@@ -99,6 +116,13 @@ class Feeds:
             answer = self._rpc.call("ls", listing, timeout_s=ASK_S)
             return _cids((answer["Objects"][0]["Links"] or ())[:MAX_LISTED])
         return set()
+
+
+def _lock_of(url: str) -> Path:
+    """A file of this user on this machine that stands for the node."""
+    folder = Path(tempfile.gettempdir()) / f"consilium-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder / f"{hashlib.sha256(url.encode()).hexdigest()[:32]}.lock"
 
 
 def _path(topic: bytes, cid: Cid) -> str:
