@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from api.bedside.text import percent
 from api.errors import ApiError
 from federated.bedside.overlay import Legend, overlay
 from federated.hospital.predict import Bedside, Prediction
@@ -27,7 +28,7 @@ def picture_of(bedside: Bedside, item: Prediction, tree: dict[str, Any]) -> byte
     chance = tree["cases"][0]["probability"]
     kind = "calibrated" if tree["cases"][0]["calibrated"] else "not calibrated"
     legend = Legend(
-        title=f"{bedside.spec.title}: {label.name} {label.positive} {chance:.0%} ({kind})",
+        title=f"{bedside.spec.title}: {label.name} {label.positive} {percent(chance)} ({kind})",
         speaks_for=f"speaks for {label.positive}",
         speaks_against=f"speaks against {label.positive}",
         lines=(

@@ -48,7 +48,7 @@ def _model(tree: dict[str, Any]) -> Iterator[str]:
 
 def _figures(tree: dict[str, Any]) -> Iterator[str]:
     model, label = tree["model"], tree["label"]
-    found, point = model["on_own_validation_patients"], _percent(model["operating_point"])
+    found, point = model["on_own_validation_patients"], percent(model["operating_point"])
     people = f"your {model['own_validation_patients']} validation patients"
     if found is None:
         yield f"at {point} on {people}: too few of a label to say how often it is right"
@@ -64,8 +64,8 @@ def _case(tree: dict[str, Any], case: dict[str, Any]) -> Iterator[str]:
     model, label = tree["model"], tree["label"]
     what = f"{label['name']} {label['positive']}"
     yield from _warnings(tree, case)
-    yield f"{what}: {_percent(case['probability'])}, {_calibration(model, case)}"
-    point = _percent(model["operating_point"])
+    yield f"{what}: {percent(case['probability'])}, {_calibration(model, case)}"
+    point = percent(model["operating_point"])
     yield f"decision at the study's operating point, {point} by the model: {_decision(label, case)}"
     yield _band(case, what)
     yield ""
@@ -106,7 +106,7 @@ def _calibration(model: dict[str, Any], case: dict[str, Any]) -> str:
         )
     return (
         f"calibrated on {model['calibration']['patients']} validation patients of yours (the "
-        f"model itself says {_percent(case['model_probability'])})"
+        f"model itself says {percent(case['model_probability'])})"
     )
 
 
@@ -120,7 +120,7 @@ def _decision(label: dict[str, Any], case: dict[str, Any]) -> str:
 def _band(case: dict[str, Any], what: str) -> str:
     found, score = case["similar_scores"], case["model_probability"]
     low, high = max(0.0, score - found["within"]), min(1.0, score + found["within"])
-    between = f"validation patients with a similar score ({_percent(low)} to {_percent(high)})"
+    between = f"validation patients with a similar score ({percent(low)} to {percent(high)})"
     few, people = found["fewer_than_5"], found["patients"]
     if few == "patients":
         return f"fewer than 5 of your {between}: too few to say how it went"
@@ -138,7 +138,7 @@ def _explanation(case: dict[str, Any], tree: dict[str, Any]) -> Iterator[str]:
     if found is None:
         yield "no explanation: its parts would not sum to what they explain"
         return
-    chance = _percent(1 / (1 + math.exp(-found["reference_log_odds"])))
+    chance = percent(1 / (1 + math.exp(-found["reference_log_odds"])))
     mean = f"the average of your {found['reference_patients']} training patients"
     of = mean if found["reference_patients"] else "the middle of every field's range"
     yield f"compared with {of}, for whom the model says {chance}:"
@@ -207,7 +207,7 @@ def _provenance(tree: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "audit", "no auditor has recorded a verdict"
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
     """Whole percents; never 0 or 100, which no model knows."""
     if share < 0.01:
         return "under 1 %"

@@ -1,8 +1,8 @@
 """An explanation shown on a picture: beside the picture itself, with a legend.
 
 Orange speaks for and blue against (Okabe and Ito's vermilion and blue, told apart in every common
-colour blindness); how strong a colour is says how much a place speaks. Darker places stay dark, so
-that the picture can be read through the colours.
+colour blindness); how strong a colour is says how much a place speaks. The picture under them is
+lightened, so that both can be read.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ FOR, AGAINST = (213, 94, 0), (0, 114, 178)
 _SIDE = 420
 _EDGE, _LINE, _BAR = 24, 22, 14
 _PAPER, _INK = (255, 255, 255), (20, 20, 20)
+_DARKEST = 90  # what black becomes under the colours
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +63,10 @@ def _coloured(plain: Image.Image, parts: Array, shape: tuple[int, ...]) -> Image
     strength = Image.fromarray(parts.astype(np.float32))
     spread = np.asarray(strength.resize(plain.size, Image.Resampling.BILINEAR))
     most = float(np.percentile(np.abs(parts), 99)) or 1.0
-    weight = np.clip(np.abs(spread) / most, 0, 1)[..., None] * 0.75  # (height, width, 1)
-    grey = np.asarray(plain.convert("RGB"), dtype=np.float64)
+    weight = np.clip(np.abs(spread) / most, 0, 1)[..., None] * 0.9  # (height, width, 1)
+    grey = _DARKEST + np.asarray(plain.convert("RGB"), dtype=np.float64) * (255 - _DARKEST) / 255
     colour = np.where(spread[..., None] > 0, np.array(FOR), np.array(AGAINST))
-    mixed = grey * (1 - weight) + colour * weight * (0.35 + 0.65 * grey / 255)
+    mixed = grey * (1 - weight) + colour * weight
     return Image.fromarray(np.clip(mixed, 0, 255).astype(np.uint8), "RGB")
 
 
@@ -79,9 +80,9 @@ def _write_legend(
         mixed = tuple(round(255 + (c - 255) * abs(share)) for c in colour)
         draw.line([(left + place, top), (left + place, top + _BAR)], fill=mixed)
     words, font = top + _BAR + 4, _font(14)
-    draw.text((left, words), f"◄ {legend.speaks_against}", fill=_INK, font=font)
-    right = f"{legend.speaks_for} ►"
-    draw.text((left + width - draw.textlength(right, font), words), right, fill=_INK, font=font)
+    draw.text((left, words), legend.speaks_against, fill=_INK, font=font)
+    end = left + width - draw.textlength(legend.speaks_for, font)
+    draw.text((end, words), legend.speaks_for, fill=_INK, font=font)
     for place, line in enumerate(legend.lines, start=1):
         draw.text((left, words + place * _LINE + 6), line, fill=_INK, font=font)
 

@@ -95,7 +95,7 @@ class Bedside:
 
     def rows(self, part: Part) -> Array:
         """Which members play a part.  # (members,) of bool"""
-        return np.array([member.part is part for member in self.members], dtype=bool)
+        return _rows(self.members, part)
 
     @property
     def reference(self) -> Array:
@@ -120,8 +120,6 @@ def open_bedside(node: HospitalNode, number: StudyId, folder: Path) -> Bedside:
     whom it saw has withdrawn, or where another model stands now than that which it began from.
     Raises `StepError` where no round is finalized, and what `open_state` does.
     """
-    from federated.bedside.reading import Reader  # torch takes seconds: only here it is needed
-
     party, block = node.party, node.party.head()
     study = read_study(party.chain, party.store, number, block)
     study.index_of(party.address)
@@ -133,8 +131,25 @@ def open_bedside(node: HospitalNode, number: StudyId, folder: Path) -> Bedside:
     kept, parameters = Kind.GLOBAL, start
     if personal is not None and not warning:
         kept, parameters = personal.kept, _of_kind(personal, start)
-    reader = Reader.of(parameters, study.spec)
     members = current_members(node, study, block)
+    return prepare(study, provenance, (kept, personal, warning), parameters, members)
+
+
+def prepare(
+    study: Study,
+    provenance: Provenance,
+    origin: tuple[Kind, Personal | None, str],
+    parameters: Parameters,
+    members: Sequence[Member],
+) -> Bedside:
+    """A model and patients made ready: calibration, and distances between patients.
+
+    `origin` is what `Bedside` calls kept, personal and warning.
+    """
+    from federated.bedside.reading import Reader  # torch takes seconds: only here it is needed
+
+    kept, personal, warning = origin
+    reader = Reader.of(parameters, study.spec)
     inputs, labels = _own_arrays(members, study.spec)
     spaces = _spaces(reader, inputs)
     train, held = (_rows(members, part) for part in (Part.TRAIN, Part.VALIDATION))

@@ -179,10 +179,9 @@ def test_any_bytes_are_a_case_or_one_foreseen_error(write: Write, data: bytes) -
     for reading in (STRICT, KIND, Reading(XRAY), Reading(XRAY, fit=True)):
         try:
             found = read_cases(write(data), reading)
-        except RecordsError as exc:
-            assert "\n" not in str(exc)
-        else:
-            assert found
+        except RecordsError:
+            continue  # foreseen
+        assert found
 
 
 def test_a_repr_shows_no_value() -> None:
