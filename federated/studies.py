@@ -141,7 +141,7 @@ def heart_spec(*, auditors: Sequence[Address] = (), seed: int = 1) -> StudySpec:
         data=Data("uci-heart-disease/1", features, Label("disease", "yes", "no")),
         split=Split(validation=0.15, test=0.34),
         training=Training(3, 16, learning_rate=0.01, momentum=0.9, weight_decay=0.03),
-        reward=replace(base.reward, budget_wei=Wei(1600 * _TOKEN)),
+        reward=replace(base.reward, rule=_rule(auditors), budget_wei=Wei(1600 * _TOKEN)),
     )
     check_spec(spec)
     return spec
@@ -168,10 +168,15 @@ def pneumonia_spec(*, auditors: Sequence[Address] = (), seed: int = 1) -> StudyS
         training=Training(1, 16, learning_rate=0.03, momentum=0.9, weight_decay=0.005),
         grid=GridTerms(clip_norm=20.0, grid_bits=24, max_weight=8192),
         terms=replace(_TERMS, max_patients=8192),
-        reward=replace(base.reward, budget_wei=Wei(12_000 * _TOKEN)),
+        reward=replace(base.reward, rule=_rule(auditors), budget_wei=Wei(12_000 * _TOKEN)),
     )
     check_spec(spec)
     return spec
+
+
+def _rule(auditors: Sequence[Address]) -> str:
+    """Contribution where somebody can check it."""
+    return "leave-one-out" if auditors else "count"
 
 
 _WISCONSIN_TRAINING = {

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from api.demo.consenting import Consenting
 from api.demo.patients import DemoPatient
 from api.demo.world import Say, World
 from chain.consents import consent_id
-from chain.types import NO_ADDRESS, Address, StudyId
+from chain.merkle import hash_share_leaf
+from chain.types import NO_ADDRESS, Address, StudyId, Wei
 from federated.center import refund, settle
 from federated.claims import claim_message, paying_cohorts
 from federated.mail import post_all
 from federated.relayer import relay
+from federated.rewards import contributions
+from federated.shares import shares_tree
+from federated.signed_report import listed_reports
 from federated.study import read_study
 
 RECIPIENTS = 0x1000
@@ -22,7 +26,10 @@ RECIPIENTS = 0x1000
 
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """Amounts in the token's smallest unit; `hospitals` by name."""
+    """Amounts in the token's smallest unit; `hospitals` by name.
+
+    `contributions` are in 1/65536 nats, by name; empty where the rule is "count".
+    """
 
     patients_paid: int
     patients_total: int
@@ -30,6 +37,8 @@ class Paid:
     budget: int
     paid: int
     refundable: int
+    rule: str
+    contributions: dict[str, int]
 
 
 def pay_all(
@@ -43,14 +52,14 @@ def pay_all(
     say("patients", "claim their rewards against the frozen cohorts")
     _claim_patients(world, study, patients, consenting)
     say("center", "settles")
-    settle(world.center, study)
+    shares = settle(world.center, study)
     terms = read_study(world.center.chain, world.center.store, study, world.center.head()).terms
     say("everybody", "waits for the end of the challenge window (the clock is moved on)")
     world.clock.advance_to(terms.challenge_end + 1)
     escrow, client = world.relayer.chain.escrow, world.relayer.chain.client
     for index, (name, node) in enumerate(world.hospitals.items()):
         say(name, "claims its share and gets its bond back")
-        client.send(escrow.claim_hospital(study, index))
+        _claim_share(world, study, index, shares)
         client.send(escrow.return_bond(study, node.party.address))
     world.clock.advance_to(terms.refund_at + 1)
     account = escrow.account(study, block_identifier=world.center.head())
@@ -58,6 +67,16 @@ def pay_all(
     say("center", "gets back what nobody claimed")
     refund(world.center, study)
     return _report(world, study, refundable)
+
+
+def _claim_share(world: World, study: StudyId, index: int, shares: Mapping[int, int]) -> None:
+    """A hospital's share: by the posted root where there is one, else as the contract counts."""
+    escrow, client = world.relayer.chain.escrow, world.relayer.chain.client
+    if not any(escrow.reward_root(study, block_identifier=world.relayer.head()).root):
+        client.send(escrow.claim_hospital(study, index))
+    elif shares[index]:
+        proof = shares_tree(study, shares).proof(hash_share_leaf(study, index, shares[index]))
+        client.send(escrow.claim_hospital_by_root(study, index, Wei(shares[index]), proof))
 
 
 def _claim_patients(
@@ -92,6 +111,8 @@ def _report(world: World, study: StudyId, refundable: int) -> Paid:
     escrow, block = world.center.chain.escrow, world.center.head()
     account = escrow.account(study, block_identifier=block)
     names = list(world.hospitals)
+    found = read_study(world.center.chain, world.center.store, study, block)
+    measured = contributions(listed_reports(world.center, found, block))
     return Paid(
         patients_paid=len(escrow.patients_paid(study, to_block=block)),
         patients_total=account.paid_patients,
@@ -102,4 +123,6 @@ def _report(world: World, study: StudyId, refundable: int) -> Paid:
         budget=account.funded,
         paid=account.paid_patients + account.paid_hospitals,
         refundable=refundable,
+        rule=found.spec.reward.rule,
+        contributions={names[index]: gain for index, gain in measured.items()},
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -9,8 +10,9 @@ from api.demo.consenting import Consenting, withdraw_one
 from api.demo.patients import DemoPatient, Will
 from api.demo.world import Say, World
 from chain.types import RoundNumber, StudyId
-from federated.center import finalize, open_round
-from federated.hospital import freeze, submit, train
+from federated.center import finalize, open_round, propose
+from federated.hospital import freeze, report, submit, train
+from federated.study import read_study
 
 WITHDRAWALS = {2: "signature", 3: "direct", 4: "paper"}
 """After which round one patient withdraws, and how."""
@@ -31,11 +33,12 @@ class Transfer:
 
 @dataclass(slots=True)
 class Rounds:
-    """What the rounds gave: transfers, and people in each round's cohorts."""
+    """What the rounds gave: transfers, people in each round's cohorts, seconds for reports."""
 
     transfers: list[Transfer] = field(default_factory=list)
     cohorts: list[int] = field(default_factory=list)
     last: int = 0
+    judging_s: float = 0.0
 
 
 def run_rounds(
@@ -68,6 +71,7 @@ def _round(world: World, study: StudyId, number: RoundNumber, done: Rounds, say:
         say(name, f"round {number}: trains, seals and submits")
         trained = train(node, study, number)
         sent[name] = (trained.sealed.payload_size, trained.upload_s, submit(node, study, number))
+    done.judging_s += _judge(world, study, number, say)
     say("center", f"round {number}: verifies, aggregates and finalizes")
     result = finalize(world.center, study, number)
     names = list(world.hospitals)
@@ -77,6 +81,20 @@ def _round(world: World, study: StudyId, number: RoundNumber, done: Rounds, say:
             Transfer(world.backend, number, names[index], size, upload_s, seconds, chain_s)
         )
     return people
+
+
+def _judge(world: World, study: StudyId, number: RoundNumber, say: Say) -> float:
+    """For a contribution rule, candidates and reports; the seconds that they took."""
+    spec = read_study(world.center.chain, world.center.store, study, world.center.head()).spec
+    if spec.reward.rule == "count":
+        return 0.0
+    started = time.monotonic()
+    say("center", f"round {number}: seals the model and those without each hospital")
+    if propose(world.center, study, number) is not None:
+        for name, node in world.hospitals.items():
+            say(name, f"round {number}: judges them on its validation patients and signs counts")
+            report(node, study, number)
+    return time.monotonic() - started
 
 
 def _who_withdraws(

@@ -26,7 +26,15 @@ from federated.evaluation.sites import evaluate
 from federated.hospital import Policy, approve, join, publish_results
 from federated.hospital.data import arrays
 from federated.hospital.freeze import frozen_members
-from federated.metrics import Confusion, Estimate, Scores, accuracy, sensitivity, specificity
+from federated.metrics import (
+    LOSS_UNIT,
+    Confusion,
+    Estimate,
+    Scores,
+    accuracy,
+    sensitivity,
+    specificity,
+)
 from federated.published import open_state
 from federated.results import Results
 from federated.simulate import Row, Site, all_models, compare
@@ -74,6 +82,13 @@ class DemoResult:
             "rewards": {
                 "patients": {"paid": self.paid.patients_paid, "total": self.paid.patients_total},
                 "hospitals": self.paid.hospitals,
+                "rule": self.paid.rule,
+                "contributions": self.paid.contributions,
+                "contributions_nats": {
+                    name: round(gain / LOSS_UNIT, 4)
+                    for name, gain in self.paid.contributions.items()
+                },
+                "judging_s": self.rounds.judging_s,
                 "budget": self.paid.budget,
                 "paid": self.paid.paid,
                 "refundable": self.paid.refundable,

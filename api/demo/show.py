@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from api.demo.run import DemoResult
-from federated.metrics import Estimate
+from federated.metrics import LOSS_UNIT, Estimate
 from federated.simulate import Row
 
 TOKEN = 10**18
@@ -111,16 +111,21 @@ def _comparison(result: DemoResult) -> Table:
 
 def _rewards(result: DemoResult) -> Table:
     paid = result.paid
-    table = Table(title="rewards, in tokens")
+    table = Table(title=f"rewards, in tokens; hospitals by {paid.rule}")
     table.add_column("to")
+    if paid.contributions:
+        table.add_column("contribution, nats", justify="right")
     table.add_column("amount", justify="right")
-    table.add_row(f"{paid.patients_paid} patients", _tokens(paid.patients_total))
-    for name, amount in paid.hospitals.items():
-        table.add_row(name, _tokens(amount))
-    table.add_section()
-    table.add_row("paid", _tokens(paid.paid))
-    table.add_row("refunded to the center", _tokens(paid.refundable))
-    table.add_row("budget", _tokens(paid.budget))
+    rows: list[tuple[str, int | None, int]] = [
+        (f"{paid.patients_paid} patients", None, paid.patients_total)
+    ]
+    rows += [(name, paid.contributions.get(name), x) for name, x in paid.hospitals.items()]
+    totals = (("paid", paid.paid), ("refunded to the center", paid.refundable))
+    rows += [(name, None, amount) for name, amount in (*totals, ("budget", paid.budget))]
+    for name, gain, amount in rows:
+        nats = "" if gain is None else f"{gain / LOSS_UNIT:+.2f}"
+        cells = (name, nats) if paid.contributions else (name,)
+        table.add_row(*cells, _tokens(amount), end_section=name == list(paid.hospitals)[-1])
     return table
 
 
