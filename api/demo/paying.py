@@ -116,10 +116,8 @@ def _report(world: World, study: StudyId, refundable: int) -> Paid:
     return Paid(
         patients_paid=len(escrow.patients_paid(study, to_block=block)),
         patients_total=account.paid_patients,
-        hospitals={
-            names[event.index]: event.amount
-            for event in escrow.hospitals_paid(study, to_block=block)
-        },
+        hospitals=dict.fromkeys(names, 0)
+        | {names[e.index]: int(e.amount) for e in escrow.hospitals_paid(study, to_block=block)},
         budget=account.funded,
         paid=account.paid_patients + account.paid_hospitals,
         refundable=refundable,
