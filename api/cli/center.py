@@ -54,6 +54,23 @@ def open_(study: StudyNumber) -> None:
 
 
 @app.command()
+def propose(study: StudyNumber, round_number: LastRound = None) -> None:
+    """Seal a round's model, and those without each hospital, for the hospitals to judge.
+
+    For studies that pay by contribution, when all have submitted.
+
+    Example: consilium --home homes/center center propose 1
+    """
+    party = _party()
+    number = round_of(party, StudyId(study), round_number)
+    done = steps.propose(party, StudyId(study), number)
+    if done is None:
+        say(f"round {number}: nothing to judge: the study pays by count, or one hospital is alone")
+        return
+    say(f"round {number}: {len(done.items)} models proposed; hospitals may report on them")
+
+
+@app.command()
 def aggregate(study: StudyNumber, round_number: LastRound = None) -> None:
     """Fetch, judge and sum all submissions of a round; nothing goes on-chain yet.
 

@@ -48,6 +48,12 @@ app = group(
 
 _SHOWN = 10
 
+_RULES = {
+    "count": "by the number of patients that train",
+    "leave-one-out": "by contribution: the hospitals of a round judge the models without each "
+    "other, and so can tell what each one's update was",
+}
+
 
 class Why(StrEnum):
     """Why a hospital withdraws for a patient."""
@@ -143,6 +149,7 @@ def approve(
             ("question", spec.question),
             ("purposes", ", ".join(describe(terms.purposes))),
             ("spec", found.spec_digest.hex()),
+            ("hospitals are paid", _RULES[spec.reward.rule]),
             ("token", terms.token),
             ("bond", _tokens(node, found, terms.bond)),
         ]
@@ -238,6 +245,29 @@ def submit(study: StudyNumber, round_number: LastRound = None) -> None:
     number = round_of(node.party, StudyId(study), round_number)
     seconds = steps.submit(node, StudyId(study), number)
     say(f"round {number}: submitted in {seconds:.2f} s")
+
+
+@app.command()
+def report(study: StudyNumber, round_number: LastRound = None) -> None:
+    """Judge the models that the center proposes on the own validation patients, and sign counts.
+
+    For studies that pay by contribution, after all have submitted and before the round is
+    finalized.
+
+    Example: consilium --home homes/north hospital report 1
+    """
+    node = _node()
+    number = round_of(node.party, StudyId(study), round_number)
+    done = steps.report(node, StudyId(study), number)
+    if done is None:
+        raise ApiError(
+            f"study {study}: round {number}: the center has proposed no models with this "
+            "hospital's update yet: wait for `consilium center propose`"
+        )
+    if done.evaluations:
+        say(f"round {number}: {len(done.evaluations)} models judged, the counts are signed")
+    else:
+        say(f"round {number}: too few validation patients of a class: no counts leave")
 
 
 @app.command()
