@@ -11,6 +11,7 @@ from api.report.plots import Stroke
 
 SIMULATED = "Computed by the simulation, which alone sees all records: no hospital could."
 SIGNED = "From counts that each hospital signed about its own test patients."
+REPORTED = "From the integer reports that hospitals signed, listed in the rounds' manifests."
 ON_CHAIN = "From the chain and signed manifests: anyone can check it."
 MEASURED = "Measured on the machine that ran the study."
 COUNTED = "Counted where the study ran; no party signed it."

@@ -8,6 +8,7 @@ from api.report.blocks import (
     COUNTED,
     MEASURED,
     ON_CHAIN,
+    REPORTED,
     Block,
     Cell,
     Plots,
@@ -107,10 +108,10 @@ def money(data: ReportData) -> Section:
     words = {
         "count": "The study pays hospitals by the number of training records in rounds that "
         "included them.",
-        "leave-one-out": "The study pays hospitals by contribution: how much worse other "
-        "hospitals' validation records fare when a hospital's updates are left out, from signed "
-        "integer reports. A hospital that does not help gets nothing; if none did, the number of "
-        "records decides.",
+        "leave-one-out": "The study pays hospitals by contribution. In each round every hospital "
+        "judges on its validation records how much worse the model would be without each other "
+        "hospital's update, and signs it; by that its own training records' share of the money "
+        "goes to the others. So nobody's word moves its own share.",
     }.get(rule, f"The study pays hospitals by the rule “{rule}”.")
     key = (("training records", MODEL_STROKES[1]), ("money", MODEL_STROKES[0]))
     blocks: list[Block] = [
@@ -118,6 +119,7 @@ def money(data: ReportData) -> Section:
         table("paid", "Where the budget went, in tokens", ON_CHAIN, ("to", "tokens"), rows),
         Plots((share_plot("shares-plot", found.shares),), key),
         _share_table(data),
+        *_gain_table(data),
     ]
     return Section("money", "Contributions and payments", tuple(blocks))
 
@@ -138,6 +140,18 @@ def _share_table(data: ReportData) -> Table:
         columns.append("contribution, nats")
     columns += ["paid, tokens", "share of money"]
     return table("shares", "What each hospital gave and got", ON_CHAIN, columns, rows)
+
+
+def _gain_table(data: ReportData) -> list[Block]:
+    if not data.money.gains:
+        return []
+    rows = [
+        row(name, *(NONE if gain is None else plus(gain / 65536, 3) for gain in line))
+        for name, line in zip(data.hospitals, data.money.gains, strict=True)
+    ]
+    columns = ("reported by", *(f"without {name}" for name in data.hospitals))
+    caption = "Loss that each hospital's updates spared the others' validation records, nats"
+    return [table("gains", caption, REPORTED, columns, rows)]
 
 
 def transfers(data: ReportData) -> Section:

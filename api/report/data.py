@@ -73,8 +73,8 @@ class Quality:
 class Share:
     """What a hospital gave and got.
 
-    `weight` is what the chain counted; `contribution` is in 1/65536 nats over all rounds, None
-    where the study does not measure it.
+    `weight` is what the chain counted; `contribution` is in 1/65536 nats over all other hospitals'
+    reports and all rounds, None where the study does not measure it.
     """
 
     hospital: str
@@ -85,7 +85,12 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """The escrow's account at the end; `refunded` went back to the center."""
+    """The escrow's account at the end; `refunded` went back to the center.
+
+    `gains` are by reporting hospital, then by hospital left out: what the latter's updates spared
+    the former's validation records over all rounds, in 1/65536 nats. Empty where the study does not
+    measure it, None where nothing is reported.
+    """
 
     budget: int
     paid: int
@@ -93,6 +98,7 @@ class Money:
     patients: int
     patients_total: int
     shares: tuple[Share, ...]
+    gains: tuple[tuple[int | None, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

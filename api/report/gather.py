@@ -30,6 +30,8 @@ from federated.models import parameter_schema
 from federated.party import Party
 from federated.purposes import describe
 from federated.results import LEAST_COUNT
+from federated.rewards import gains
+from federated.signed_report import listed_reports
 from federated.study import Study, read_study
 from records.store import RecordStore
 
@@ -141,11 +143,12 @@ def _coarse(count: int) -> int | None:
 def _money(party: Party, study: Study, names: Sequence[str], tree: Tree) -> Money:
     block = party.head()
     weights, _ = party.chain.rounds.counted_weights(study.number, block_identifier=block)
+    rows = _gains(party, study, names)
     shares = [
         Share(
             name,
             weights[index] if index < len(weights) else 0,
-            tree.get("contributions", {}).get(name),
+            sum(row[index] or 0 for row in rows) if rows else None,
             tree["hospitals"].get(name, 0),
         )
         for index, name in enumerate(names)
@@ -157,6 +160,18 @@ def _money(party: Party, study: Study, names: Sequence[str], tree: Tree) -> Mone
         patients=tree["patients"]["paid"],
         patients_total=tree["patients"]["total"],
         shares=tuple(shares),
+        gains=rows,
+    )
+
+
+def _gains(party: Party, study: Study, names: Sequence[str]) -> tuple[tuple[int | None, ...], ...]:
+    """By reporting hospital and by hospital left out; empty under the rule that only counts."""
+    if study.spec.reward.rule == "count":
+        return ()
+    found = gains(listed_reports(party, study, party.head()))
+    return tuple(
+        tuple(found.get(judge, {}).get(index) for index in range(len(names)))
+        for judge in range(len(names))
     )
 
 

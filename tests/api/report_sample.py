@@ -1,0 +1,231 @@
+"""A report's data out of generated patients: small, the same every time, rare things in it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from api.report.data import (
+    FORMAT,
+    Audit,
+    CheckGroup,
+    Cleaned,
+    Consents,
+    Money,
+    Provenance,
+    Quality,
+    ReportData,
+    RoundFacts,
+    Share,
+    Signed,
+    StoreCase,
+    StudyFacts,
+    Transfer,
+    Update,
+)
+from federated.evaluation.result import Evaluation
+from federated.evaluation.sites import evaluate
+from federated.metrics import scores
+from federated.networks import probabilities
+from federated.schema import Array, Parameters
+from federated.simulate import Site
+from federated.spec import StudySpec
+from federated.studies import wisconsin_spec
+
+HOSPITALS = ("north", "harbor", "valley", "lakeside")
+SPEC: StudySpec = wisconsin_spec(seed=7)
+WIDTH = 30
+ROUNDS = 3
+
+
+def site(number: int, size: int, positives: int, validation: int = 20) -> Site:
+    """Records whose first column tells the label with some noise; the rest is noise."""
+    order = np.random.default_rng(number)
+
+    def records(count: int, of_them: int) -> tuple[Array, Array]:
+        labels = np.array([1.0] * of_them + [0.0] * (count - of_them), dtype=np.float32)
+        inputs = order.normal(size=(count, WIDTH)).astype(np.float32)
+        inputs[:, 0] += 1.5 * labels
+        return inputs, labels
+
+    return Site(records(40, 15), records(validation, validation // 2), records(size, positives))
+
+
+def parameters(strength: float, noise: int) -> Parameters:
+    """A logistic model that looks at the first column so strongly, and at the others a little."""
+    weight = 0.2 * np.random.default_rng(noise).normal(size=(1, WIDTH)).astype(np.float32)
+    weight[0, 0] = strength
+    return {"out.bias": np.array([-0.7 * strength], np.float32), "out.weight": weight}
+
+
+def sites(rare: int = 3) -> dict[str, Site]:
+    """Four hospitals; the last has so few positives among its test records."""
+    return {
+        "north": site(1, 60, 25),
+        "harbor": site(2, 45, 20),
+        "valley": site(3, 30, 12),
+        "lakeside": site(4, 25, rare, validation=6),
+    }
+
+
+def models() -> dict[str, Parameters]:
+    """All models of a comparison; the federated one is the best."""
+    found = {"federated": parameters(2.0, 11), "centralised": parameters(2.1, 12)}
+    own = {f"local:{name}": parameters(0.6, 20 + i) for i, name in enumerate(HOSPITALS)}
+    return found | own
+
+
+def evaluation(rare: int = 3) -> Evaluation:
+    """The evaluation of these models at these hospitals."""
+    states = {n: parameters(0.7 * n, 11) for n in range(ROUNDS + 1)}
+    return evaluate(SPEC, sites(rare), models(), states)
+
+
+def digest(number: int) -> str:
+    """Sixty-four hexadecimal digits."""
+    return f"{number:064x}"
+
+
+def rounds() -> tuple[RoundFacts, ...]:
+    """Three rounds: all are in, one is left out, one was voided after the end."""
+    fates = (
+        ("included",) * 4,
+        ("included", "included", "excluded", "absent"),
+        ("included", "voided", "included", "included"),
+    )
+    return tuple(
+        RoundFacts(
+            number=number,
+            parent=number - 1,
+            phase="finalized",
+            contaminated=number == 3,
+            start_state=digest(number - 1),
+            state=digest(number),
+            manifest=digest(100 + number),
+            updates=tuple(
+                Update(
+                    hospital=name,
+                    fate=fate,
+                    people=0 if fate == "absent" else 50,
+                    weight=0 if fate == "absent" else 40,
+                    manifest="" if fate == "absent" else digest(10 * number + place),
+                    code="non-finite" if fate == "excluded" else "",
+                )
+                for place, (name, fate) in enumerate(zip(HOSPITALS, line, strict=True))
+            ),
+        )
+        for number, line in enumerate(fates, start=1)
+    )
+
+
+def sample(rare: int = 3) -> ReportData:
+    """The whole report's data."""
+    found = evaluation(rare)
+    token = 10**18
+    signed = [
+        Signed(name, scores(x.test[1], probabilities(models()["federated"], x.test[0], SPEC)))
+        for name, x in sites(rare).items()
+        if name != "lakeside"
+    ]
+    return ReportData(
+        format=FORMAT,
+        study=StudyFacts(
+            number=1,
+            name="sample",
+            title="A study of generated patients",
+            question="Can it be told?",
+            purposes=("health or medical or biomedical research",),
+            seed=7,
+            model="logistic",
+            parameters=31,
+            features=30,
+            strategy="fedavg",
+            mode="open",
+            rounds=ROUNDS,
+            outcome="diagnosis",
+            positive="malignant",
+            negative="benign",
+            reward_rule="leave-one-out",
+            after_void="go-on",
+            spec_digest=digest(999),
+        ),
+        hospitals=HOSPITALS,
+        evaluation=found,
+        signed=tuple(signed),
+        consents=Consents(
+            300, 220, 80, 2, ((60, 50, 40, 30), (60, 50, 40, None), (59, 49, 40, 30))
+        ),
+        quality=tuple(
+            Quality(name, 80, None if name == "valley" else 0, (Cleaned("imputed", 12),))
+            for name in HOSPITALS
+        ),
+        money=Money(
+            budget=1000 * token,
+            paid=600 * token,
+            refunded=400 * token,
+            patients=190,
+            patients_total=200 * token,
+            shares=tuple(
+                Share(name, 120, contribution, paid * token)
+                for name, contribution, paid in zip(
+                    HOSPITALS, (65536, 131072, 0, -300), (150, 250, 0, 0), strict=True
+                )
+            ),
+            gains=((None, 131072, 0, -100), (65536, None, 0, -200), (0, 0, None, 0), (None,) * 4),
+        ),
+        transfers=tuple(
+            Transfer("kubo-private", number, name, 412, 0.02 * number, 0.03, 0.05)
+            for number in range(1, ROUNDS + 1)
+            for name in HOSPITALS
+        ),
+        stores=(StoreCase("sealed file of 10 KiB", 10240, 5, 0.02, 0.03, 0.07, 0.08),),
+        audit=Audit("keyed", 512, True, (CheckGroup("code", 1, 0), CheckGroup("root", 12, 0)), ()),
+        provenance=Provenance(digest(0), rounds(), 3, digest(3)),
+    )
+
+
+def hostile(text: str) -> ReportData:
+    """The sample with this text wherever somebody else chooses one."""
+    data = sample(rare=10)
+    moved = {"north": text}
+
+    def name(old: str) -> str:
+        return moved.get(old, old.replace("local:north", f"local:{text}"))
+
+    found = data.evaluation
+    renamed = replace(
+        found,
+        tests=tuple(replace(x, name=name(x.name)) for x in found.tests),
+        cells=tuple(replace(x, model=name(x.model), test=name(x.test)) for x in found.cells),
+        learning=tuple(replace(x, where=name(x.where)) for x in found.learning),
+        rocs=tuple(replace(x, model=name(x.model), test=name(x.test)) for x in found.rocs),
+        calibrations=tuple(
+            replace(x, model=name(x.model), test=name(x.test)) for x in found.calibrations
+        ),
+        comparisons=tuple(
+            replace(x, rival=name(x.rival), test=name(x.test)) for x in found.comparisons
+        ),
+    )
+    rounds_ = tuple(
+        replace(
+            x, updates=tuple(replace(u, hospital=name(u.hospital), code=text) for u in x.updates)
+        )
+        for x in data.provenance.rounds
+    )
+    return replace(
+        data,
+        study=replace(data.study, title=text, question=text, positive=text, purposes=(text,)),
+        hospitals=tuple(name(x) for x in data.hospitals),
+        evaluation=renamed,
+        signed=tuple(replace(x, hospital=name(x.hospital)) for x in data.signed),
+        quality=tuple(replace(x, hospital=name(x.hospital)) for x in data.quality),
+        money=replace(
+            data.money,
+            shares=tuple(replace(x, hospital=name(x.hospital)) for x in data.money.shares),
+        ),
+        transfers=tuple(
+            replace(x, hospital=name(x.hospital), backend=text) for x in data.transfers
+        ),
+        provenance=replace(data.provenance, rounds=rounds_),
+    )

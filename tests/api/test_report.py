@@ -1,0 +1,263 @@
+"""The report as a file: what its text says, and what nobody can put into it."""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+from dataclasses import asdict, replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api.cli.main import main
+from api.errors import ReportError
+from api.report.data import Failure, ReportData
+from api.report.file import read_data, write_data
+from api.report.numbers import coarse, figure, plus, round_tokens, signed, size, tokens
+from api.report.page import render
+from federated.metrics import Estimate
+from tests.api.report_sample import HOSPITALS, hostile, sample
+
+ATTACK = '<script>alert(1)</script><img src=x onerror="alert(2)">\'"--> $\\frac{x}$ {{ 7*7 }} \x1b'
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and all text outside style."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self._inside = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self._inside = tag
+
+    def handle_data(self, data: str) -> None:
+        if self._inside != "style":
+            self.text += data
+
+    def values(self, name: str) -> list[str]:
+        return [value for _, found in self.tags if (value := found.get(name))]
+
+
+@pytest.fixture(scope="module")
+def data() -> ReportData:
+    return sample()
+
+
+@pytest.fixture(scope="module")
+def page(data: ReportData) -> str:
+    return render(data)
+
+
+def words(page: str) -> str:
+    return " ".join(Page(page).text.split())
+
+
+def test_the_same_data_give_the_same_bytes(data: ReportData, page: str) -> None:
+    assert render(data) == page
+
+
+def test_the_page_names_nothing_outside_itself(page: str) -> None:
+    found = Page(page)
+    tags = {tag for tag, _ in found.tags}
+    assert not tags & {"script", "iframe", "object", "embed", "form", "img", "base"}
+    links = found.values("href") + found.values("src") + found.values("action")
+    assert all(link.startswith(("#", "data:,")) for link in links)
+    assert not re.search(r"url\((?!#)", page)
+    assert "@import" not in page
+    assert not re.search(r"https?://", page)
+
+
+def test_a_policy_forbids_scripts_and_requests(page: str) -> None:
+    policy = next(
+        str(found["content"])
+        for tag, found in Page(page).tags
+        if tag == "meta" and found.get("http-equiv") == "Content-Security-Policy"
+    )
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules["default-src"] == "'none'"
+    assert rules["img-src"] == "data:"
+    assert not any(name.startswith(("script", "connect", "font")) for name in rules)
+
+
+def test_what_others_wrote_stays_text() -> None:
+    page = render(hostile(ATTACK))
+    found = Page(page)
+    assert not {tag for tag, _ in found.tags} & {"script", "img"}
+    assert all(not name.startswith("on") for _, attrs in found.tags for name in attrs)
+    assert "<script>alert(1)</script>" in found.text
+    assert "{{ 7*7 }}" in found.text
+    assert "$\\frac{x}$" in found.text
+    ids = found.values("id")
+    assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize("name", ["_", "病院" * 30, "a" * 300, "​", "Hôpital & fils", "$x$"])
+def test_a_strange_name_of_a_hospital_breaks_no_plot(name: str) -> None:
+    assert name.replace("&", "&amp;") in render(hostile(name))
+
+
+def test_every_reference_inside_the_page_has_its_target(page: str) -> None:
+    found = Page(page)
+    ids = found.values("id")
+    assert len(ids) == len(set(ids))
+    named = " ".join(found.values("aria-labelledby")).split()
+    inner = [link[1:] for link in found.values("href") if link.startswith("#")]
+    clips = re.findall(r"url\(#([^)]+)\)", page)
+    assert {*named, *inner, *clips} <= set(ids)
+
+
+def test_no_picture_has_a_colour_of_its_own(page: str) -> None:
+    pictures = page[page.index("<svg") : page.rindex("</svg>")]
+    assert not re.search(r"(?:fill|stroke):\s*(?:#|rgb|black|white)", pictures)
+    assert not re.search(r'(?:fill|stroke)="(?:#|rgb)', pictures)
+
+
+def test_nothing_of_a_withheld_hospital_is_shown_and_it_is_said(page: str) -> None:
+    told = words(page)
+    assert "Not shown: lakeside" in told
+    assert "come without counts" in told
+    assert "roc-4" not in page
+    assert "calibration-4" not in page
+
+
+def test_the_summary_answers_the_six_questions(page: str) -> None:
+    told = words(page).partition("Contents")[0]
+    assert "Can it be told?" in told
+    assert "4 hospitals (north, harbor, valley, lakeside)" in told
+    assert re.search(r"AUC 0\.\d{3} \(0\.\d{3}–[01]\.\d{3}\)", told)
+    assert "not shown, for too few patients, for 1 of 4" in told
+    assert "the books balance" in told
+    assert "190 patients got 200 tokens, 2 of 4 hospitals 400; 400 of the budget of 1,000" in told
+    assert "13 of 13 checks hold" in told
+
+
+def test_books_that_do_not_balance_are_said_so(data: ReportData) -> None:
+    wrong = replace(data, money=replace(data.money, refunded=data.money.refunded - 1))
+    assert "the books do not balance" in words(render(wrong))
+
+
+def test_a_failed_audit_is_said_first_and_each_failure_listed(data: ReportData) -> None:
+    failure = Failure("root", 2, "harbor", "the list does not give the frozen root")
+    groups = (data.audit.groups[0], replace(data.audit.groups[1], passed=11, failed=1))
+    audit = replace(data.audit, ok=False, groups=groups, failures=(failure,))
+    told = words(render(replace(data, audit=audit)))
+    assert "Is the audit ok? not ok 12 of 13 checks hold" in told
+    assert "the list does not give the frozen root" in told
+
+
+def test_each_hospital_that_was_not_helped_is_told_why(data: ReportData, page: str) -> None:
+    told = words(page)
+    start = told.rindex("Where federated training did not help")
+    section = told[start : told.index("Cross-site matrix", start)]
+    assert "lakeside not shown It has fewer than 5 test patients" in section
+    for name in HOSPITALS[:3]:
+        item = data.evaluation.comparison(f"local:{name}", name)
+        assert item is not None
+        assert signed(item.auc) in section
+
+
+def test_voided_and_excluded_updates_are_told_in_words(page: str) -> None:
+    drawing = re.search(r'<desc id="provenance-1-desc">([^<]+)', page)
+    assert drawing
+    assert "with updates of north, harbor; valley left out: non-finite." in drawing[1]
+    assert "harbor voided" in drawing[1]
+    assert "model 3, contaminated" in words(page)
+
+
+def test_contributions_are_shown_where_they_are_measured(data: ReportData, page: str) -> None:
+    told = words(page)
+    assert "contribution, nats" in told
+    assert "without harbor" in told
+    counted = tuple(replace(share, contribution=None) for share in data.money.shares)
+    plain = replace(data, money=replace(data.money, shares=counted, gains=()))
+    assert "contribution, nats" not in words(render(plain))
+    assert "without harbor" not in words(render(plain))
+
+
+def test_every_table_says_where_its_figures_come_from(page: str) -> None:
+    assert page.count("<table") == page.count('<p class="source">')
+
+
+def test_data_survive_their_file(data: ReportData, tmp_path: Path) -> None:
+    path = write_data(tmp_path, data)
+    assert read_data(path) == data
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def damaged(text: str, how: str) -> str:
+    tree: dict[str, Any] = json.loads(text)
+    if how == "cut off":
+        return text[: len(text) // 2]
+    if how == "another format":
+        tree["format"] = "consilium/report/0"
+    elif how == "a list":
+        return "[]"
+    elif how == "missing":
+        del tree["money"]["paid"]
+    elif how == "a word for a number":
+        tree["money"]["paid"] = "much"
+    elif how == "no number":
+        tree["evaluation"]["cells"][0]["scores"]["auc"]["value"] = float("nan")
+    elif how == "deep":
+        return "[" * 100_000
+    return json.dumps(tree)
+
+
+@pytest.mark.parametrize(
+    "how",
+    ["cut off", "another format", "a list", "missing", "a word for a number", "no number", "deep"],
+)
+def test_damaged_data_end_in_one_clear_error(
+    how: str, data: ReportData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "report.json"
+    path.write_text(damaged(json.dumps(asdict(data)), how))
+    assert main(["--home", str(tmp_path), "report"]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert str(path) in error
+    assert "run `consilium demo` again" in error
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_a_folder_without_a_report_is_said_so(tmp_path: Path) -> None:
+    with pytest.raises(ReportError, match="does not exist: run `consilium demo`"):
+        read_data(tmp_path / "report.json")
+
+
+def test_the_report_is_made_again_from_its_data(
+    data: ReportData, page: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_data(tmp_path, data)
+    out = tmp_path / "elsewhere" / "page.html"
+    assert main(["--home", str(tmp_path), "report", "--out", str(out)]) == 0
+    assert out.read_text("utf-8") == page
+    assert str(out) in capsys.readouterr().out
+    assert main(["--home", str(tmp_path), "report"]) == 0
+    assert (tmp_path / "report.html").read_text("utf-8") == page
+
+
+def test_a_page_that_cannot_be_written_is_said_so(
+    data: ReportData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_data(tmp_path, data)
+    assert main(["--home", str(tmp_path), "report", "--out", str(tmp_path)]) == 1
+    assert "name another --out" in capsys.readouterr().err
+
+
+def test_figures_have_one_form_each() -> None:
+    assert figure(Estimate(0.86546, 0.82045, 0.91046)) == "0.865 (0.820–0.910)"
+    assert signed(Estimate(-0.0004, -0.02, 0.5)) == "0.000 (−0.020 to +0.500)"
+    assert plus(0.5, 2) == "+0.50"
+    assert tokens(131_504_500_642_948_992_713) == "131.5045"
+    assert round_tokens(1600 * 10**18) == "1,600"
+    assert (coarse(None), coarse(0), coarse(1234)) == ("1–4", "0", "1,234")
+    assert (size(208), size(10_240), size(104_857_600)) == ("208 B", "10.0 KiB", "100.0 MiB")

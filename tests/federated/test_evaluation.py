@@ -1,0 +1,234 @@
+"""How good models are: figures against their definitions, and nothing told of few people."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from federated.evaluation.calibration import LEAST_IN_BIN, calibrate
+from federated.evaluation.disclosure import enough, pool_tells
+from federated.evaluation.paired import Finding, auc_difference, brier_difference, finding
+from federated.evaluation.result import FEDERATED, POOLED, own_model
+from federated.evaluation.roc import roc
+from federated.metrics import Estimate, auc
+from federated.schema import Array
+from tests.api.report_sample import HOSPITALS, evaluation
+
+LABELS = st.lists(st.tuples(st.booleans(), st.integers(0, 9), st.integers(0, 9)), min_size=4)
+
+
+def arrays(rows: list[tuple[bool, int, int]]) -> tuple[Array, Array, Array]:
+    labels, first, second = (
+        np.array(column, dtype=np.float64) for column in zip(*rows, strict=True)
+    )
+    return labels, first / 9, second / 9
+
+
+def delong_by_pairs(labels: Array, first: Array, second: Array) -> tuple[float, float]:
+    """The difference and its variance out of all pairs, as the paper defines them."""
+    positive, negative = labels == 1, labels != 1
+
+    def kernel(scores: Array) -> Array:
+        a, b = scores[positive][:, None], scores[negative][None, :]
+        return (a > b) + 0.5 * (a == b)
+
+    one, two = kernel(first), kernel(second)
+    s10 = np.cov(one.mean(axis=1), two.mean(axis=1))
+    s01 = np.cov(one.mean(axis=0), two.mean(axis=0))
+    covariance = s10 / positive.sum() + s01 / negative.sum()
+    variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
+    return float(one.mean() - two.mean()), float(variance)
+
+
+@given(LABELS)
+def test_a_paired_difference_is_delongs_out_of_all_pairs(rows: list[tuple[bool, int, int]]) -> None:
+    labels, first, second = arrays(rows)
+    found = auc_difference(labels, first, second)
+    if min((labels == 1).sum(), (labels != 1).sum()) < 2:
+        assert found is None
+        return
+    assert found is not None
+    value, variance = delong_by_pairs(labels, first, second)
+    assert found.value == pytest.approx(value, abs=1e-12)
+    half = 1.959963984540054 * max(0.0, variance) ** 0.5
+    assert found.high == pytest.approx(min(1.0, value + half), abs=1e-7)
+    assert found.low == pytest.approx(max(-1.0, value - half), abs=1e-7)
+
+
+def test_a_paired_interval_covers_no_difference_about_19_times_of_20() -> None:
+    order = np.random.default_rng(3)
+    covered = 0
+    for _ in range(400):
+        labels = (order.random(80) < 0.4).astype(np.float64)
+        truth = order.normal(size=80) + labels
+        first, second = (truth + order.normal(size=80) for _ in range(2))
+        found = auc_difference(labels, first, second)
+        assert found is not None
+        covered += found.low <= 0 <= found.high
+    assert 0.91 < covered / 400 < 0.985
+
+
+def test_pairing_tells_what_two_intervals_cannot() -> None:
+    order = np.random.default_rng(6)
+    labels = (order.random(400) < 0.5).astype(np.float64)
+    better = order.normal(size=400) + labels
+    worse = better + order.normal(size=400)
+    apart, one, two = auc_difference(labels, better, worse), auc(labels, better), auc(labels, worse)
+    assert apart is not None
+    assert one is not None
+    assert two is not None
+    assert apart.high - apart.low < one.high - one.low
+    assert finding(apart) is Finding.BETTER
+    assert one.low < two.high  # the intervals of each overlap
+
+
+@pytest.mark.parametrize(
+    ("difference", "word"),
+    [
+        (Estimate(0.1, 0.01, 0.19), Finding.BETTER),
+        (Estimate(-0.1, -0.19, -0.01), Finding.WORSE),
+        (Estimate(0.1, -0.01, 0.21), Finding.UNCLEAR),
+        (Estimate(0.0, 0.0, 0.0), Finding.UNCLEAR),
+        (None, Finding.UNCLEAR),
+    ],
+)
+def test_only_an_interval_beside_0_tells_a_difference(
+    difference: Estimate | None, word: Finding
+) -> None:
+    assert finding(difference) is word
+
+
+def test_a_brier_difference_is_the_mean_difference_of_squared_errors() -> None:
+    labels = np.array([1.0, 0.0, 1.0])
+    first, second = np.array([1.0, 0.0, 0.5]), np.array([0.5, 0.5, 0.5])
+    found = brier_difference(labels, first, second)
+    assert found is not None
+    assert found.value == pytest.approx(-(0.25 + 0.25) / 3)
+    assert brier_difference(labels[:1], first[:1], second[:1]) is None
+
+
+@given(LABELS)
+def test_the_area_under_the_drawn_curve_is_the_auc(rows: list[tuple[bool, int, int]]) -> None:
+    labels, predicted, _ = arrays(rows)
+    points = roc(labels, predicted)
+    area = auc(labels, predicted)
+    if area is None:
+        assert points == ()
+        return
+    assert (points[0], points[-1]) == ((0.0, 0.0), (1.0, 1.0))
+    drawn = sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in itertools.pairwise(points))
+    assert drawn == pytest.approx(area.value, abs=1e-9)
+
+
+def test_a_rounded_curve_does_not_tell_how_many_there_were() -> None:
+    order = np.random.default_rng(1)
+    labels = (order.random(300) < 0.5).astype(np.float64)
+    points = roc(labels, order.random(300), decimals=2)
+    assert all(round(x, 2) == x and round(y, 2) == y for x, y in points)
+
+
+def test_right_probabilities_have_intercept_0_and_slope_1() -> None:
+    order = np.random.default_rng(2)
+    chance = order.random(20_000)
+    labels = (order.random(20_000) < chance).astype(np.float64)
+    found = calibrate(labels, chance)
+    assert found is not None
+    assert found.intercept is not None
+    assert found.slope is not None
+    assert found.intercept.low < 0 < found.intercept.high
+    assert found.slope.low < 1 < found.slope.high
+    assert found.expected == pytest.approx(found.observed, abs=0.01)
+    assert found.brier == pytest.approx(1 / 6, abs=0.005)
+
+
+def test_too_extreme_and_too_high_probabilities_are_seen() -> None:
+    order = np.random.default_rng(4)
+    odds = order.normal(size=20_000)
+    labels = (order.random(20_000) < 1 / (1 + np.exp(-odds))).astype(np.float64)
+    extreme = calibrate(labels, 1 / (1 + np.exp(-2 * odds)))
+    high = calibrate(labels, 1 / (1 + np.exp(-(odds + 1))))
+    assert extreme is not None
+    assert extreme.slope is not None
+    assert extreme.slope.value == pytest.approx(0.5, abs=0.03)
+    assert high is not None
+    assert high.intercept is not None
+    assert high.intercept.value == pytest.approx(-1, abs=0.05)
+
+
+def test_separated_labels_have_no_slope() -> None:
+    labels = np.repeat([0.0, 1.0], 20)
+    found = calibrate(labels, np.linspace(0.01, 0.99, 40))
+    assert found is not None
+    assert found.slope is None
+
+
+@given(st.integers(1, 200))
+def test_no_point_of_a_calibration_curve_is_of_few_patients(count: int) -> None:
+    order = np.random.default_rng(count)
+    found = calibrate((order.random(count) < 0.5).astype(np.float64), order.random(count))
+    assert found is not None
+    assert sum(part.count for part in found.bins) == count
+    assert len(found.bins) == 1 or min(part.count for part in found.bins) >= LEAST_IN_BIN
+
+
+def test_five_of_each_label_are_enough_and_four_are_not() -> None:
+    assert enough(np.array([1.0] * 5 + [0.0] * 5))
+    assert not enough(np.array([1.0] * 4 + [0.0] * 50))
+    assert not enough(np.array([1.0] * 50 + [0.0] * 4))
+
+
+def test_a_pool_tells_unless_the_hidden_hospitals_are_many_together() -> None:
+    seen, few = np.array([0.0, 1.0] * 5), np.array([1.0] * 4 + [0.0] * 6)
+    others = np.array([0.0] * 4 + [1.0] * 6)
+    assert not pool_tells({"a": seen, "b": seen})
+    assert pool_tells({"a": seen, "b": few})
+    assert not pool_tells({"a": seen, "b": few, "c": others})
+
+
+def test_nothing_of_a_hospital_with_few_of_a_label_is_told() -> None:
+    found = evaluation(rare=3)
+    hidden = next(test for test in found.tests if test.name == "lakeside")
+    assert (hidden.withheld, hidden.count, hidden.positives) == (True, None, None)
+    for cell in found.cells:
+        if cell.test == "lakeside":
+            assert set(asdict(cell.scores).values()) == {None}
+    kinds = (found.rocs, found.calibrations)
+    assert all(item.test != "lakeside" for kind in kinds for item in kind)
+    assert found.comparison(own_model("lakeside"), "lakeside") is None
+    assert found.unlearned == ("lakeside",)
+
+
+def test_the_pool_does_not_give_a_hidden_hospital_as_a_difference() -> None:
+    found = evaluation(rare=3)
+    assert found.pool_rounded
+    pool = next(test for test in found.tests if test.name == POOLED)
+    assert (pool.count, pool.positives) == (None, None)
+    scores = found.cell(FEDERATED, POOLED)
+    assert (scores.accuracy, scores.sensitivity, scores.specificity) == (None, None, None)
+    assert scores.auc is not None
+    assert round(scores.auc.value, 3) == scores.auc.value  # else a fraction whose denominator tells
+    assert all(item.test != POOLED for item in found.calibrations)
+    points = [point.auc for point in found.learning if point.where == POOLED]
+    assert all(area is not None and round(area.value, 3) == area.value for area in points)
+    own = found.comparison(own_model("lakeside"), POOLED)
+    assert own is not None
+    assert round(own.brier.value, 3) == own.brier.value
+
+
+def test_with_enough_patients_everything_is_told() -> None:
+    found = evaluation(rare=10)
+    assert not found.pool_rounded
+    assert {test.count for test in found.tests} == {160, 60, 45, 30, 25}
+    assert {(item.rival, item.test) for item in found.comparisons} >= {
+        (own_model(name), where) for name in HOSPITALS for where in (name, POOLED)
+    }
+    assert {item.test for item in found.rocs} == {POOLED, *HOSPITALS}
+
+
+def test_an_evaluation_is_the_same_every_time() -> None:
+    assert evaluation() == evaluation()
