@@ -13,62 +13,25 @@ import json
 import shlex
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any, Self
 
-from storage import toolchain
-from tests.tooling.dockerfile import stages
+from tests.tooling.container_parts import (
+    Image,
+    Model,
+    command_line,
+    host_names,
+    images,
+    mount_script,
+    network_of,
+    network_script,
+    networks_of,
+    root_script,
+)
 from tests.tooling.kit import ROOT, load
-
-SYSTEM = ("bin", "etc", "lib", "lib32", "lib64", "sbin", "usr")
-PATH = "/image/bin:/usr/local/bin:/usr/bin:/bin"
-Model = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Image:
-    """What an image brings, its files by their place; `health` is its own check."""
-
-    entrypoint: tuple[str, ...]
-    environment: Mapping[str, str]
-    folder: str
-    brings: Mapping[str, Path]
-    health: tuple[str, ...] = ()
-
-
-def images() -> dict[str, Image]:
-    """The images of docker-compose.yml, out of what is installed here."""
-    engines = load(ROOT / "tools" / "engines.py")
-    python = Path(sys.base_prefix)
-    final = stages()[-1]
-    copied = {place: ROOT / source for copy in final.copies() for source, place in copy.places()}
-    environment = dict(word.split("=", 1) for text in final.of("ENV") for word in text.split())
-    # The virtual environment is this machine's, which holds absolute paths.
-    environment |= {"PATH": f"{ROOT}/.venv/bin:{PATH}", "PYTHONPATH": "/app"}
-    return {
-        "ipfs/kubo": Image(
-            entrypoint=("start_ipfs",),
-            environment={"IPFS_PATH": "/data/ipfs", "PATH": PATH},
-            folder="/",
-            brings={
-                "/image/bin/ipfs": toolchain.kubo(),
-                "/image/bin/start_ipfs": engines.built(engines.KUBO_IMAGE),
-                "/container-init.d": ROOT / "contracts" / "interfaces",  # holds no *.sh
-            },
-        ),
-        "consilium": Image(
-            entrypoint=(),
-            environment=environment,
-            folder="/app",
-            health=tuple(json.loads(final.of("HEALTHCHECK")[0].partition("CMD ")[2])),
-            brings={**copied, str(ROOT / ".venv"): ROOT / ".venv", str(python): python},
-        ),
-    }
 
 
 class Machine:
@@ -82,7 +45,7 @@ class Machine:
         self.images = images()
         self.folder = Path(tempfile.mkdtemp(prefix="containers-"))
         self.folder.chmod(0o755)
-        self.addresses = _addresses(model)
+        self.networks = networks_of(model)
         self._started: list[subprocess.Popen[bytes]] = []
         # A namespace lives as long as a process in it, and its processes as long as its first.
         self._holder = subprocess.Popen(
@@ -96,7 +59,7 @@ class Machine:
         )
         assert self._holder.stdout is not None
         assert self._holder.stdout.readline() == "ready\n"
-        self._root(*_network_script(self.addresses))
+        self._root(*network_script(self.networks))
 
     def start(self, service: str, command: Sequence[str] | None = None) -> Running:
         """The service's own command, or another one in such a container, in the background."""
@@ -126,6 +89,11 @@ class Machine:
     def await_healthy(self, service: str, running: Running, timeout_s: float = 120) -> None:
         """Wait until it does; a process that ended fails at once, with what it said."""
         eventually(lambda: running.alive() and self.healthy(service), timeout_s, running.said)
+
+    def limit_bytes(self, service: str) -> int:
+        """The memory that the service may take at most."""
+        text = str(self.model["services"][service]["mem_limit"])
+        return int(text[:-1]) << {"m": 20, "g": 30}[text[-1]]
 
     def close(self) -> None:
         """End everything."""
@@ -159,19 +127,19 @@ class Machine:
     ) -> subprocess.Popen[bytes]:
         model = self.model["services"][service]
         image = self._image(service)
-        space = _space(self.model, service)
-        hosts = self.folder / f"hosts-{space}"
-        hosts.write_text(_hosts(self.addresses, space))
+        network = network_of(self.model, service)
+        hosts = self.folder / f"hosts-{network}"
+        hosts.write_text(host_names(self.networks, network))
         root = Path(tempfile.mkdtemp(prefix=f"{service}-", dir=self.folder))
         script = [
             f"echo $$ > {log.name}.pid",
-            *_root_script(root, image, model, hosts),
-            *_mount_script(root, model, self.model["secrets"]),
+            *root_script(root, image, model, hosts),
+            *mount_script(root, model, self.model["secrets"]),
             *([f"mount -o remount,ro {root}"] if model.get("read_only") else []),
-            f"exec chroot {root} {shlex.join(_start(model, image, command))}",
+            f"exec chroot {root} {shlex.join(command_line(model, image, command))}",
         ]
         process = subprocess.Popen(
-            [*self._inside(), "ip", "netns", "exec", space, "sh", "-euc", "\n".join(script)],
+            [*self._inside(), "ip", "netns", "exec", network, "sh", "-euc", "\n".join(script)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -195,9 +163,24 @@ class Running:
         assert self.process.poll() is None, self.said()
         return True
 
+    def peak_bytes(self) -> int:
+        """The largest resident sizes that its processes ever had, added up."""
+        inside = _descendants(self.process.pid)
+        status = [Path(f"/proc/{pid}/status").read_text() for pid in inside]
+        return sum(int(line.split()[1]) << 10 for text in status for line in _peaks(text))
+
     def said(self) -> str:
         """Its output."""
         return self._log.read_text("utf-8", "replace")
+
+
+def _descendants(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [found for child in map(int, children) for found in (child, *_descendants(child))]
+
+
+def _peaks(status: str) -> list[str]:
+    return [line for line in status.splitlines() if line.startswith("VmHWM:")]
 
 
 def eventually(holds: Callable[[], bool], timeout_s: float, said: Callable[[], str]) -> None:
@@ -206,106 +189,6 @@ def eventually(holds: Callable[[], bool], timeout_s: float, said: Callable[[], s
     while not holds():
         assert time.monotonic() < deadline, said()
         time.sleep(0.2)
-
-
-def _space(model: Model, service: str) -> str:
-    """The service whose network it has."""
-    mode = str(model["services"][service].get("network_mode", ""))
-    return mode.removeprefix("service:") or service
-
-
-def _addresses(model: Model) -> dict[str, dict[str, tuple[str, list[str]]]]:
-    """Of each network, its members: their address, and the names under which they are known."""
-    found: dict[str, dict[str, tuple[str, list[str]]]] = {}
-    for number, network in enumerate(sorted(model["networks"])):
-        members: dict[str, tuple[str, list[str]]] = {}
-        for service, content in model["services"].items():
-            if network in content.get("networks", {}):
-                names = [service, *((content["networks"][network] or {}).get("aliases", ()))]
-                members[service] = (f"10.77.{number}.{len(members) + 2}", names)
-        found[network] = members
-    return found
-
-
-def _hosts(addresses: Mapping[str, Mapping[str, tuple[str, list[str]]]], service: str) -> str:
-    """What the service resolves: those with whom it shares a network."""
-    lines = ["127.0.0.1 localhost"]
-    for members in addresses.values():
-        if service in members:
-            lines += [f"{address} {' '.join(names)}" for address, names in members.values()]
-    return "\n".join(lines) + "\n"
-
-
-def _network_script(addresses: Mapping[str, Mapping[str, tuple[str, list[str]]]]) -> list[str]:
-    """A bridge for each network, and for each member one more interface into it."""
-    lines = ["mount -t tmpfs tmpfs /run", "ip link set lo up"]
-    for service in sorted({name for members in addresses.values() for name in members}):
-        lines += [f"ip netns add {service}", f"ip -n {service} link set lo up"]
-    for number, (network, members) in enumerate(addresses.items()):
-        lines += [f"ip link add b{number} type bridge", f"ip link set b{number} up"]
-        for count, (service, (address, _)) in enumerate(members.items()):
-            here = f"v{number}x{count}"
-            lines += [
-                f"ip link add {here} type veth peer name {network} netns {service}",
-                f"ip link set {here} master b{number} up",
-                f"ip -n {service} address add {address}/24 dev {network}",
-                f"ip -n {service} link set {network} up",
-            ]
-    return lines
-
-
-def _root_script(root: Path, image: Image, model: Model, hosts: Path) -> list[str]:
-    """A root of its own with the system's folders, what the image brings, and what Docker adds."""
-    lines = [f"mount -t tmpfs -o mode=755 tmpfs {root}"]
-    for name in SYSTEM:
-        lines += _bound(Path("/", name), root / name) if Path("/", name).exists() else []
-    for place in ("proc", "sys", "dev", "run", "data/ipfs"):
-        lines.append(f"mkdir -p {root}/{place}")
-    lines += [f"mount -t proc proc {root}/proc", f"mount --rbind /dev {root}/dev"]
-    lines += _bound(hosts, root / "etc" / "hosts", make=False)
-    lines.append(f"mkdir -p {root}/tmp")
-    for mount in model.get("tmpfs", ()):
-        place, _, options = mount.partition(":")
-        lines += [f"mkdir -p {root}{place}", f"mount -t tmpfs -o {options} tmpfs {root}{place}"]
-    for place, source in image.brings.items():
-        lines += _bound(source, root / place.lstrip("/"))
-    return lines
-
-
-def _mount_script(root: Path, model: Model, secrets: Model) -> list[str]:
-    lines: list[str] = []
-    for volume in model.get("volumes", ()):
-        assert volume["type"] == "bind"
-        source, target = Path(volume["source"]), root / volume["target"].lstrip("/")
-        assert source.exists(), f"{source} is mounted and does not exist"
-        lines += [f"mkdir -p {target}", f"mount --bind {source} {target}"]
-    for secret in model.get("secrets", ()):
-        target = root / secret["target"].lstrip("/")
-        lines += _bound(Path(secrets[secret["source"]]["file"]), target)
-    return lines
-
-
-def _bound(source: Path, target: Path, make: bool = True) -> list[str]:
-    lines = []
-    if make and source.is_dir():
-        lines.append(f"mkdir -p {target}")
-    elif make:
-        lines += [f"mkdir -p {target.parent}", f"[ -e {target} ] || : > {target}"]
-    return [*lines, f"mount --bind {source} {target}", f"mount -o remount,bind,ro {target}"]
-
-
-def _start(model: Model, image: Image, command: Sequence[str] | None) -> list[str]:
-    uid, _, gid = model["user"].partition(":")
-    environment = {"HOME": "/", **image.environment, **model.get("environment", {})}
-    drop = ["--bounding-set=-all", "--inh-caps=-all"] if model["cap_drop"] == ["ALL"] else []
-    if "no-new-privileges:true" in model["security_opt"]:
-        drop.append("--no-new-privs")
-    return [
-        *("setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups", *drop),
-        *("env", "-i", f"--chdir={image.folder}"),
-        *(f"{name}={value}" for name, value in environment.items()),
-        *(command or [*model.get("entrypoint", image.entrypoint), *model["command"]]),
-    ]
 
 
 def loaded(folder: Path) -> dict[str, Any]:

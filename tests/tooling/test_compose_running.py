@@ -15,6 +15,7 @@ import pytest
 from storage.kubo_config import swarm_key, ways_out
 from tests.tooling.containers import Machine, Running, eventually, loaded
 
+MIB = 1 << 20
 NODES = ("center", "north", "harbor")
 RPC = "--api=/ip4/127.0.0.1/tcp/5001"
 
@@ -159,6 +160,7 @@ def test_what_was_made_stays_as_it_was_made(swarm: dict[str, Running], project: 
         assert json.loads(config.read_text())["Addresses"]["API"] == "/ip4/127.0.0.1/tcp/5001"
 
 
+@pytest.mark.timeout(600)
 def test_the_api_serves_a_deployed_chain_through_the_centers_node(
     machine: Machine, swarm: dict[str, Running]
 ) -> None:
@@ -168,8 +170,15 @@ def test_the_api_serves_a_deployed_chain_through_the_centers_node(
     assert done.returncode == 0, done.stdout
     again = machine.run("deploy")
     assert (again.returncode, again.stdout) == (0, "")
+    # As a person would look into what was made: `docker compose run deploy consilium …`.
+    shown = machine.run("deploy", ["consilium", "--home", "/homes/operator", "participant", "show"])
+    assert (shown.returncode, "coins" in shown.stdout) == (0, True), shown.stdout
     api = machine.start("api")
     machine.await_healthy("api", api)
+    for service, running in (("anvil", anvil), ("api", api), ("kubo-center", swarm["center"])):
+        used, limit = running.peak_bytes(), machine.limit_bytes(service)
+        print(f"{service}: {used / MIB:.0f} of {limit / MIB:.0f} MiB")  # noqa: T201
+        assert 0 < used < limit / 2
     # The chain outlives its container.
     assert machine.stop(anvil) == 0, anvil.said()
     machine.await_healthy("anvil", machine.start("anvil"))
