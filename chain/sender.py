@@ -139,16 +139,15 @@ class Sender:
             ) from exc
 
     def _broadcast_all(self, entries: Sequence[Entry]) -> None:
-        clock = Clock(self.node)
-        asked = [("eth_sendRawTransaction", ["0x" + entry.raw.hex()]) for entry in entries]
-        if clock.is_development:
-            with clock.holding():
-                answers = self.node.batch(asked)
-        else:  # one by one: a node may take the parts of a batch in any order
-            answers = [self.node.answer(method, *parameters) for method, parameters in asked]
-        for entry, answer in zip(entries, answers, strict=True):
-            if isinstance(answer, RpcRefusal) and not self._is_known(entry):
-                self.outbox.mark(entry, State.DROPPED, reason=str(answer))
+        # One by one: a node may take the parts of a batch in any order, and anvil then leaves a
+        # transaction that came before its predecessor in its pool.
+        with Clock(self.node).holding():
+            for entry in entries:
+                try:
+                    self.node.request("eth_sendRawTransaction", "0x" + entry.raw.hex())
+                except RpcRefusal as exc:
+                    if not self._is_known(entry):
+                        self.outbox.mark(entry, State.DROPPED, reason=str(exc))
 
     def collect(self, entries: Sequence[Entry]) -> dict[bytes, Receipt]:
         """Receipts of those that took effect by now, by hash; asked for and recorded at once."""
