@@ -25,6 +25,7 @@ from records.rows import number
 from records.table import read_table, require_columns
 
 MOST_CASES = 1000
+_SHOWN = 5
 _LONGEST_FILE = 64 << 20
 
 
@@ -217,10 +218,11 @@ def _check_names(path: Path, names: Any, reading: Reading) -> None:
     if unknown := sum(name not in known for name in names):
         # not shown: where the header is missing, a patient stands in its place
         missing = [item.name for item in words.fields if item.name not in names]
-        lacks = f", and lacks {', '.join(missing)}" if missing else ""
+        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+        lacks = f", and lacks {', '.join(missing[:_SHOWN])}{more}" if missing else ""
         raise CaseRefused(
-            f"{path}: has {unknown} columns that {words.name} does not know{lacks}; its columns "
-            f"are {', '.join(item.name for item in words.fields)}"
+            f"{path}: has {unknown} columns that {words.name} does not know{lacks}; a header of "
+            "the dictionary's fields is expected"
         )
 
 
