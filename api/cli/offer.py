@@ -37,7 +37,9 @@ from chain.types import AgreementId, BlockNumber, StudyId
 from federated.center import accept as accept_offer
 from federated.center import open_tier
 from federated.center.tiers import TierWish
-from federated.offers import SignedOffer
+from federated.counter_offers import offers_for
+from federated.errors import StepError
+from federated.offers import SignedOffer, check_offer
 from federated.party import Party
 from federated.purposes import code, describe, tier_bitmap
 from federated.study import Study
@@ -120,6 +122,32 @@ def counter(
         )
     write_file(out, signed.to_json() + "\n")
     say(f"hand {out} to the center; a price that you alone get identifies you")
+
+
+@app.command()
+def inbox(
+    out: Annotated[Path, typer.Option(help="The folder to write the counter-offers to.")],
+) -> None:
+    """Write the counter-offers that patients left for this center; the center's.
+
+    One that is forged or expired is passed over.
+
+    Example: consilium --home homes/center offer inbox --out counters
+    """
+    party = open_party(HomeRole.CENTER)
+    now = party.chain.client.timestamp()
+    out.mkdir(parents=True, exist_ok=True)
+    count = 0
+    for offer in offers_for(party):
+        try:
+            check_offer(party.chain, offer, now=now)
+        except StepError as exc:
+            warn(str(exc))
+            continue
+        name = hashlib.sha256(offer.signature).hexdigest()[:16]
+        write_file(out / f"counter-{name}.json", offer.to_json() + "\n")
+        count += 1
+    say(f"{count} counter-offers in {out}; accept one with `consilium offer accept`")
 
 
 @app.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -63,4 +64,4 @@ def _checked(path: Path, relay: bool) -> Home:
     home = Home.open(path).require(HomeRole.RELAYER)
     if not home.passphrase:
         raise ApiError("--relay signs transactions: set CONSILIUM_PASSPHRASE or its _FILE")
-    return home
+    return replace(home, key=home.account_key())  # a wrong passphrase is told now

@@ -22,7 +22,12 @@ routes = router("process")
 
 Kind = Annotated[
     str,
-    Path(title="Kind", description="The last part of the type.", examples=["no-such-study"]),
+    Path(
+        pattern="^[a-z-]{1,40}$",
+        title="Kind",
+        description="The last part of the type.",
+        examples=["no-such-study"],
+    ),
 ]
 
 
@@ -79,7 +84,7 @@ async def list_problems() -> list[ProblemKind]:
 @routes.get(
     "/problems/{kind}",
     summary="Show a type of problem",
-    responses=documented("no-such-resource"),
+    responses=documented("no-such-resource", "invalid"),
 )
 async def show_problem(kind: Kind) -> ProblemKind:
     """What the URI in a problem's `type` leads to."""

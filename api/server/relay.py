@@ -131,7 +131,7 @@ _ONE = ("read-only", "no-such-receipt", "invalid", "not-in-store")
 
 
 @routes.get(
-    "/relay/{receipt}",
+    "/relay/receipts/{receipt}",
     summary="Show what became of a message",
     responses=documented(*_ONE, "node-unreachable", "store-unreachable"),
 )
@@ -141,7 +141,7 @@ async def show_fate(site: TheSite, receipt: Receipt) -> Fate:
 
 
 @routes.get(
-    "/relay/{receipt}/grant",
+    "/relay/receipts/{receipt}/grant",
     summary="Read a consent that waits for its hospital",
     responses=TAGGED | documented(*_ONE, "node-unreachable", "store-unreachable"),
     response_model=GrantFile,

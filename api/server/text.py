@@ -38,20 +38,6 @@ Seconds = Annotated[
 BlockNo = Annotated[int, Field(ge=0, description="Number of a block.", examples=[214])]
 
 MOST = (1 << 53) - 1  # what every JSON reader holds exactly
-WORD = 1 << 256
-
-
-def _address(text: str) -> str:
-    found = checksummed(text)
-    if text[2:].lower() != text[2:] and text != found:
-        raise ValueError("mistyped: the address's checksum does not hold")
-    return found
-
-
-def _word(text: str) -> str:
-    if int(text) >= WORD:
-        raise ValueError("does not fit 256 bits")
-    return text
 
 
 def _hex(text: str) -> str:
@@ -80,19 +66,18 @@ AccountIn = Annotated[
     str,
     Field(
         pattern="^0x[0-9a-fA-F]{40}$",
-        description="An account; upper and lower case must be a right checksum, or all lower.",
+        description="An account; the signature covers it, so its checksum is not asked for.",
         examples=["0x70997970c51812dc3a010c7d01b50e0d17dc79c8"],
     ),
-    AfterValidator(_address),
+    AfterValidator(checksummed),
 ]
 WordIn = Annotated[
     str,
     Field(
-        pattern="^[0-9]{1,78}$",
-        description="A whole number below 2**256, as decimal text.",
+        pattern="^[0-9]{1,77}$",
+        description="A whole number of at most 77 digits, which fit 256 bits, as decimal text.",
         examples=["15000000000000000000"],
     ),
-    AfterValidator(_word),
 ]
 Number = Annotated[
     int, Field(strict=True, ge=1, le=MOST, description="A number, from 1.", examples=[1])

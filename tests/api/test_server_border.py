@@ -15,14 +15,14 @@ from typing import Any
 import httpx
 import pytest
 
+from api.cli.main import main
 from api.errors import ApiError, HomeError
-from api.home import Home, HomeConfig, HomeRole
+from api.home import PASSPHRASE, Home, HomeConfig, HomeRole
 from api.server.app import create_app
 from api.server.cache import Lru
 from api.server.limits import Limit
 from api.server.logs import make_log
 from api.server.problems import KINDS, ApiProblem, problem_of
-from api.server.serving import serve
 from api.server.settings import Settings, read_settings
 from chain.deploy import WIRING, Deployment
 from chain.errors import LogsDisagree, NodeDown, TxReverted
@@ -235,11 +235,11 @@ def test_a_line_break_in_a_header_splits_neither_answer_nor_log(alone: Alone) ->
 @pytest.mark.parametrize(
     "path",
     [
-        "/v1/relay/..%2f..%2fetc%2fpasswd",
+        "/v1/relay/receipts/..%2f..%2fetc%2fpasswd",
         "/v1/studies/..%2f..%2fhome.json",
         "/v1/models/%00/provenance",
         "/v1/consents/%ff%fe/usage",
-        "/v1/relay/bafyrei%2e%2e%2f/grant",
+        "/v1/relay/receipts/bafyrei%2e%2e%2f/grant",
         "/v1/problems/..%2fhealth",
         "/v1/studies/1/../../../keys",
     ],
@@ -418,23 +418,63 @@ async def _straight(_: object, work: Any) -> Any:
     return work(None)
 
 
-def test_beyond_loopback_needs_to_be_asked_for(home: Home) -> None:
-    with pytest.raises(ApiError, match="--expose"):
-        serve(read_settings(host="0.0.0.0"), home)
+def failing(capsys: pytest.CaptureFixture[str], home: Path, *options: str, status: int = 1) -> str:
+    """The one line of a start that fails."""
+    ports = () if "--port" in options else ("--port", "0")
+    assert main(["--home", str(home), "serve", *options, *ports]) == status
+    error = capsys.readouterr().err
+    assert error.startswith("consilium: ")
+    assert error.count("\n") == 1
+    return error
 
 
-def test_a_port_that_is_taken_is_one_clear_error(home: Home) -> None:
+def test_a_port_that_is_taken_is_one_clear_error(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        port = taken.getsockname()[1]
-        with pytest.raises(ApiError, match=f"port {port} of 127.0.0.1 is taken"):
-            serve(read_settings(port=port), home)
+        port = str(taken.getsockname()[1])
+        assert f"port {port} of 127.0.0.1 is taken" in failing(capsys, home.path, "--port", port)
 
 
-def test_an_address_of_another_machine_is_one_clear_error(home: Home) -> None:
-    with pytest.raises(ApiError, match="--host"):
-        serve(read_settings(host="192.0.2.1", port=0), home, expose=True)
+@pytest.mark.parametrize(
+    ("options", "variables", "status", "words"),
+    [
+        (["--host", "0.0.0.0"], {}, 1, "--expose"),
+        (["--host", "192.0.2.1", "--expose"], {}, 1, "correct --host"),
+        (["--port", "99999"], {}, 2, "less than or equal to 65535"),
+        (["--relay"], {}, 1, "not of a relayer"),
+        ([], {"CONSILIUM_API_IN_FLIGHT": "none"}, 1, "in_flight"),
+        (["--store", "/nonexistent/store"], {}, 1, "no block store at /nonexistent/store"),
+    ],
+)
+def test_a_wrong_start_is_one_clear_error(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    variables: dict[str, str],
+    status: int,
+    words: str,
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv(PASSPHRASE, "a passphrase of this test")
+    home = make_alone(tmp_path, HomeRole.AUDITOR)
+    assert words in failing(capsys, home.path, *options, status=status)
+
+
+def test_to_send_needs_the_right_passphrase_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone = make_alone(tmp_path)
+    path = tmp_path / "relayer"
+    Home.create(path, alone.config, alone.deployment().to_json(), "right", light=True)
+    monkeypatch.delenv(PASSPHRASE, raising=False)
+    assert PASSPHRASE in failing(capsys, path, "--relay")
+    monkeypatch.setenv(PASSPHRASE, "wrong")
+    assert "passphrase" in failing(capsys, path, "--relay")
 
 
 def test_settings_come_from_the_environment_and_wrong_ones_are_named(

@@ -197,7 +197,7 @@ def test_the_deployment_is_what_a_wallet_signs_for(served: Served) -> None:
         ("/v1/studies/1/", 404, "no-such-resource"),
         ("/v2/studies", 404, "no-such-resource"),
         ("/docs", 404, "no-such-resource"),
-        ("/v1/relay/bafyrei" + "a" * 52, 404, "no-such-receipt"),
+        ("/v1/relay/receipts/bafyrei" + "a" * 52, 404, "no-such-receipt"),
         ("/v1/problems/nothing", 404, "no-such-resource"),
     ],
 )

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from api.cli.main import main
+from api.home import PASSPHRASE as PASSPHRASE_VARIABLE
 from api.home import HomeRole
 from api.server.settings import read_settings
 from chain.consents import RevokeMessage, consent_id
@@ -28,10 +30,11 @@ from chain.typed_data import (
 from chain.types import Address, AgreementId, ConsentId, Wei
 from federated.center import accept
 from federated.counter_offers import offers_for
+from federated.offers import SignedOffer
 from federated.patient import Patient, SignedGrant
 from federated.relayer import relay
 from storage.cid import Cid
-from tests.api.serving import Served, make_home, revocation, serving
+from tests.api.serving import PASSPHRASE, Served, make_home, revocation, serving
 from tests.e2e import kit
 from tests.e2e.kit import Asked, World
 
@@ -83,7 +86,7 @@ def test_a_withdrawal_takes_effect_and_its_receipt_tells_so(served: Served) -> N
     assert posted(served, "revocations", body) == left
     assert not relay(world.relayer).refused
     assert is_revoked(world, asked)
-    told = served.get(f"/v1/relay/{left['receipt']}")
+    told = served.get(f"/v1/relay/receipts/{left['receipt']}")
     assert told["status"] == "done"
     assert told["block"] > 0
     assert told["transaction"].startswith("0x")
@@ -123,7 +126,7 @@ def test_a_signature_for_elsewhere_is_refused_before_it_is_put_anywhere(
     signed = Revoke(world.consent_of(asked), mine.deadline)
     r, vs = compact(sign(key, signed, domain(world)))
     before = _mail(world)
-    found = posted(served, "revocations", revocation(replace(mine, r=r, vs=vs)), 422)
+    found = posted(served, "revocations", revocation(replace(mine, r=r, vs=vs)), 403)
     assert found["type"].endswith("bad-signature")
     assert _mail(world) == before
 
@@ -138,14 +141,14 @@ def test_one_changed_field_makes_a_withdrawal_nobodys(served: Served, field: str
         if field == "key"
         else body[field][:-1] + ("0" if body[field][-1] != "0" else "1")
     }
-    assert posted(served, "revocations", changed, 422)["type"].endswith("bad-signature")
+    assert posted(served, "revocations", changed, 403)["type"].endswith("bad-signature")
 
 
 def test_an_expired_withdrawal_is_told_to_be_signed_anew(served: Served) -> None:
     world, asked = served.world, standing(served.world, "north", 4)
     agreement = world.tiers["north", "grants"]
     message = world.patient(asked).revoke(agreement, deadline=world.clock.now() - 1)
-    assert posted(served, "revocations", revocation(message), 422)["type"].endswith("expired")
+    assert posted(served, "revocations", revocation(message), 409)["type"].endswith("expired")
 
 
 def test_a_grant_reaches_its_hospital_by_the_receipt(served: Served) -> None:
@@ -153,12 +156,12 @@ def test_a_grant_reaches_its_hospital_by_the_receipt(served: Served) -> None:
     grant = stranger(world).grant(agreement, deadline=world.clock.now() + LATER)
     left = posted(served, "grants", grant.to_json())
     assert (left["status"], left["kind"]) == ("pending", "grant")
-    answer = served.client.get(f"/v1/relay/{left['receipt']}/grant")
+    answer = served.client.get(f"/v1/relay/receipts/{left['receipt']}/grant")
     assert answer.headers["etag"] == f'"{left["receipt"]}"'
     assert SignedGrant.from_json(answer.json()) == grant
     assert posted(served, "admissions", _admission(world, "north", [grant]))["kind"] == "grants"
     assert not relay(world.relayer).refused
-    assert served.get(f"/v1/relay/{left['receipt']}")["status"] == "done"
+    assert served.get(f"/v1/relay/receipts/{left['receipt']}")["status"] == "done"
     assert posted(served, "grants", grant.to_json())["status"] == "done"
 
 
@@ -171,7 +174,7 @@ def test_a_grant_under_other_terms_or_another_key_is_refused(served: Served) -> 
         {"id": "11" * 32},
         {"nonce": 1},
     ):
-        assert posted(served, "grants", body | change, 422)["type"].endswith("bad-signature")
+        assert posted(served, "grants", body | change, 403)["type"].endswith("bad-signature")
     found = posted(served, "grants", body | {"agreement": 1000}, 404)
     assert found["type"].endswith("no-such-agreement")
 
@@ -182,7 +185,7 @@ def test_without_the_hospitals_signature_no_batch_is_taken(served: Served) -> No
         world.tiers["north", "grants"], deadline=world.clock.now() + LATER
     )
     body = _admission(world, "north", [grant], signer="harbor")
-    assert posted(served, "admissions", body, 422)["type"].endswith("bad-signature")
+    assert posted(served, "admissions", body, 403)["type"].endswith("bad-signature")
 
 
 def test_a_batch_that_took_effect_is_not_paid_for_again(served: Served) -> None:
@@ -201,7 +204,7 @@ def test_a_claim_needs_no_proof_from_the_patient_and_pays_once(served: Served) -
     body = _claim(world, asked)
     left = posted(served, "claims", body)
     assert not relay(world.relayer).refused
-    assert served.get(f"/v1/relay/{left['receipt']}")["status"] == "done"
+    assert served.get(f"/v1/relay/receipts/{left['receipt']}")["status"] == "done"
     token = world.center.chain.token(world.deployment.address_of("DevelopmentToken"))
     assert token.balance_of(TO, block_identifier=world.center.head()) == 2 * kit.TOKEN
     assert served.get(f"/v1/consents/{world.consent_of(asked).hex()}/claim")["paid"] is True
@@ -213,7 +216,7 @@ def test_a_claim_for_another_recipient_is_refused(served: Served) -> None:
     body = _claim(served.world, standing(served.world, "harbor", 1)) | {
         "recipient": "0x" + "8" * 40
     }
-    assert posted(served, "claims", body, 422)["type"].endswith("bad-signature")
+    assert posted(served, "claims", body, 403)["type"].endswith("bad-signature")
 
 
 def test_a_claim_of_a_consent_in_no_cohort_has_to_wait(served: Served) -> None:
@@ -238,7 +241,9 @@ def test_a_bonus_before_its_time_has_to_wait(served: Served) -> None:
     assert posted(served, "bonuses", body, 409)["type"].endswith("not-now")
 
 
-def test_a_counter_offer_reaches_the_center_alone(served: Served) -> None:
+def test_a_counter_offer_reaches_the_center_alone(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world, agreement = served.world, served.world.tiers["north", "grants"]
     tier = world.center.chain.agreements.tier(agreement, block_identifier=world.center.head())
     price = Wei(123_456_789_012_345_678_901)
@@ -260,11 +265,11 @@ def test_a_counter_offer_reaches_the_center_alone(served: Served) -> None:
     for text in (str(price), offer.key[2:].lower()):
         assert text.encode() not in sealed
         assert bytes.fromhex(offer.key[2:]) not in sealed
-    opened = accept(world.center, offers_for(world.center)[0], max_count=20, text="agreed")
+    opened = accept(world.center, _inbox(world, monkeypatch), max_count=20, text="agreed")
     found = served.get("/v1/studies/1/tiers?limit=50")["items"]
     assert [t["price"] for t in found if t["agreement"] == opened] == [str(price)]
     changed = body | {"terms": body["terms"] | {"price": str(price + 1)}}
-    assert posted(served, "counter-offers", changed, 422)["type"].endswith("bad-signature")
+    assert posted(served, "counter-offers", changed, 403)["type"].endswith("bad-signature")
 
 
 def test_a_withdrawal_that_stands_passes_a_sender_who_may_leave_nothing_more(
@@ -291,7 +296,7 @@ def test_a_message_that_the_contract_skips_is_told_as_refused(served: Served) ->
     request(world.anvil.url, "evm_increaseTime", hex(LATER + 60))
     request(world.anvil.url, "evm_mine")
     relay(world.relayer)
-    told = served.get(f"/v1/relay/{left['receipt']}")
+    told = served.get(f"/v1/relay/receipts/{left['receipt']}")
     assert told["status"] == "refused"
     assert "expired" in told["why"]
     assert not is_revoked(world, asked)
@@ -302,7 +307,7 @@ def test_receipts_are_known_after_a_restart(served: Served) -> None:
     body = revocation(withdrawal(world, asked))
     left = posted(served, "revocations", body)
     with serving(world) as later:
-        assert later.get(f"/v1/relay/{left['receipt']}") == left
+        assert later.get(f"/v1/relay/receipts/{left['receipt']}") == left
         assert posted(later, "revocations", body) == left
 
 
@@ -344,6 +349,16 @@ def _all_is_sent(served: Served) -> Iterator[None]:
     yield
     relay(served.world.relayer)
     assert relay(served.world.relayer).sent == 0
+
+
+def _inbox(world: World, monkeypatch: pytest.MonkeyPatch) -> SignedOffer:
+    """What the center's own command writes."""
+    monkeypatch.setenv(PASSPHRASE_VARIABLE, PASSPHRASE)
+    home = make_home(world, "center", HomeRole.CENTER)
+    folder = world.folder / "counters"
+    assert main(["--home", str(home.path), "offer", "inbox", "--out", str(folder)]) == 0
+    (path,) = folder.iterdir()
+    return SignedOffer.from_json(path.read_text())
 
 
 def _mail(world: World) -> int:
