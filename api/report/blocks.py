@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
-from api.report.plots import Stroke
+from api.report.plots import Panel, Stroke
 
 SIMULATED = "Computed by the simulation, which alone sees all records: no hospital could."
 SIGNED = "From counts that each hospital signed about its own test patients."
@@ -80,7 +80,7 @@ class Plots:
     """Panels side by side under one key."""
 
     kind = "plots"
-    panels: tuple[Markup, ...]
+    panels: tuple[Panel, ...]
     key: tuple[tuple[str, Stroke], ...] = ()
 
 

@@ -125,7 +125,7 @@ def _update(root: Element, update: Update, x: float, y: float) -> None:
     _text(root, x + 7, y + 14, _fitting(update.hospital, 15), "strong")
     people = f"{update.people} people" if update.people else "no cohort"
     _text(root, x + 7, y + 26, people, "small")
-    last = digest(update.manifest) if update.fate == INCLUDED else _word(update)
+    last = digest(update.manifest) if update.fate == INCLUDED else _fitting(_word(update), 19)
     _text(root, x + 7, y + 38, last, "small mono" if update.fate == INCLUDED else "small strong")
 
 

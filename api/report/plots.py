@@ -20,6 +20,14 @@ from federated.metrics import Estimate
 
 
 @dataclass(frozen=True, slots=True)
+class Panel:
+    """One plot and its title, which the page shows above it."""
+
+    title: str
+    picture: Markup
+
+
+@dataclass(frozen=True, slots=True)
 class Stroke:
     """How one series looks, in the plot and in its key; colour is never the only difference."""
 
@@ -62,7 +70,7 @@ def short(name: str) -> str:
 
 def learning_plot(
     name: str, title: str, unit: str, lines: Mapping[str, Sequence[tuple[int, float]]]
-) -> Markup:
+) -> Panel:
     """One line a hospital over rounds."""
     with drawing():
         drawn = panel()
@@ -75,13 +83,13 @@ def learning_plot(
                 linestyle=look.dash,
                 marker=look.marker,
             )
-        _frame(axes, title, "round", unit)
+        _frame(axes, "round", unit)
         _whole_rounds(axes, [x for line in lines.values() for x, _ in line])
         ends = [f"{key} from {line[0][1]:.3f} to {line[-1][1]:.3f}" for key, line in lines.items()]
-        return inline(drawn, name, title, f"{unit} by round: {'; '.join(ends)}.")
+        return Panel(title, inline(drawn, name, title, f"{unit} by round: {'; '.join(ends)}."))
 
 
-def pooled_learning_plot(name: str, points: Sequence[LearningPoint]) -> Markup:
+def pooled_learning_plot(name: str, points: Sequence[LearningPoint]) -> Panel:
     """The pooled test AUC over rounds with its interval."""
     found = [(point.round_number, point.auc) for point in points if point.auc]
     rounds, areas = [x for x, _ in found], [y for _, y in found]
@@ -92,13 +100,13 @@ def pooled_learning_plot(name: str, points: Sequence[LearningPoint]) -> Markup:
         axes.fill_between(rounds, low, high, color=SERIES[0], alpha=0.2, linewidth=0)
         axes.plot(rounds, [a.value for a in areas], color=SERIES[0], marker="o")
         title = "Test AUC, all hospitals together"
-        _frame(axes, title, "round", "AUC, 95 % interval")
+        _frame(axes, "round", "AUC, 95 % interval")
         _whole_rounds(axes, rounds)
         words = f"AUC {figure(areas[0])} before training and {figure(areas[-1])} at the end."
-        return inline(drawn, name, title, words)
+        return Panel(title, inline(drawn, name, title, words))
 
 
-def roc_plot(name: str, title: str, curves: Sequence[Sequence[Point]], words: str) -> Markup:
+def roc_plot(name: str, title: str, curves: Sequence[Sequence[Point]], words: str) -> Panel:
     """Up to three curves in the order of `MODEL_STROKES`; an empty one is not drawn."""
     with drawing():
         drawn = panel()
@@ -108,14 +116,14 @@ def roc_plot(name: str, title: str, curves: Sequence[Sequence[Point]], words: st
             if points:
                 x, y = zip(*points, strict=True)
                 axes.plot(x, y, color=look.color, linestyle=look.dash)
-        _frame(axes, title, "1 − specificity", "sensitivity")
+        _frame(axes, "1 − specificity", "sensitivity")
         _unit_square(axes)
-        return inline(drawn, name, title, words)
+        return Panel(title, inline(drawn, name, title, words))
 
 
 def calibration_plot(
     name: str, title: str, found: Sequence[Calibration | None], words: str
-) -> Markup:
+) -> Panel:
     """Observed against predicted, with Wilson intervals, in the order of `MODEL_STROKES`."""
     with drawing():
         drawn = panel()
@@ -130,12 +138,12 @@ def calibration_plot(
             for part in item.bins:
                 ends = [part.observed.low, part.observed.high]
                 axes.plot([part.predicted] * 2, ends, color=look.color, linewidth=0.8, alpha=0.7)
-        _frame(axes, title, "predicted probability", "observed share")
+        _frame(axes, "predicted probability", "observed share")
         _unit_square(axes)
-        return inline(drawn, name, title, words)
+        return Panel(title, inline(drawn, name, title, words))
 
 
-def forest_plot(name: str, title: str, found: Mapping[str, Comparison]) -> Markup:
+def forest_plot(name: str, title: str, found: Mapping[str, Comparison]) -> Panel:
     """Differences of AUC with intervals, one line a hospital; right of 0 is for the federated."""
     with drawing():
         drawn = panel(height=max(1.6, 0.9 + 0.28 * len(found)))
@@ -149,12 +157,14 @@ def forest_plot(name: str, title: str, found: Mapping[str, Comparison]) -> Marku
         most = max(abs(x) for item in found.values() for x in (item.auc.low, item.auc.high))
         axes.set_xlim(-1.15 * most - 0.005, 1.15 * most + 0.005)
         axes.locator_params(axis="x", nbins=5)
-        _frame(axes, title, "← own better     federated better →", "")
+        _frame(axes, "← own better     federated better →", "")
         told = "; ".join(f"{key}: {signed(item.auc)}" for key, item in found.items())
-        return inline(drawn, name, title, f"Difference of AUC with 95 % interval. {told}.")
+        return Panel(
+            title, inline(drawn, name, title, f"Difference of AUC with 95 % interval. {told}.")
+        )
 
 
-def share_plot(name: str, shares: Sequence[Share]) -> Markup:
+def share_plot(name: str, shares: Sequence[Share]) -> Panel:
     """Each hospital's share of the counted weights and of the money."""
     weight, paid = sum(x.weight for x in shares) or 1, sum(x.paid for x in shares) or 1
     with drawing():
@@ -171,19 +181,19 @@ def share_plot(name: str, shares: Sequence[Share]) -> Markup:
         axes.set_ylim(len(shares) - 0.5, -0.5)
         axes.set_xlim(left=0)
         title = "Records given and money got"
-        _frame(axes, title, "share of all hospitals, %", "")
+        _frame(axes, "share of all hospitals, %", "")
         told = "; ".join(
             f"{x.hospital}: {100 * x.weight / weight:.1f} % of records, {100 * x.paid / paid:.1f} %"
             " of the money"
             for x in shares
         )
-        return inline(drawn, name, title, f"{told}.")
+        return Panel(title, inline(drawn, name, title, f"{told}."))
 
 
 LEGS = {"upload_s": "upload", "download_s": "download", "chain_s": "record on chain"}
 
 
-def transfer_plot(name: str, backend: str, items: Sequence[Transfer]) -> Markup:
+def transfer_plot(name: str, backend: str, items: Sequence[Transfer]) -> Panel:
     """Every transfer as a point for each leg, and the median as a bar across."""
     with drawing():
         drawn = panel(height=1.9)
@@ -203,12 +213,11 @@ def transfer_plot(name: str, backend: str, items: Sequence[Transfer]) -> Markup:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
         title = f"Transfer of sealed updates, {backend}"
-        _frame(axes, title, "milliseconds, logarithmic (bar: median)", "")
-        return inline(drawn, name, title, f"{'; '.join(told)}.")
+        _frame(axes, "ms, log scale (bar: median)", "")
+        return Panel(title, inline(drawn, name, title, f"{'; '.join(told)}."))
 
 
-def _frame(axes: Axes, title: str, x: str, y: str) -> None:
-    axes.set_title(_cut(title, 44), loc="left")
+def _frame(axes: Axes, x: str, y: str) -> None:
     axes.set_xlabel(x)
     axes.set_ylabel(y)
 

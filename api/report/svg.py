@@ -15,7 +15,7 @@ from matplotlib import rc_context, rcdefaults, rcParams
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-WIDTH, HEIGHT = 3.1, 2.7
+WIDTH, HEIGHT = 3.1, 2.5
 """Inches of one panel; the page scales it."""
 
 # Colours that stand for the page's variables until the picture is inlined.
@@ -30,12 +30,10 @@ _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "text.parse_math": False,  # a "$" in a name is no formula
     "font.size": 8.5,
-    "axes.titlesize": 9.5,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": FAINT,
     "axes.labelcolor": INK,
-    "axes.titlecolor": INK,
     "axes.linewidth": 0.8,
     "text.color": INK,
     "xtick.color": FAINT,

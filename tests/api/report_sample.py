@@ -185,13 +185,17 @@ def sample(rare: int = 3) -> ReportData:
     )
 
 
-def hostile(text: str) -> ReportData:
-    """The sample with this text wherever somebody else chooses one."""
+def hostile(text: str, *names: str) -> ReportData:
+    """The sample with this text wherever somebody else chooses one, and as the first names these.
+
+    Without names the text itself is a hospital's.
+    """
     data = sample(rare=10)
-    moved = {"north": text}
+    moved = dict(zip(HOSPITALS, names or (text,), strict=False))
 
     def name(old: str) -> str:
-        return moved.get(old, old.replace("local:north", f"local:{text}"))
+        own = old.removeprefix("local:")
+        return old[: len(old) - len(own)] + moved.get(own, own)
 
     found = data.evaluation
     renamed = replace(

@@ -11,13 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from markupsafe import escape
 
 from api.cli.main import main
 from api.errors import ReportError
+from api.report import conduct, tracing
 from api.report.data import Failure, ReportData
 from api.report.file import read_data, write_data
 from api.report.numbers import coarse, figure, plus, round_tokens, signed, size, tokens
 from api.report.page import render
+from api.report.summary import summary
 from federated.metrics import Estimate
 from tests.api.report_sample import HOSPITALS, hostile, sample
 
@@ -99,9 +102,10 @@ def test_what_others_wrote_stays_text() -> None:
     assert len(ids) == len(set(ids))
 
 
-@pytest.mark.parametrize("name", ["_", "病院" * 30, "a" * 300, "​", "Hôpital & fils", "$x$"])
-def test_a_strange_name_of_a_hospital_breaks_no_plot(name: str) -> None:
-    assert name.replace("&", "&amp;") in render(hostile(name))
+def test_strange_names_of_hospitals_break_no_plot() -> None:
+    for names in (("_", "病院" * 30, "a" * 300, "\u200b"), ("Hôpital & fils", "$x$", "-", "0")):
+        page = render(hostile("Ω" * 80, *names))
+        assert all(escape(name) in page for name in names)
 
 
 def test_every_reference_inside_the_page_has_its_target(page: str) -> None:
@@ -141,16 +145,18 @@ def test_the_summary_answers_the_six_questions(page: str) -> None:
 
 def test_books_that_do_not_balance_are_said_so(data: ReportData) -> None:
     wrong = replace(data, money=replace(data.money, refunded=data.money.refunded - 1))
-    assert "the books do not balance" in words(render(wrong))
+    assert summary(wrong)[4].mark == "the books do not balance"
+    assert summary(data)[4].mark == "the books balance"
 
 
 def test_a_failed_audit_is_said_first_and_each_failure_listed(data: ReportData) -> None:
     failure = Failure("root", 2, "harbor", "the list does not give the frozen root")
     groups = (data.audit.groups[0], replace(data.audit.groups[1], passed=11, failed=1))
     audit = replace(data.audit, ok=False, groups=groups, failures=(failure,))
-    told = words(render(replace(data, audit=audit)))
-    assert "Is the audit ok? not ok 12 of 13 checks hold" in told
-    assert "the list does not give the frozen root" in told
+    failed = replace(data, audit=audit)
+    assert summary(failed)[5].mark == "not ok"
+    assert "12 of 13 checks hold" in summary(failed)[5].text
+    assert "the list does not give the frozen root" in str(tracing.audit(failed))
 
 
 def test_each_hospital_that_was_not_helped_is_told_why(data: ReportData, page: str) -> None:
@@ -178,8 +184,8 @@ def test_contributions_are_shown_where_they_are_measured(data: ReportData, page:
     assert "without harbor" in told
     counted = tuple(replace(share, contribution=None) for share in data.money.shares)
     plain = replace(data, money=replace(data.money, shares=counted, gains=()))
-    assert "contribution, nats" not in words(render(plain))
-    assert "without harbor" not in words(render(plain))
+    assert "contribution, nats" not in str(conduct.money(plain))
+    assert "without harbor" not in str(conduct.money(plain))
 
 
 def test_every_table_says_where_its_figures_come_from(page: str) -> None:

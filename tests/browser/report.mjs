@@ -64,6 +64,7 @@ async function keyboard(found) {
   const links = await found.locator("a, summary").count();
   const reached = new Set();
   const stuck = [];
+  let scrolled = 0;
   for (let step = 0; step < all + links + 5; step++) {
     await found.keyboard.press("Tab");
     const here = await found.evaluate(() => {
@@ -84,10 +85,11 @@ async function keyboard(found) {
       const moved = await found
         .waitForFunction(() => document.activeElement.scrollLeft > 0, null, { timeout: 5000 })
         .catch(() => null);
-      if (!moved) stuck.push(here.id);
+      if (moved) scrolled++;
+      else stuck.push(here.id);
     }
   }
-  return { all, wanted, reached: reached.size, stuck };
+  return { all, wanted, reached: reached.size, scrolled, stuck };
 }
 
 async function structure(found) {
