@@ -34,12 +34,12 @@ class Image:
 def images() -> dict[str, Image]:
     """The images of docker-compose.yml, out of what is installed here."""
     engines = load(ROOT / "tools" / "engines.py")
-    python = Path(sys.base_prefix)
+    python, venv = Path(sys.base_prefix), Path(sys.prefix).resolve()
     final = stages()[-1]
     copied = {place: ROOT / source for copy in final.copies() for source, place in copy.places()}
     environment = dict(word.split("=", 1) for text in final.of("ENV") for word in text.split())
     # The virtual environment is this machine's, which holds absolute paths.
-    environment |= {"PATH": f"{ROOT}/.venv/bin:{PATH}", "PYTHONPATH": "/app"}
+    environment |= {"PATH": f"{venv}/bin:{PATH}", "PYTHONPATH": "/app"}
     return {
         "ipfs/kubo": Image(
             entrypoint=("start_ipfs",),
@@ -56,7 +56,7 @@ def images() -> dict[str, Image]:
             environment=environment,
             folder="/app",
             health=tuple(json.loads(final.of("HEALTHCHECK")[0].partition("CMD ")[2])),
-            brings={**copied, str(ROOT / ".venv"): ROOT / ".venv", str(python): python},
+            brings={**copied, str(venv): venv, str(python): python},
         ),
     }
 
