@@ -5,6 +5,7 @@
     keys/            account.json (keystore v3), signing.json, encryption.json
     journal/         durable steps; outbox.sqlite: signed transactions
     records.sqlite, consents.sqlite, policy.toml    a hospital's alone
+    personal/        a hospital's alone: its own models of studies, sealed to itself
     phrase.txt       a patient's alone: the recovery phrase
 
 One passphrase, from CONSILIUM_PASSPHRASE or CONSILIUM_PASSPHRASE_FILE, protects the account's key,

@@ -65,6 +65,8 @@ def _case(tree: dict[str, Any], case: dict[str, Any]) -> Iterator[str]:
     what = f"{label['name']} {label['positive']}"
     yield from _warnings(tree, case)
     yield f"{what}: {percent(case['probability'])}, {_calibration(model, case)}"
+    if model["kind"] != "global":
+        yield f"the global model, without your own training, says {percent(_common(case))}"
     point = percent(model["operating_point"])
     yield f"decision at the study's operating point, {point} by the model: {_decision(label, case)}"
     yield _band(case, what)
@@ -72,6 +74,11 @@ def _case(tree: dict[str, Any], case: dict[str, Any]) -> Iterator[str]:
     yield from _explanation(case, tree)
     yield ""
     yield from _similar(case, label)
+
+
+def _common(case: dict[str, Any]) -> float:
+    found: float = case["global_model_probability"]
+    return found
 
 
 def _warnings(tree: dict[str, Any], case: dict[str, Any]) -> Iterator[str]:

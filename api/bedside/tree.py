@@ -82,6 +82,7 @@ def _case(bedside: Bedside, item: Prediction) -> dict[str, Any]:
         "probability": item.score if item.chance is None else item.chance,
         "calibrated": item.chance is not None,
         "model_probability": item.score,
+        "global_model_probability": item.score if item.common is None else item.common,
         "positive": item.positive,
         "decision": label.positive if item.positive else label.negative,
         "similar_scores": _band(item.band),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,7 +48,8 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Prediction:
-    """One case. `score` is the model's own probability, `chance` the calibrated one where there is.
+    """One case. `score` is the model's own probability, `chance` the calibrated one where there is,
+    `common` the global model's where another one is used.
 
     `positive` is the decision at the operating point of `score`. `beyond` is −1 or 1 for each input
     below or above every training patient's; `reaches` say of each space how far the case lies from
@@ -58,6 +59,7 @@ class Prediction:
     case: Case
     inputs: Array
     score: float
+    common: float | None
     chance: float | None
     positive: bool
     band: Band
@@ -71,8 +73,9 @@ class Prediction:
 class Bedside:
     """A model ready for cases: where it comes from, and the hospital's patients who consent now.
 
-    `kept` is which kind of model is used and `personal` what was kept; `warning` says why another
-    than the kept one is used. Arrays are over `members` in their order.
+    `kept` is which kind of model `reader` reads, `common` the global one where that is another;
+    `personal` is what was kept, and `warning` says why it is not used. Arrays are over `members` in
+    their order.
     """
 
     study: Study
@@ -81,6 +84,7 @@ class Bedside:
     personal: Personal | None
     warning: str
     reader: Reader
+    common: Reader | None
     members: tuple[Member, ...]
     inputs: Array
     labels: Array
@@ -132,7 +136,10 @@ def open_bedside(node: HospitalNode, number: StudyId, folder: Path) -> Bedside:
     if personal is not None and not warning:
         kept, parameters = personal.kept, _of_kind(personal, start)
     members = current_members(node, study, block)
-    return prepare(study, provenance, (kept, personal, warning), parameters, members)
+    ready = prepare(study, provenance, (kept, personal, warning), parameters, members)
+    if kept is Kind.GLOBAL:
+        return ready
+    return replace(ready, common=type(ready.reader).of(start, study.spec))
 
 
 def prepare(
@@ -160,6 +167,7 @@ def prepare(
         personal=personal,
         warning=warning,
         reader=reader,
+        common=None,
         members=tuple(members),
         inputs=inputs,
         labels=labels,
@@ -190,6 +198,7 @@ def _predict(
         case=case,
         inputs=inputs,
         score=score,
+        common=float(bedside.common.chances(inputs[None])[0]) if bedside.common else None,
         chance=calibration.chance(odds) if calibration else None,
         positive=score >= OPERATING_POINT,
         band=band_of(score, scores, bedside.labels[held]),

@@ -144,6 +144,7 @@ def test_the_personal_model_answers_and_names_where_it_comes_from(
     case = _case_of(bedside)
     mine, common = predict(bedside, [case])[0], predict(before, [case])[0]
     assert mine.score != common.score
+    assert (mine.common, common.common) == (common.score, None)
     assert bedside.provenance.included == tuple(finished.read().hospitals)
     assert bedside.provenance.voided == ()
     assert bedside.personal is not None
