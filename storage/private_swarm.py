@@ -43,7 +43,7 @@ class PrivateSwarm:
         self._say = say or (lambda _line: None)
         self._lock = FileLock(folder / ".lock")
         self._stores: dict[str, KuboStore] = {}
-        self._peers: dict[str, str] = {}
+        self._members: dict[str, Peer] = {}
         self._heard: dict[str, str] = {}
 
     def start(self, timeout_s: float = CONNECT_S) -> Self:
@@ -69,7 +69,7 @@ class PrivateSwarm:
                 node.await_api(START_S)
             self._say("waiting until all IPFS nodes are connected")
             self._await_peers(members, timeout_s)
-            self._peers = {name: peer.peer_id for name, peer in members.items()}
+            self._members = members
             for name in self.nodes:
                 self._stores[name] = self.store(name)
                 self._stores[name].publish_feed()
@@ -102,7 +102,7 @@ class PrivateSwarm:
     def _await_root(self, store: KuboStore, name: str, root: str, timeout_s: float) -> None:
         told = time.monotonic()
         deadline = told + timeout_s
-        while store.heard(self._peers[name]) != root:
+        while store.heard(self._members[name].peer_id) != root:
             if time.monotonic() > deadline:
                 raise NodeFailed(
                     f"the IPFS node at {store.url} has not heard within {timeout_s:.0f} s what "
@@ -112,6 +112,18 @@ class PrivateSwarm:
                 self._stores[name].publish_feed()
                 told = time.monotonic()
             time.sleep(_HEAR_TICK_S)
+
+    def restart(self, name: str, timeout_s: float = CONNECT_S) -> None:
+        """Start one member's node again, after a crash say, where it listened before.
+
+        Raises NodeFailed.
+        """
+        node = self.nodes[name]
+        node.stop()
+        node.launch()
+        node.await_api(START_S)
+        self._await_peers(self._members, timeout_s)
+        self._stores[name].publish_feed()
 
     def stop(self) -> None:
         """End all nodes. Idempotent."""

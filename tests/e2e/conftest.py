@@ -11,8 +11,10 @@ import pytest
 from federated.center import finalize
 from federated.spec import Split
 from federated.studies import wisconsin_spec
+from storage.private_swarm import PrivateSwarm
 from tests.e2e import kit
 from tests.e2e.kit import Saved, World
+from tests.e2e.stores import NODES, OneFolder, Stores, Swarm
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +27,84 @@ class Studies:
     finished: Saved
 
 
+class Preparing:
+    """Prepares each kind of study once for each backend, when a test first asks for it."""
+
+    def __init__(self, request: pytest.FixtureRequest) -> None:
+        self._request = request
+        self._folders: pytest.TempPathFactory = request.getfixturevalue("tmp_path_factory")
+        self._studies: dict[str, Studies] = {}
+        self._contributions: dict[str, Saved] = {}
+
+    def studies(self, backend: str) -> Studies:
+        if backend not in self._studies:
+            folder = self._folders.mktemp("study")
+            self._studies[backend] = _prepare_studies(folder, self._stores(folder, backend))
+        return self._studies[backend]
+
+    def contributions(self, backend: str) -> Saved:
+        if backend not in self._contributions:
+            folder = self._folders.mktemp("contributions")
+            saved = _prepare_contributions(folder, self._stores(folder, backend))
+            self._contributions[backend] = saved
+        return self._contributions[backend]
+
+    def _stores(self, folder: Path, backend: str) -> Stores:
+        if backend == "embedded":
+            return OneFolder(folder / "world")
+        return Swarm(self._request.getfixturevalue("swarm"))
+
+
 @pytest.fixture(scope="session")
-def studies(tmp_path_factory: pytest.TempPathFactory) -> Studies:
-    folder = tmp_path_factory.mktemp("study")
-    world = kit.build_world(folder / "world")
+def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateSwarm]:
+    """Real nodes under one key, shared by the tests of one process."""
+    with PrivateSwarm(tmp_path_factory.mktemp("swarm"), NODES) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def preparing(request: pytest.FixtureRequest) -> Preparing:
+    return Preparing(request)
+
+
+@pytest.fixture
+def backend(request: pytest.FixtureRequest) -> str:
+    """Where blocks are kept: a folder, unless the test says otherwise."""
+    return str(getattr(request, "param", "embedded"))
+
+
+@pytest.fixture(scope="session")
+def studies(preparing: Preparing) -> Studies:
+    """Over a folder."""
+    return preparing.studies("embedded")
+
+
+@pytest.fixture
+def granted(preparing: Preparing, backend: str, tmp_path: Path) -> Iterator[World]:
+    with preparing.studies(backend).granted.start(tmp_path / "world") as world:
+        yield world
+
+
+@pytest.fixture
+def submitted(preparing: Preparing, backend: str, tmp_path: Path) -> Iterator[World]:
+    with preparing.studies(backend).submitted.start(tmp_path / "world") as world:
+        yield world
+
+
+@pytest.fixture
+def finished(preparing: Preparing, backend: str, tmp_path: Path) -> Iterator[World]:
+    with preparing.studies(backend).finished.start(tmp_path / "world") as world:
+        yield world
+
+
+@pytest.fixture
+def contributing(preparing: Preparing, backend: str, tmp_path: Path) -> Iterator[World]:
+    with preparing.contributions(backend).start(tmp_path / "world") as world:
+        yield world
+
+
+def _prepare_studies(folder: Path, stores: Stores) -> Studies:
+    world = kit.build_world(folder / "world", stores)
     with world.anvil:
         _ask(world, "count")
         granted = kit.save(world, folder / "granted")
@@ -42,41 +118,15 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> Studies:
     return Studies(granted, submitted, finished)
 
 
-@pytest.fixture(scope="session")
-def contributions(tmp_path_factory: pytest.TempPathFactory) -> Saved:
+def _prepare_contributions(folder: Path, stores: Stores) -> Saved:
     """One round of a study with the leave-one-out rule, submitted."""
-    folder = tmp_path_factory.mktemp("contributions")
-    world = kit.build_world(folder / "world")
+    world = kit.build_world(folder / "world", stores)
     with world.anvil:
         _ask(world, "leave-one-out")
         kit.run_round(world, finalized=False)
         saved = kit.save(world, folder / "submitted")
         world.forget()
     return saved
-
-
-@pytest.fixture
-def granted(studies: Studies, tmp_path: Path) -> Iterator[World]:
-    with studies.granted.start(tmp_path / "world") as world:
-        yield world
-
-
-@pytest.fixture
-def submitted(studies: Studies, tmp_path: Path) -> Iterator[World]:
-    with studies.submitted.start(tmp_path / "world") as world:
-        yield world
-
-
-@pytest.fixture
-def finished(studies: Studies, tmp_path: Path) -> Iterator[World]:
-    with studies.finished.start(tmp_path / "world") as world:
-        yield world
-
-
-@pytest.fixture
-def contributing(contributions: Saved, tmp_path: Path) -> Iterator[World]:
-    with contributions.start(tmp_path / "world") as world:
-        yield world
 
 
 def _ask(world: World, rule: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -46,7 +46,7 @@ from federated.hospital import (
 from federated.hospital.admission import Presented
 from federated.hospital.node import dictionary_of
 from federated.journal import Journal
-from federated.mail import post
+from federated.mail import post, post_all
 from federated.party import Party
 from federated.patient import Patient
 from federated.relayer import relay
@@ -62,6 +62,8 @@ from storage.cid import Cid
 from storage.embedded import EmbeddedStore
 from storage.keys import Identity, publish_key
 from storage.signing import Sender, SigningKey
+from storage.store import BlockStore
+from tests.e2e.stores import OneFolder, Stores, spoil
 
 Found = set[tuple[str, int | None, str | None]]
 NO_STUDY = StudyId(0)
@@ -110,16 +112,19 @@ class World:
     anvil: Anvil
     deployment: Deployment
     keys: Mapping[str, Keys]
+    stores: Stores
     patients: list[Asked] = field(default_factory=list)
     tiers: dict[tuple[str, str], AgreementId] = field(default_factory=dict)
     study: StudyId = NO_STUDY
+    spoiled: list[Callable[[], None]] = field(default_factory=list)
     _parties: dict[str, Party] = field(default_factory=dict)
     _nodes: dict[str, HospitalNode] = field(default_factory=dict)
 
     def party(self, name: str) -> Party:
         if name not in self._parties:
+            store = self.stores.open(name)
             self._parties[name] = make_party(
-                self.folder, name, self.keys[name], self.anvil.url, self.deployment
+                self.folder, name, self.keys[name], self.anvil.url, self.deployment, store=store
             )
         return self._parties[name]
 
@@ -176,16 +181,22 @@ class World:
 
 
 def make_party(
-    folder: Path, name: str, keys: Keys, url: str, deployment: Deployment, node: Node | None = None
+    folder: Path,
+    name: str,
+    keys: Keys,
+    url: str,
+    deployment: Deployment,
+    node: Node | None = None,
+    store: BlockStore | None = None,
 ) -> Party:
-    """A party whose journal and outbox lie in `folder`/NAME, over the store `folder`/store."""
+    """A party whose journal and outbox lie in `folder`/NAME, over `store`, else `folder`/store."""
     home = folder / name
     home.mkdir(exist_ok=True)
     client = Client(node or Node(url), keys.account, home / "outbox.sqlite")
     return Party(
         name=name,
         chain=Contracts(client, deployment),
-        store=EmbeddedStore(folder / "store"),
+        store=store or EmbeddedStore(folder / "store"),
         sender=Sender(bytes.fromhex(client.address[2:]), keys.signing),
         identity=keys.identity,
         journal=Journal(home / "journal"),
@@ -202,10 +213,10 @@ def make_node(folder: Path, party: Party) -> HospitalNode:
 # ------------------------------------------------------------------ a study, step by step
 
 
-def build_world(folder: Path) -> World:
-    """A chain, the contracts, a store, and every party admitted with its keys published."""
+def build_world(folder: Path, stores: Stores | None = None) -> World:
+    """A chain, the contracts, stores, and every party admitted with its keys published."""
     folder.mkdir(parents=True, exist_ok=True)
-    EmbeddedStore.create(folder / "store")
+    stores = (stores or OneFolder(folder)).renew(folder)
     anvil = Anvil(folder / "chain.json.gz")
     keys = {name: Keys.fresh() for name in ("operator", "relayer", *ROLES)}
     for item in keys.values():
@@ -213,7 +224,7 @@ def build_world(folder: Path) -> World:
     (folder / "operator").mkdir()
     outbox = folder / "operator" / "outbox.sqlite"
     operator = Client(Node(anvil.url), keys["operator"].account, outbox)
-    world = World(folder, anvil, deploy(operator, token=True), keys)
+    world = World(folder, anvil, deploy(operator, token=True), keys, stores)
     participants = world.party("operator").chain.participants
     for name, role in ROLES.items():
         call = participants.admit(keys[name].address, role, bytes(32))
@@ -346,7 +357,7 @@ def claim_all(world: World) -> int:
     standings: dict[ConsentId, Any] = {}
     for cohort in paying_cohorts(chain, store, world.study, block):
         standings = cohort | standings
-    claims = 0
+    claims = []
     for place, asked in enumerate(world.patients, start=0x1000):
         if asked.will != "grants" or world.consent_of(asked) not in standings:
             continue
@@ -358,10 +369,10 @@ def claim_all(world: World) -> int:
             recipient=Address(NO_ADDRESS[:-8] + f"{place:08x}"),
             deadline=world.clock.now() + 3600,
         )
-        post(store, world.relayer.address, "claim", body)
-        claims += 1
+        claims.append(body)
+    post_all(store, world.relayer.address, "claim", claims)
     relay(world.relayer)
-    return claims
+    return len(claims)
 
 
 def state_of(world: World, number: int) -> bytes:
@@ -392,6 +403,8 @@ class Saved:
                 anvil=anvil,
                 patients=list(self.world.patients),
                 tiers=dict(self.world.tiers),
+                stores=self.world.stores.renew(folder),
+                spoiled=[],
                 _parties={},
                 _nodes={},
             )
@@ -399,6 +412,8 @@ class Saved:
                 yield world
             finally:
                 world.forget()
+                for put_back in reversed(world.spoiled):
+                    put_back()
 
 
 def save(world: World, folder: Path) -> Saved:
@@ -406,7 +421,8 @@ def save(world: World, folder: Path) -> Saved:
     world.forget()
     shutil.copytree(world.folder, folder, ignore=shutil.ignore_patterns("chain.json.gz*"))
     dump(world, folder / "chain.json.gz")
-    return Saved(folder, replace(world, patients=list(world.patients), tiers=dict(world.tiers)))
+    kept = {"patients": list(world.patients), "tiers": dict(world.tiers)}
+    return Saved(folder, replace(world, stores=world.stores.saved(folder), **kept))
 
 
 def dump(world: World, path: Path) -> None:
@@ -415,16 +431,34 @@ def dump(world: World, path: Path) -> None:
 
 
 def path_of(world: World, digest: bytes) -> Path:
-    """Where the store keeps the block with this digest."""
-    return world.folder / "store" / "blocks" / digest.hex()[:2] / digest.hex()
+    """The one file of the block with this digest, in a world over a folder."""
+    (path,) = world.stores.copies(digest)
+    return path
 
 
-def flip(world: World, block: Cid | bytes) -> None:
-    """Change one bit of a block on the disk, behind the store's back."""
-    path = path_of(world, block if isinstance(block, bytes) else block.digest)
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
+def flip(world: World, block: Cid | bytes) -> Callable[[], None]:
+    """Change one bit of a block on every disk, behind the stores' backs; returns what undoes it."""
+
+    def flipped(data: bytes) -> bytes:
+        changed = bytearray(data)
+        changed[len(data) // 2] ^= 1
+        return bytes(changed)
+
+    return _spoil(world, block, flipped)
+
+
+def lose(world: World, block: Cid | bytes) -> Callable[[], None]:
+    """Remove a block from every disk; returns what puts it back."""
+    return _spoil(world, block, lambda _: None)
+
+
+def _spoil(
+    world: World, block: Cid | bytes, change: Callable[[bytes], bytes | None]
+) -> Callable[[], None]:
+    digest = block if isinstance(block, bytes) else block.digest
+    put_back = spoil(world.stores, digest, change)
+    world.spoiled.append(put_back)
+    return put_back
 
 
 # ------------------------------------------------------------------ asking the auditor

@@ -23,8 +23,9 @@ from federated.state import GlobalState
 from storage.signing import Sender, SigningKey
 from tests.e2e import kit
 from tests.e2e.kit import World
+from tests.e2e.stores import ON_BOTH
 
-pytestmark = pytest.mark.engine("anvil")
+pytestmark = [pytest.mark.engine("anvil"), ON_BOTH]
 
 Patch = pytest.MonkeyPatch
 center = importlib.import_module("federated.center.aggregate")  # the function hides the module

@@ -20,8 +20,9 @@ from federated.missing import confirm_missing
 from federated.published import read_result
 from tests.e2e import kit
 from tests.e2e.kit import Asked, World
+from tests.e2e.stores import ON_BOTH
 
-pytestmark = pytest.mark.engine("anvil")
+pytestmark = [pytest.mark.engine("anvil"), ON_BOTH]
 
 FIRST = RoundNumber(1)
 center = importlib.import_module("federated.center.aggregate")  # the function hides the module
@@ -152,9 +153,7 @@ def test_a_list_that_is_missing_excludes_by_an_auditors_word_alone(granted: Worl
     frozen = granted.center.chain.rounds.freezes(
         granted.study, FIRST, to_block=granted.center.head()
     )[granted.index("valley")]
-    path = kit.path_of(granted, frozen.freeze.leaf_list)
-    kept = path.read_bytes()
-    path.unlink()
+    put_back = kit.lose(granted, frozen.freeze.leaf_list)
     assert kit.found_at(granted, Level.KEYLESS) == {("leaf-list", 1, "valley")}
 
     confirm_missing(granted.auditor, frozen)
@@ -163,7 +162,7 @@ def test_a_list_that_is_missing_excludes_by_an_auditors_word_alone(granted: Worl
     codes = {entry.hospital: entry.code for entry in manifest.entries}
     assert codes[granted.index("valley")] is ExclusionCode.LIST_MISSING
     kit.assert_sound(granted)
-    path.write_bytes(kept)  # it turned up too late: the exclusion stands
+    put_back()  # it turned up too late: the exclusion stands
     kit.assert_sound(granted)
 
 

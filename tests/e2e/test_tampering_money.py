@@ -17,8 +17,9 @@ from federated.signed_report import listed_reports, report_topic
 from storage.cid import Cid
 from tests.e2e import kit
 from tests.e2e.kit import HOSPITALS, World
+from tests.e2e.stores import ON_BOTH
 
-pytestmark = pytest.mark.engine("anvil")
+pytestmark = [pytest.mark.engine("anvil"), ON_BOTH]
 
 FIRST = RoundNumber(1)
 

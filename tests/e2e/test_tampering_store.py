@@ -1,4 +1,4 @@
-"""Bytes changed on the disk behind the store's back: the audit names round, hospital and check."""
+"""Bytes changed on the disks behind the stores: the audit names round, hospital and check."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from storage.manifest import read_manifest
 from storage.store import get_record
 from tests.e2e import kit
 from tests.e2e.kit import World
+from tests.e2e.stores import ON_BOTH
 
-pytestmark = pytest.mark.engine("anvil")
+pytestmark = [pytest.mark.engine("anvil"), ON_BOTH]
 
 Target = Callable[[World], Cid | bytes]
 
@@ -89,11 +90,9 @@ def test_a_bit_flipped_on_the_disk_is_found(
 
 def test_blocks_that_are_gone_are_found(finished: World) -> None:
     kit.assert_sound(finished)
-    payload = kit.path_of(finished, _payload(finished).digest)
-    model = kit.path_of(finished, _model(finished).digest)
-    leaves = kit.path_of(finished, _leaf_list(finished))
-    for path in payload, model, leaves:
-        path.unlink()
+    gone = [_payload(finished), _model(finished), _leaf_list(finished)]
+    for block in gone:
+        kit.lose(finished, block)
     found = kit.found_at(finished, Level.KEYLESS)
     assert ("update-bytes", 2, "harbor") in found
     assert ("model-bytes", 2, None) in found
@@ -101,9 +100,7 @@ def test_blocks_that_are_gone_are_found(finished: World) -> None:
 
 
 def test_bytes_put_back_make_the_study_sound_again(finished: World) -> None:
-    path = kit.path_of(finished, _payload(finished).digest)
-    before = path.read_bytes()
-    kit.flip(finished, _payload(finished))
+    put_back = kit.flip(finished, _payload(finished))
     assert kit.found_at(finished, Level.KEYLESS)
-    path.write_bytes(before)
+    put_back()
     kit.assert_sound(finished)

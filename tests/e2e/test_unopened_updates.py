@@ -29,8 +29,9 @@ from storage.payload import key_commitment
 from storage.store import put_record
 from tests.e2e import kit
 from tests.e2e.kit import World
+from tests.e2e.stores import ON_BOTH
 
-pytestmark = pytest.mark.engine("anvil")
+pytestmark = [pytest.mark.engine("anvil"), ON_BOTH]
 
 FIRST = RoundNumber(1)
 VALLEY, OTHERS = "valley", ("north", "harbor")
@@ -109,7 +110,7 @@ def test_an_update_that_nobody_has_is_left_out_when_submitting_is_over(granted: 
     kit.freeze_and_submit(granted, FIRST)
     sealed = kit.submission_of(granted, 1, VALLEY)
     payload = read_manifest(granted.center.store, sealed.manifest).payload
-    kit.path_of(granted, payload.digest).unlink()
+    kit.lose(granted, payload)
     with pytest.raises(MissingBlock):
         finalize(granted.center, granted.study, FIRST)
     with pytest.raises(StepError, match="submitBy"):
@@ -177,6 +178,6 @@ def test_a_payload_that_cannot_be_read_is_left_out_by_rule(
 def test_a_hospital_whose_key_is_nowhere_stops_nobody(granted: World) -> None:
     open_round(granted.center, granted.study)
     kit.freeze_and_submit(granted, FIRST)
-    kit.path_of(granted, granted.keys[VALLEY].identity.recipient.key_id).unlink()
+    kit.lose(granted, granted.keys[VALLEY].identity.recipient.key_id)
     finalize(granted.center, granted.study, FIRST)
     kit.assert_sound(granted)
