@@ -25,6 +25,7 @@ from api.server.settings import Settings
 WITHDRAWALS = "/v1/relay/revocations"
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _HOST = re.compile(r"(?P<name>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?")
+_WAITING = 8  # requests whose body is awaited, for each that may be in work
 _WITH_BODY = {"POST", "PUT", "PATCH", "DELETE"}
 _SECURITY = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -38,7 +39,8 @@ class Border:
 
     def __init__(self, app: ASGIApp, settings: Settings, log: Log, metrics: Metrics) -> None:
         self._app, self._settings, self._log, self._metrics = app, settings, log, metrics
-        self._in_flight = 0
+        self._here = 0  # requests, those whose body is awaited included
+        self._in_work = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
@@ -46,8 +48,7 @@ class Border:
             await self._app(scope, receive, send)
             return
         exchange = _Exchange(scope, send)
-        self._in_flight += 1
-        self._metrics.in_flight.set(self._in_flight)
+        self._here += 1
         try:
             await self._pass(exchange, receive)
         except Exception as exc:  # noqa: BLE001 - the last border: nothing may leave raw
@@ -56,19 +57,29 @@ class Border:
                 self._log.error("failed", why=sentence(exc), request_id=exchange.id)
             await exchange.answer(problem)
         finally:
-            self._in_flight -= 1
-            self._metrics.in_flight.set(self._in_flight)
+            self._here -= 1
             self._tell(exchange)
 
     async def _pass(self, exchange: _Exchange, receive: Receive) -> None:
         self._check_host(exchange.header(b"host"))
-        # Half the places are kept for withdrawals, which nothing else may crowd out.
-        places = self._settings.in_flight * (2 if exchange.scope["path"] == WITHDRAWALS else 1)
-        if self._in_flight > places:
-            raise ApiProblem("too-busy", "ask again in a moment")
+        withdraws = exchange.scope["path"] == WITHDRAWALS
+        # Who only waits for a body holds no place of those who work: slow senders cost little.
+        self._require(self._here, withdraws, _WAITING)
         if exchange.method in _WITH_BODY:
             receive = _replay(await self._body(exchange, receive), receive)
-        await self._app(exchange.scope, receive, exchange.send)
+        self._in_work += 1
+        self._metrics.in_flight.set(self._in_work)
+        try:
+            self._require(self._in_work, withdraws, 1)
+            await self._app(exchange.scope, receive, exchange.send)
+        finally:
+            self._in_work -= 1
+            self._metrics.in_flight.set(self._in_work)
+
+    def _require(self, busy: int, withdraws: bool, times: int) -> None:
+        """Half the places are kept for withdrawals, which nothing else may crowd out."""
+        if busy > self._settings.in_flight * times * (2 if withdraws else 1):
+            raise ApiProblem("too-busy", "ask again in a moment")
 
     def _check_host(self, host: bytes) -> None:
         """A page that rebinds its name to this address still sends its own name as the Host."""

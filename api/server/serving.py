@@ -80,7 +80,6 @@ def config_of(app: FastAPI, settings: Settings) -> uvicorn.Config:
         proxy_headers=False,  # anyone could name another sender
         server_header=False,
         h11_max_incomplete_event_size=_HEADER_BYTES,
-        limit_concurrency=4 * settings.in_flight,
         timeout_graceful_shutdown=_GRACE_S,
     )
 

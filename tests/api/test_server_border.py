@@ -6,8 +6,8 @@ import io
 import json
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,10 +89,12 @@ def alone(shared: Alone) -> Alone:
 
 
 @contextmanager
-def over(home: Home, settings: Settings) -> Iterator[Alone]:
+def over(
+    home: Home, settings: Settings, relaying: Callable[[], bool | None] = lambda: None
+) -> Iterator[Alone]:
     log = io.StringIO()
-    app = create_app(settings, home, log=make_log(log))
-    with over_http(app, settings) as url, httpx.Client(base_url=url, trust_env=False) as client:
+    app = create_app(settings, home, log=make_log(log), relaying=relaying)
+    with over_http(app, settings) as url, httpx.Client(base_url=url, trust_env=False, timeout=60) as client:
         yield Alone(client, log, url)
 
 
@@ -103,8 +105,7 @@ def kind_of(answer: httpx.Response) -> str:
 
 def raw(url: str, text: bytes) -> bytes:
     """What a server answers to bytes that no client would send."""
-    host, port = url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=20) as connection:
+    with socket.create_connection(place_of(url), timeout=20) as connection:
         connection.sendall(text)
         found = b""
         while part := connection.recv(65536):
@@ -326,18 +327,48 @@ def test_every_kind_of_problem_has_a_page(alone: Alone) -> None:
 
 
 def test_too_many_at_once_are_told_to_come_again(home: Home) -> None:
-    with over(home, read_settings(in_flight=1, body_s=20)) as alone:
-        host, port = alone.url.removeprefix("http://").split(":")
-        with socket.create_connection((host, int(port))) as slow:
-            slow.sendall(
-                b"POST /v1/relay/claims HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n{"
-            )
-            end = time.monotonic() + 20
-            while (answer := alone.client.get("/v1/health")).status_code == 200:
-                assert time.monotonic() < end
-            assert (answer.status_code, kind_of(answer)) == (503, "too-busy")
-            # A withdrawal has places of its own.
-            assert kind_of(alone.post(json.dumps(REVOCATION).encode())) != "too-busy"
+    with (
+        hanging_node() as rpc,
+        over(home, read_settings(in_flight=1, threads=1, rpc=rpc, node_s=8)) as alone,
+        socket.create_connection(place_of(alone.url)) as waits,
+    ):
+        waits.sendall(b"GET /v1/studies HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        end = time.monotonic() + 20
+        while (answer := alone.client.get("/v1/health")).status_code == 200:
+            assert time.monotonic() < end
+        assert (answer.status_code, kind_of(answer)) == (503, "too-busy")
+        assert int(answer.headers["retry-after"]) >= 1
+        # A withdrawal has places and threads of its own.
+        assert kind_of(alone.post(json.dumps(REVOCATION).encode())) == "node-unreachable"
+
+
+def test_who_sends_slowly_keeps_nobody_waiting(home: Home) -> None:
+    with over(home, read_settings(in_flight=1, body_s=20)) as alone, ExitStack() as stack:
+        for _ in range(3):
+            slow = stack.enter_context(socket.create_connection(place_of(alone.url)))
+            head = b"POST /v1/relay/claims HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n"
+            slow.sendall(head + b"\r\n{")
+        assert alone.client.get("/v1/health").status_code == 200
+
+
+def test_a_relayer_that_ended_makes_the_process_not_ready(home: Home) -> None:
+    with over(home, read_settings(), relaying=lambda: False) as alone:
+        answer = alone.client.get("/v1/ready")
+        assert (answer.status_code, kind_of(answer)) == (503, "not-ready")
+
+
+@contextmanager
+def hanging_node() -> Iterator[str]:
+    """A node that takes connections and says nothing."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+def place_of(url: str) -> tuple[str, int]:
+    host, port = url.removeprefix("http://").split(":")
+    return host, int(port)
 
 
 def test_a_rate_is_a_senders_and_fills_again() -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from api.server.settings import read_settings
 from chain.challenges import Leaf
 from chain.merkle import hash_cohort_leaf, verify
 from chain.types import RoundNumber
 from federated.usage import usage_of
 from tests.api.serving import Served, serving
 from tests.e2e import kit
-from tests.e2e.kit import Asked
+from tests.e2e.kit import Asked, Saved
 
 pytestmark = pytest.mark.engine("anvil")
 
@@ -235,3 +238,33 @@ def test_a_round_number_beyond_the_study_is_no_chain_error(served: Served) -> No
     )
     assert count == RoundNumber(2)
     assert served.client.get("/v1/studies/1/rounds/257").status_code == 422
+
+
+def test_who_searches_too_often_is_told_to_wait(served: Served) -> None:
+    path = f"/v1/models/{kit.state_of(served.world, 1).hex()}/provenance"
+    with serving(served.world, settings=read_settings(read_rate=1)) as narrow:
+        assert narrow.client.get(path).status_code == 200
+        answer = narrow.client.get(path)
+        assert answer.status_code == 429
+        assert int(answer.headers["retry-after"]) > 0
+        assert narrow.client.get("/v1/studies").status_code == 200
+
+
+def test_a_model_is_shown_as_contaminated_once_a_hospital_of_its_lineage_is_voided(
+    finished_study: Saved, tmp_path: Path
+) -> None:
+    with finished_study.start(tmp_path / "world") as world, serving(world) as served:
+        state = kit.state_of(world, 2).hex()
+        before = served.get(f"/v1/models/{state}/provenance")
+        freeze, challenges = kit.freeze_of(world, 1, "north"), world.auditor.chain.challenges
+        world.auditor.chain.client.send(challenges.demand(freeze, 0))
+        world.clock.advance(world.read().terms.answer_period + 1)
+        world.auditor.chain.client.send(challenges.expire(freeze, 0))
+        (origin,) = served.get(f"/v1/models/{state}/provenance")["origins"]
+        assert before["origins"][0]["contaminated_by"] == []
+        assert origin["contaminated_by"] == [1]
+        assert origin["lineage"][1]["voided"] == [world.index("north")]
+        assert served.get("/v1/studies/1/rounds/1")["contaminated"] is True
+        consent = world.consent_of(next(a for a in world.patients if a.will == "grants"))
+        uses = served.get(f"/v1/consents/{consent.hex()}/usage")["uses"]
+        assert [(use["round"], use["voided"]) for use in uses] == [(1, True), (2, False)]
