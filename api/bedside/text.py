@@ -53,9 +53,10 @@ def _figures(tree: dict[str, Any]) -> Iterator[str]:
     if found is None:
         yield f"at {point} on {people}: too few of a label to say how often it is right"
         return
+    flattered = " (it was chosen on them, which flatters it)" if model["kind"] != "global" else ""
     yield (
-        f"at {point} on {people}: it finds {_between(found['sensitivity'])} of those with "
-        f"{label['name']} {label['positive']}, and clears {_between(found['specificity'])} of "
+        f"at {point} on {people}{flattered}: it finds {_between(found['sensitivity'])} of those "
+        f"with {label['name']} {label['positive']}, and clears {_between(found['specificity'])} of "
         "the others"
     )
 
