@@ -57,6 +57,7 @@ def test_each_image_is_of_the_version_that_is_tested_here(services: dict[str, An
     for service in services.values():
         own = service["image"].startswith("consilium:")
         assert ("build" in service) == own
+        assert (service.get("pull_policy") == "build") == own
 
 
 @pytest.mark.engine("anvil")
