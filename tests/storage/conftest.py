@@ -17,6 +17,7 @@ from storage import (
     seal,
 )
 from storage.private_swarm import PrivateSwarm
+from tests.storage import kit
 
 # How long an example takes says more of the machine's other work than of the code.
 settings.register_profile("no-deadline", deadline=None)
@@ -59,6 +60,26 @@ class World:
     def block_file(self, cid: Cid) -> Path:
         name = cid.digest.hex()
         return self.store.path / "blocks" / name[:2] / name
+
+    def silence(self, topic: bytes, cid: Cid) -> None:
+        """Make the store forget an announcement."""
+        (self.store.path / "topics" / topic.hex() / str(cid)).unlink()
+
+
+class OnKubo(World):
+    """The same over a real node, which other nodes have no copy of."""
+
+    def __init__(self, backend: kit.Backend) -> None:
+        super().__init__(backend.store)  # type: ignore[arg-type]
+        self._backend = backend
+
+    def block_file(self, cid: Cid) -> Path:
+        path = self._backend.block_file(cid)
+        path.chmod(0o600)  # flatfs writes its files read-only
+        return path
+
+    def silence(self, topic: bytes, cid: Cid) -> None:
+        self._backend.silence(topic, cid)
 
 
 @pytest.fixture

@@ -13,12 +13,14 @@ from storage.kubo_node import KuboNode
 
 @dataclass(frozen=True)
 class Backend:
-    """A store, where it says that it is, and the file in which it keeps a block."""
+    """A store, where it says that it is, the file in which it keeps a block, and a way to make it
+    forget an announcement, which no member could."""
 
     name: str
     store: BlockStore
     where: str
     block_file: Callable[[Cid], Path]
+    silence: Callable[[bytes, Cid], None]
 
 
 def embedded(path: Path) -> Backend:
@@ -28,7 +30,10 @@ def embedded(path: Path) -> Backend:
         name = cid.digest.hex()
         return path / "blocks" / name[:2] / name
 
-    return Backend("embedded", store, str(path), block_file)
+    def silence(topic: bytes, cid: Cid) -> None:
+        (path / "topics" / topic.hex() / str(cid)).unlink()
+
+    return Backend("embedded", store, str(path), block_file, silence)
 
 
 @contextmanager
@@ -40,7 +45,13 @@ def kubo(node: KuboNode, find_s: float = 2.0) -> Iterator[Backend]:
         return node.repo / "blocks" / name[-3:-1] / f"{name}.data"
 
     with node.store(find_s=find_s) as store:
-        yield Backend("kubo", store, node.api_url, block_file)
+
+        def silence(topic: bytes, cid: Cid) -> None:
+            listed = {"arg": f"/consilium/announced/{topic.hex()}/{cid}", "recursive": "true"}
+            store.rpc.call("files/rm", listed)
+            store.publish_feed()
+
+        yield Backend("kubo", store, node.api_url, block_file, silence)
 
 
 def eventually(holds: Callable[[], bool], timeout_s: float = 20.0) -> bool:

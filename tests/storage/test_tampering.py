@@ -2,12 +2,24 @@
 
 import io
 import os
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from storage import Cid, Codec, Sender, SigningKey, dagcbor, put_record, sign_record, tags
+from storage import (
+    Cid,
+    Codec,
+    EmbeddedStore,
+    Sender,
+    SigningKey,
+    dagcbor,
+    put_record,
+    sign_record,
+    tags,
+)
 from storage.artefact import Secrets
 from storage.envelope import read_envelope, wrap_info, write_envelope
 from storage.errors import (
@@ -29,9 +41,22 @@ from storage.errors import (
 )
 from storage.manifest import Manifest, read_manifest, write_manifest
 from storage.payload import SEGMENT_SIZE, SegmentCipher, key_commitment
-from tests.storage.conftest import CONTEXT, World
+from storage.private_swarm import PrivateSwarm
+from tests.storage import kit
+from tests.storage.conftest import CONTEXT, OnKubo, World
 
 EVE = Sender(b"\xee" * 20, SigningKey.generate())
+
+
+@pytest.fixture(params=["embedded", pytest.param("kubo", marks=pytest.mark.engine("kubo"))])
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    """A store that a test spoils: a folder, or a real node's."""
+    if request.param == "embedded":
+        yield World(EmbeddedStore.create(tmp_path / "store"))
+        return
+    swarm: PrivateSwarm = request.getfixturevalue("swarm")
+    with kit.kubo(swarm.nodes["hill"]) as backend:
+        yield OnKubo(backend)
 
 
 def flip(world: World, cid: Cid, position: int) -> None:
@@ -69,7 +94,10 @@ def test_a_block_that_is_gone_is_named_by_its_cid(world: World, what: str) -> No
         world.open(sealed).read()
 
 
-def test_a_store_that_goes_away_is_told_from_an_artefact_that_does_not_open(world: World) -> None:
+def test_a_store_that_goes_away_is_told_from_an_artefact_that_does_not_open(
+    tmp_path: Path,
+) -> None:
+    world = World(EmbeddedStore.create(tmp_path / "own"))
     sealed = world.seal(b"update")
     world.store.path.rename(world.store.path.with_name("gone"))
     with pytest.raises(Unreachable):
@@ -173,15 +201,15 @@ def envelope_of(world: World, manifest: Manifest, change: dict[str, Any], signer
     (known,) = world.store.announced(manifest.digest)
     body = dagcbor.decode(world.store.get_block(known))["body"] | change
     cid = world.store.put_block(Codec.DAG_CBOR, sign_record(tags.ENVELOPE, body, signer))
-    (world.store.path / "topics" / manifest.digest.hex() / str(known)).unlink()
+    world.silence(manifest.digest, known)
     world.store.announce(manifest.digest, cid)
     return cid
 
 
 def test_an_envelope_swapped_between_two_artefacts_is_refused(world: World) -> None:
     first, second = world.seal(b"one"), world.seal(b"two")
-    folder = world.store.path / "topics" / first.manifest_digest.hex()
-    (folder / str(first.envelope_cid)).rename(folder / str(second.envelope_cid))
+    world.silence(first.manifest_digest, first.envelope_cid)
+    world.store.announce(first.manifest_digest, second.envelope_cid)
     with pytest.raises(WrongManifest, match=str(second.envelope_cid)):
         world.open(first)
 
@@ -259,10 +287,9 @@ def test_another_data_key_than_the_one_committed_to_is_refused(world: World) -> 
 
 def test_junk_announced_by_a_member_does_not_hide_the_good_envelope(world: World) -> None:
     sealed = world.seal(b"update")
-    for number in range(20):
-        world.store.announce(sealed.manifest_digest, Cid.of(Codec.DAG_CBOR, bytes([number])))
-        junk = world.store.put_block(Codec.RAW, b"junk %d" % number)
-        world.store.announce(sealed.manifest_digest, junk)
+    absent = [Cid.of(Codec.DAG_CBOR, bytes([number])) for number in range(20)]
+    junk = [world.store.put_block(Codec.RAW, b"junk %d" % number) for number in range(20)]
+    world.store.announce(sealed.manifest_digest, *absent, *junk)
     assert world.open(sealed).read() == b"update"
 
 
