@@ -1,0 +1,95 @@
+"""What idling and lying cost a hospital on real records, through the very code that actors run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from statistics import mean
+
+import pytest
+
+from chain.types import Wei
+from federated.codec import Address
+from federated.rewards import contributions, leave_one_out
+from federated.simulate import Site, simulate
+from federated.simulate_reports import simulate_reports, weights_of
+from federated.spec import StudySpec
+from federated.state import state_digest
+from federated.studies import heart_spec, pneumonia_spec
+from records import heart, pneumonia
+from records.sources import HEART, PNEUMONIA
+from tests.data_sets import need
+from tests.federated.test_real_studies import sites_of
+
+POOL = 1_000_000
+AUDITOR = Address("0x" + "a1" * 20)
+
+
+def flipped(sites: Mapping[str, Site], name: str) -> dict[str, Site]:
+    """One hospital trains on the opposite of every finding."""
+    inputs, labels = sites[name].train
+    return {**sites, name: replace(sites[name], train=(inputs, 1 - labels))}
+
+
+def pay(spec: StudySpec, sites: Mapping[str, Site], *, idle: tuple[str, ...] = ()) -> list[Wei]:
+    """Amounts out of a million, in the order of `sites`."""
+    found = leave_one_out(POOL, simulate_reports(spec, sites, idle=idle), weights_of(spec, sites))
+    return [found[index] for index in range(len(sites))]
+
+
+@pytest.mark.slow
+def test_heart_pays_idle_and_lying_hospitals_less_than_half(tmp_path: Path) -> None:
+    need(*HEART.values())
+    shares: dict[tuple[str, str], list[int]] = {}
+    for seed in (1, 2, 3):
+        spec = heart_spec(auditors=[AUDITOR], seed=seed)
+        sites = sites_of(spec, heart.deal, tmp_path / str(seed))
+        honest = pay(spec, sites)
+        for name in ("cleveland", "hungarian"):
+            index = list(sites).index(name)
+            found = {
+                "honest": honest[index],
+                "idle": pay(spec, sites, idle=(name,))[index],
+                "flipped": pay(spec, flipped(sites, name))[index],
+            }
+            for how, amount in found.items():
+                shares.setdefault((name, how), []).append(amount)
+    for name in ("cleveland", "hungarian"):
+        honest_share = mean(shares[name, "honest"])
+        assert mean(shares[name, "idle"]) < honest_share / 2
+        assert mean(shares[name, "flipped"]) < honest_share / 2
+
+
+def test_who_returns_the_model_contributes_exactly_nothing(tmp_path: Path) -> None:
+    need(*HEART.values())
+    spec = replace(heart_spec(auditors=[AUDITOR]), rounds=2)
+    sites = sites_of(spec, heart.deal, tmp_path)
+    for index, name in enumerate(sites):
+        found = contributions(simulate_reports(spec, sites, idle=(name,)))
+        assert found[index] == 0
+
+
+def test_reports_judge_the_models_of_the_simulated_study(tmp_path: Path) -> None:
+    need(*HEART.values())
+    spec = replace(heart_spec(auditors=[AUDITOR]), rounds=2)
+    sites = sites_of(spec, heart.deal, tmp_path)
+    states = simulate(spec, [{name: site.train for name, site in sites.items()}] * spec.rounds)
+    judged = {
+        (item.round_number, item.evaluations[0].state)
+        for item in simulate_reports(spec, sites)
+        if item.evaluations
+    }
+    assert judged == {(n, state_digest(spec, states[n])) for n in (1, 2)}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_x_rays_pay_an_idle_and_a_lying_hospital_less(tmp_path: Path) -> None:
+    need(PNEUMONIA)
+    spec = replace(pneumonia_spec(auditors=[AUDITOR]), rounds=2)
+    sites = sites_of(spec, pneumonia.deal, tmp_path)
+    index = list(sites).index("castle")
+    honest = pay(spec, sites)[index]
+    assert pay(spec, sites, idle=("castle",))[index] < 0.7 * honest
+    assert pay(spec, flipped(sites, "castle"))[index] < 0.7 * honest
