@@ -17,6 +17,9 @@ MEASURED = "Measured on the machine that ran the study."
 COUNTED = "Counted where the study ran; no party signed it."
 
 
+_LONG = 18
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
     """One cell; `shade` from 0 (none) to 5 tints it, `code` is for digests."""
@@ -25,6 +28,11 @@ class Cell:
     shade: int = 0
     strong: bool = False
     code: bool = False
+
+    @property
+    def long(self) -> bool:
+        """Whether it has a word that may be broken where there is no room."""
+        return any(len(word) > _LONG for word in self.text.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +46,7 @@ class Table:
     id: str
     caption: str
     source: str
-    columns: tuple[str, ...]
+    columns: tuple[Cell, ...]
     rows: tuple[tuple[Cell, ...], ...]
     words: frozenset[int] = frozenset()
     folded: bool = False
@@ -123,4 +131,4 @@ def table(
 ) -> Table:
     """A table; column 0 is always of words."""
     kept = frozenset({0, *words})
-    return Table(id_, caption, source, tuple(columns), tuple(rows), kept, folded)
+    return Table(id_, caption, source, row(*columns), tuple(rows), kept, folded)

@@ -157,7 +157,7 @@ def forest_plot(name: str, title: str, found: Mapping[str, Comparison]) -> Panel
         most = max(abs(x) for item in found.values() for x in (item.auc.low, item.auc.high))
         axes.set_xlim(-1.15 * most - 0.005, 1.15 * most + 0.005)
         axes.locator_params(axis="x", nbins=5)
-        _frame(axes, "← own better     federated better →", "")
+        _frame(axes, "← own better | federated better →", "")
         told = "; ".join(f"{key}: {signed(item.auc)}" for key, item in found.items())
         return Panel(
             title, inline(drawn, name, title, f"Difference of AUC with 95 % interval. {told}.")
