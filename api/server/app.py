@@ -25,7 +25,7 @@ from api.server.problems import MEDIA, ApiProblem, Documented, Problem, document
 from api.server.settings import Settings
 from api.server.site import JsonRoute, Site
 from api.server.workers import Workers
-from storage.backends import open_store
+from storage.backends import reach_store
 
 _METRICS: Documented = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
 
@@ -91,7 +91,7 @@ def create_app(
 
 def _site(settings: Settings, home: Home, log: Log, relaying: Callable[[], bool | None]) -> Site:
     deployment = home.deployment()
-    store = open_store(settings.store) if settings.store else home.store()
+    store = reach_store(settings.store) if settings.store else home.store()
     rpc = settings.rpc or home.config.rpc
     is_relayer = home.config.role is HomeRole.RELAYER
     return Site(

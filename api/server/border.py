@@ -53,7 +53,7 @@ class Border:
             await self._pass(exchange, receive)
         except Exception as exc:  # noqa: BLE001 - the last border: nothing may leave raw
             problem = problem_of(exc)
-            if problem.kind == "internal":
+            if problem.status >= 500 and not isinstance(exc, ApiProblem):
                 self._log.error("failed", why=sentence(exc), request_id=exchange.id)
             await exchange.answer(problem)
         finally:

@@ -1,4 +1,7 @@
-"""Structured logs: one line of JSON an event. Never a body, a consent's id, a key or an address."""
+"""Structured logs: one line of JSON an event.
+
+Never a body, a consent's id, a patient's key, or who asked.
+"""
 
 from __future__ import annotations
 

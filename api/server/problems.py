@@ -14,9 +14,10 @@ from chain.errors import (
     ChainError,
     CodeMismatch,
     LogsDisagree,
+    OutboxError,
     TxReverted,
 )
-from federated.errors import FederatedError, StepError
+from federated.errors import FederatedError, JournalDamaged, StepError
 from storage.errors import MissingBlock, StorageError, Unreachable
 
 MEDIA = "application/problem+json"
@@ -151,6 +152,10 @@ def problem_of(exc: Exception) -> ApiProblem:
         return exc
     if isinstance(exc, TooSlow):
         return ApiProblem("too-slow", "the node or the store is slow: ask again in a while")
+    if isinstance(exc, OSError | OutboxError | JournalDamaged):
+        return ApiProblem(
+            "not-ready", "the API cannot read or write its own files: tell its operator"
+        )
     if isinstance(exc, ChainError):
         return _of_chain(exc)
     if isinstance(exc, StorageError):

@@ -73,7 +73,7 @@ class GrantFile(Answer):
 _LEAVE = (
     *("read-only", "no-such-agreement", "slow-body", "already-done", "not-now"),
     *("body-too-large", "wrong-content-type", "invalid", "bad-signature", "expired", "refused"),
-    *("too-many-requests", "node-unreachable", "store-unreachable"),
+    *("too-many-requests", "node-unreachable", "store-unreachable", "not-ready"),
 )
 _LEFT: dict[str, Any] = {"status_code": 202, "responses": documented(*_LEAVE)}
 

@@ -94,7 +94,10 @@ def over(
 ) -> Iterator[Alone]:
     log = io.StringIO()
     app = create_app(settings, home, log=make_log(log), relaying=relaying)
-    with over_http(app, settings) as url, httpx.Client(base_url=url, trust_env=False, timeout=60) as client:
+    with (
+        over_http(app, settings) as url,
+        httpx.Client(base_url=url, trust_env=False, timeout=60) as client,
+    ):
         yield Alone(client, log, url)
 
 

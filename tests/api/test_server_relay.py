@@ -323,6 +323,20 @@ def test_the_home_of_another_role_relays_nothing(served: Served) -> None:
     assert _mail(world) == before
 
 
+def test_a_disk_that_takes_nothing_is_one_clear_error(served: Served) -> None:
+    world, asked = served.world, standing(served.world, "valley", 3)
+    own, aside = world.folder / "relayer" / "api", world.folder / "relayer" / "aside"
+    own.rename(aside)
+    own.write_text("a file where a folder must be")
+    try:
+        found = posted(served, "revocations", revocation(withdrawal(world, asked)), 503)
+    finally:
+        own.unlink()
+        aside.rename(own)
+    assert found["type"].endswith("not-ready")
+    assert str(world.folder) not in json.dumps(found)
+
+
 def test_the_queue_of_the_relayer_is_measured(served: Served) -> None:
     world, asked = served.world, standing(served.world, "valley", 1)
     relay(world.relayer)
