@@ -61,6 +61,11 @@ class Machine:
         assert self._holder.stdout.readline() == "ready\n"
         self._root(*network_script(self.networks))
 
+    @property
+    def holder_pid(self) -> int:
+        """The process by which all namespaces live."""
+        return self._holder.pid
+
     def start(self, service: str, command: Sequence[str] | None = None) -> Running:
         """The service's own command, or another one in such a container, in the background."""
         log = (self.folder / f"{service}-{time.monotonic_ns()}.log").open("w+b")

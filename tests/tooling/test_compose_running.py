@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ import pytest
 
 from storage.kubo_config import swarm_key, ways_out
 from tests.tooling.containers import Machine, Running, eventually, loaded
+from tests.tooling.kit import ROOT
 
 MIB = 1 << 20
 NODES = ("center", "north", "harbor")
@@ -46,6 +50,37 @@ def swarm(machine: Machine) -> dict[str, Running]:
         machine.await_healthy(f"kubo-{name}", running[name])
         eventually(lambda at=name: len(peers(machine, at)) == 2, 90, running[name].said)
     return running
+
+
+PARENT = """
+import sys, time
+from pathlib import Path
+from tests.tooling.containers import Machine, loaded
+machine = Machine(loaded(Path(sys.argv[1])))
+machine.start("kubo-north", ["sleep", "600"])
+print(machine.holder_pid, machine.folder, flush=True)
+time.sleep(600)
+"""
+
+
+def test_containers_end_with_the_test_however_that_ends(project: Path) -> None:
+    command = [sys.executable, "-c", PARENT, project]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        holder, folder = parent.stdout.readline().split()
+        space = Path(f"/proc/{holder}/ns/pid_for_children").readlink()
+        assert list(living_in(space))
+        parent.kill()
+    shutil.rmtree(folder)
+    eventually(lambda: not list(living_in(space)), 30, lambda: f"{list(living_in(space))} live on")
+
+
+def living_in(space: Path) -> Iterator[str]:
+    """The processes of a namespace."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (process / "ns" / "pid").readlink() == space:
+                yield process.name
 
 
 def ipfs(machine: Machine, node: str, *arguments: str) -> str:
