@@ -73,6 +73,6 @@ def demo(
         sys.stdout.write(json.dumps(result.to_json()) + "\n")
     else:
         show(console, result)
-        console.print(f"everything of it is in {folder}")
+        console.print(f"everything of it is in {folder}; look at {folder / 'report.html'}")
     if not result.verdict.ok:
         raise DemoError(f"the audit of {folder} failed: see its checks above")
