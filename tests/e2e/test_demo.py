@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from api.report.file import read_data
+
 pytestmark = [
     pytest.mark.engine("anvil"),
     pytest.mark.processes,
@@ -134,6 +136,28 @@ def test_audit_and_study_go_on_from_the_last_demo(
     assert usage.returncode == 0, errors[-2000:]
     assert "round" in output.lower()
     assert shown["number"] == 1
+
+
+def test_the_report_tells_of_the_very_same_study(
+    demos: list[tuple[Path, dict[str, Any]]],
+) -> None:
+    home, shown = demos[0]
+    found = [read_data(path) for path in home.glob("*/report.json")]
+    assert len(found) == 2
+    data = found[0]
+    assert data.provenance.final_state == shown["global_model"]
+    assert [len(round_.updates) for round_ in data.provenance.rounds] == [4] * 5
+    fates = {update.fate for round_ in data.provenance.rounds for update in round_.updates}
+    assert fates == {"included"}
+    people = [sum(count or 0 for count in cohort) for cohort in data.consents.cohorts]
+    assert people == shown["consents"]["in_cohort"]
+    assert data.audit.ok
+    assert sum(group.passed for group in data.audit.groups) == len(shown["audit"]["checks"])
+    assert data.money.paid + data.money.refunded == data.money.budget
+    signed = {row["test"] for row in shown["rows"] if row["computed_by"] == "hospital"}
+    assert {item.hospital for item in data.signed} == signed
+    assert len({round_.state for round_ in data.provenance.rounds}) == 5
+    assert len(list(home.glob("*/report.html"))) == 2
 
 
 def test_children_die_with_their_parent(tmp_path: Path) -> None:
