@@ -9,7 +9,6 @@ import json
 import socket
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Self
@@ -18,17 +17,15 @@ from filelock import FileLock, Timeout
 
 from storage.errors import NodeFailed, Unreachable
 from storage.files import write_durably
+from storage.hearing import HEAR_S, Hearing
 from storage.kubo import KuboStore
 from storage.kubo_config import Peer, swarm_key
 from storage.kubo_control import KuboControl
 from storage.kubo_node import START_S, KuboNode
 
 CONNECT_S = 90.0
-HEAR_S = 60.0
 _HOST = "127.0.0.1"
 _TICK_S = 0.1
-_HEAR_TICK_S = 0.005
-_TELL_AGAIN_S = 1.0
 
 
 class PrivateSwarm:
@@ -42,9 +39,8 @@ class PrivateSwarm:
         self.nodes = {name: KuboNode(folder / name) for name in names}
         self._say = say or (lambda _line: None)
         self._lock = FileLock(folder / ".lock")
-        self._stores: dict[str, KuboStore] = {}
         self._members: dict[str, Peer] = {}
-        self._heard: dict[str, str] = {}
+        self._hearing: Hearing | None = None
 
     def start(self, timeout_s: float = CONNECT_S) -> Self:
         """Make what is missing, start every node, wait until each is connected to each.
@@ -70,9 +66,7 @@ class PrivateSwarm:
             self._say("waiting until all IPFS nodes are connected")
             self._await_peers(members, timeout_s)
             self._members = members
-            for name in self.nodes:
-                self._stores[name] = self.store(name)
-                self._stores[name].publish_feed()
+            self._hearing = Hearing(self.nodes)
             undo.pop_all()
         return self
 
@@ -86,32 +80,9 @@ class PrivateSwarm:
         For who runs all members on one machine, where milliseconds lie between steps that are
         hours apart in life. Raises NodeFailed, Unreachable.
         """
-        with ThreadPoolExecutor(len(self.nodes)) as pool:
-            roots = dict(zip(self.nodes, pool.map(_feed_root, self._stores.values()), strict=True))
-            news = {name: root for name, root in roots.items() if self._heard.get(name) != root}
-            waits = [
-                pool.submit(self._await_root, store, name, root, timeout_s)
-                for name, root in news.items()
-                for other, store in self._stores.items()
-                if other != name
-            ]
-            for wait in waits:
-                wait.result()
-        self._heard.update(news)
-
-    def _await_root(self, store: KuboStore, name: str, root: str, timeout_s: float) -> None:
-        told = time.monotonic()
-        deadline = told + timeout_s
-        while store.heard(self._members[name].peer_id) != root:
-            if time.monotonic() > deadline:
-                raise NodeFailed(
-                    f"the IPFS node at {store.url} has not heard within {timeout_s:.0f} s what "
-                    f"that of {name} announced: look at the logs in {self.folder}"
-                )
-            if time.monotonic() > told + _TELL_AGAIN_S:  # pubsub drops what a busy node is sent
-                self._stores[name].publish_feed()
-                told = time.monotonic()
-            time.sleep(_HEAR_TICK_S)
+        if self._hearing is None:
+            raise NodeFailed(f"the IPFS nodes in {self.folder} are not running: start them first")
+        self._hearing.wait(timeout_s)
 
     def restart(self, name: str, timeout_s: float = CONNECT_S) -> None:
         """Start one member's node again, after a crash say, where it listened before.
@@ -123,14 +94,14 @@ class PrivateSwarm:
         node.launch()
         node.await_api(START_S)
         self._await_peers(self._members, timeout_s)
-        self._stores[name].publish_feed()
+        if self._hearing is not None:
+            self._hearing.tell(name)
 
     def stop(self) -> None:
         """End all nodes. Idempotent."""
-        for store in self._stores.values():
-            store.close()
-        self._stores.clear()
-        self._heard.clear()
+        if self._hearing is not None:
+            self._hearing.close()
+            self._hearing = None
         for node in self.nodes.values():
             node.stop()
         self._lock.release()
@@ -199,7 +170,3 @@ def _free_port(held: ExitStack, wanted: int) -> int:
             continue
         return int(probe.getsockname()[1])
     raise NodeFailed(f"no port is free on {_HOST}: end programs that listen, then try again")
-
-
-def _feed_root(store: KuboStore) -> str:
-    return store.feed_root()
