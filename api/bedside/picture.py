@@ -9,7 +9,8 @@ import numpy as np
 from api.bedside.text import percent
 from api.errors import ApiError
 from federated.bedside.overlay import Legend, overlay
-from federated.hospital.predict import Bedside, Prediction
+from federated.hospital.bedside import Bedside
+from federated.hospital.predict import Prediction
 
 
 def picture_of(bedside: Bedside, item: Prediction, tree: dict[str, Any]) -> bytes:

@@ -10,7 +10,8 @@ from chain.types import Address
 from federated.bedside.calibrate import BAND, Band
 from federated.bedside.explain import Explanation
 from federated.bedside.similar import PERCENTILE, Reach
-from federated.hospital.predict import Bedside, Prediction
+from federated.hospital.bedside import Bedside
+from federated.hospital.predict import Prediction
 from federated.metrics import OPERATING_POINT, Estimate, scores
 from federated.models import input_shape
 from federated.results import LEAST_COUNT

@@ -40,8 +40,9 @@ def predict(
     """
     from api.bedside.tree import everyone, tree_of  # torch takes seconds: errors come first
     from api.cli.values import names_of, study_of
-    from federated.hospital.predict import open_bedside, read_file_of_cases
+    from federated.hospital.bedside import open_bedside
     from federated.hospital.predict import predict as predict_cases
+    from federated.hospital.predict import read_file_of_cases
 
     with hospital() as (home, node):
         found = study_of(node.party, study)

@@ -17,8 +17,9 @@ from api.bedside.tree import REMINDER, tree_of
 from chain.types import Address, RoundNumber, StudyId
 from federated.bedside.choose import Kind
 from federated.bedside.explain import TOLERANCE
+from federated.hospital.bedside import Bedside, prepare
 from federated.hospital.data import read_file, record_arrays
-from federated.hospital.predict import Bedside, predict, prepare, read_file_of_cases
+from federated.hospital.predict import predict, read_file_of_cases
 from federated.models import initial_parameters
 from federated.provenance import Provenance
 from federated.spec import StudySpec

@@ -19,10 +19,11 @@ from federated.center import finalize
 from federated.errors import RecordError, StepError
 from federated.hospital import HospitalNode, publish_results
 from federated.hospital.admission import withdraw
+from federated.hospital.bedside import Bedside, open_bedside
 from federated.hospital.members import current_members
 from federated.hospital.personal import path_of, read_personal, write_personal
 from federated.hospital.personalise import personalise
-from federated.hospital.predict import Bedside, open_bedside, predict
+from federated.hospital.predict import predict
 from federated.state import GlobalState, encode_state
 from records.case import Case
 from records.splits import Part

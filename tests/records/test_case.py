@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from records.case import MOST_CASES, Case, Reading, read_cases
+from records.case import Case, Reading
+from records.case_files import MOST_CASES, read_cases
 from records.cleaning import Bounds, Cleaning
 from records.dictionary import Dictionary, Field
 from records.errors import CaseRefused, RecordsError
@@ -105,7 +106,9 @@ BAD = [
     ('{"age": 63, "age": 64, "chol": 233, "dose": 2}', "a name twice"),
     ('{"age": ' + "9" * 400 + ', "chol": 233, "dose": 2}', "age is no number"),
     ('{"patient": 7, "age": 63, "chol": 233, "dose": 2}', "patient: text is expected"),
-    ("[" * 100_000, "not JSON|a name twice"),
+    ("[" * 1900, "not JSON|a name twice"),
+    ("[" * 100_000, "not one object, nor a list of at most 1000"),
+    ('{"age":' * 100_000, "not one object, nor a list of at most 1000"),
     ("[]", "empty list"),
     (f"[{SECRET}]", "case 1: not an object"),
     (b'{"age": "\xff"}', "not UTF-8"),
