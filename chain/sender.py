@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from chain.refusal import RpcRefusal
 from chain.types import Address, BlockNumber, Call, Receipt
 
 MAX_GAS = 16_777_216  # EIP-7825: what one transaction may use
+_HALF_BLOCK = 15_000_000
 _FIRST_POLL_S = 0.005
 _LONGEST_POLL_S = 0.25
 
@@ -74,6 +75,7 @@ class Sender:
         found: list[Entry | TxReverted | TxRefused] = []
         nonce, fees = self._next_nonce(), self._fees()
         signed: list[Entry] = []
+        gases: list[int] = []
         estimates = self.node.estimates([call for call, _ in calls], sender=self.address)
         for (call, step), estimate in zip(calls, estimates, strict=True):
             if isinstance(estimate, TxReverted):
@@ -83,12 +85,13 @@ class Sender:
                 # Some nodes refuse to estimate what would exceed a block: the others go on.
                 found.append(TxRefused(f"{call.what} of {self.address} was not taken: {estimate}"))
                 continue
-            gas = self._gas(estimate)
-            signed.append(self._sign(call, step, nonce + len(signed), gas, fees))
+            gases.append(self._gas(estimate))
+            signed.append(self._sign(call, step, nonce + len(signed), gases[-1], fees))
             found.append(signed[-1])
         if signed:
             self.outbox.put(signed)
-            self._broadcast_all(signed)
+            for part in _half_blocks(signed, gases):
+                self._broadcast_all(part)
         return found
 
     def _next_nonce(self) -> int:
@@ -249,3 +252,17 @@ class Sender:
     def _drop(self, entry: Entry, reason: str, report: Resumed) -> None:
         self.outbox.mark(entry, State.DROPPED, reason=reason)
         report.dropped[entry.step] = reason
+
+
+def _half_blocks(entries: Sequence[Entry], gases: Sequence[int]) -> Iterator[Sequence[Entry]]:
+    """Entries in parts that fill half a block at most: fuller ones would raise the base fee.
+
+    anvil drops from its pool what no longer pays it.
+    """
+    start, total = 0, 0
+    for place, gas in enumerate(gases):
+        if total and total + gas > _HALF_BLOCK:
+            yield entries[start:place]
+            start, total = place, 0
+        total += gas
+    yield entries[start:]

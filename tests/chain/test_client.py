@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chain import toolchain
 from chain.anvil import Anvil
@@ -31,10 +33,11 @@ from chain.errors import (
     WrongChain,
 )
 from chain.node import Node
-from chain.outbox import Outbox, State
+from chain.outbox import Entry, Outbox, State
 from chain.participants import KeysSet, Role
 from chain.refusal import RpcRefusal
 from chain.rpc import request
+from chain.sender import MAX_GAS, _half_blocks
 from chain.token import Token
 from chain.types import BlockNumber, Call, Receipt, Wei
 from tests.chain.kit import COINS, Chain, Relay, RoundPath, address, wait_for_save
@@ -205,6 +208,16 @@ def test_calls_that_go_together_share_blocks_on_a_chain_for_development(chain: C
     before = party.client.block_number()
     party.client.send(call)  # and the chain mines on demand again
     assert party.client.block_number() == before + 1
+
+
+@given(gases=st.lists(st.integers(21_000, MAX_GAS), min_size=1, max_size=40))
+def test_calls_that_go_together_fill_half_a_block_at_most(gases: list[int]) -> None:
+    entries = [Entry(str(n), n, Call("x", None, b""), b"", b"") for n in range(len(gases))]
+    parts = list(_half_blocks(entries, gases))
+    assert [entry for part in parts for entry in part] == entries
+    for part in parts:
+        assert part
+        assert len(part) == 1 or sum(gases[entry.nonce] for entry in part) <= 15_000_000
 
 
 def test_a_node_that_answers_no_batches_is_asked_one_by_one(
