@@ -8,13 +8,11 @@ opening of a round and each from the end of the phase before.
 from __future__ import annotations
 
 import json
-import tomllib
 from dataclasses import dataclass, field
 
 from chain.types import Wei
-from federated.canonical import Digest, decode, digest, encode
-from federated.codec import Address, Config, Form, from_tree, to_tree
-from federated.errors import CanonicalError, SpecError
+from federated.canonical import Digest, digest, encode
+from federated.codec import Address, Config, Form, to_tree
 
 FORMAT = "consilium/study/1"
 
@@ -192,39 +190,5 @@ class StudySpec:
         return digest(self.to_bytes())
 
     def to_json(self) -> str:
-        """The text form as JSON, to be read by `read_json`."""
+        """The text form as JSON, to be read by `spec_files.read_json`."""
         return json.dumps(to_tree(self, StudySpec, Form.TEXT), indent=2, ensure_ascii=False) + "\n"
-
-
-def read_bytes(data: bytes) -> StudySpec:
-    """The valid spec whose canonical bytes these are. Raises `SpecError`."""
-    try:
-        tree = decode(data)
-    except CanonicalError as exc:
-        raise SpecError("(bytes)", str(exc)) from exc
-    return _checked(from_tree(StudySpec, tree, Form.CANONICAL))
-
-
-def read_toml(text: str) -> StudySpec:
-    """A valid spec from its TOML text. Raises `SpecError`."""
-    try:
-        tree = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as exc:
-        raise SpecError("(file)", f"not TOML: {exc}") from exc
-    return _checked(from_tree(StudySpec, tree, Form.TEXT))
-
-
-def read_json(text: str) -> StudySpec:
-    """A valid spec from its JSON text. Raises `SpecError`."""
-    try:
-        tree = json.loads(text)
-    except (ValueError, RecursionError) as exc:
-        raise SpecError("(file)", f"not JSON: {exc}") from exc
-    return _checked(from_tree(StudySpec, tree, Form.TEXT))
-
-
-def _checked(spec: StudySpec) -> StudySpec:
-    from federated.rules import check_spec  # rules know the spec, not the other way round
-
-    check_spec(spec)
-    return spec

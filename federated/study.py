@@ -11,7 +11,8 @@ from chain.studies import RewardRule, Terms
 from chain.types import Address, BlockNumber, StudyId
 from federated.errors import StepError
 from federated.purposes import study_bitmap
-from federated.spec import StudySpec, read_bytes
+from federated.spec import StudySpec
+from federated.spec_files import read_bytes
 from federated.state import initial_state, state_digest
 from storage.cid import dag_cbor_cid
 from storage.store import BlockStore

@@ -20,7 +20,8 @@ from federated.center import request_study
 from federated.party import Party
 from federated.purposes import describe
 from federated.rules import production_warnings
-from federated.spec import StudySpec, read_json, read_toml
+from federated.spec import StudySpec
+from federated.spec_files import read_json, read_toml
 from federated.studies import wisconsin_spec
 from federated.study import Study
 

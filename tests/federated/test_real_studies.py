@@ -16,7 +16,8 @@ from federated.models import parameter_schema
 from federated.networks import probabilities
 from federated.schema import Array, Parameters
 from federated.simulate import Site, simulate
-from federated.spec import StudySpec, read_bytes
+from federated.spec import StudySpec
+from federated.spec_files import read_bytes
 from federated.studies import heart_spec, pneumonia_spec
 from records import heart, pneumonia
 from records.sources import HEART, PNEUMONIA

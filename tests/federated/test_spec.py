@@ -10,7 +10,8 @@ from federated.canonical import decode, encode
 from federated.codec import Address, Wei
 from federated.errors import SpecError
 from federated.rules import check_spec, production_warnings, ring_bits
-from federated.spec import Auditor, Choice, Criterion, StudySpec, read_bytes, read_json, read_toml
+from federated.spec import Auditor, Choice, Criterion, StudySpec
+from federated.spec_files import read_bytes, read_json, read_toml
 from federated.studies import wisconsin_spec
 
 
