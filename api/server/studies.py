@@ -24,7 +24,8 @@ from chain.types import AgreementId, StudyId
 from federated.directory import name_of
 from federated.errors import FederatedError
 from federated.purposes import describe
-from federated.spec import StudySpec, read_bytes
+from federated.spec import StudySpec
+from federated.spec_files import read_bytes
 from federated.study import Study
 from storage.cid import dag_cbor_cid
 from storage.errors import StorageError, Unreachable
