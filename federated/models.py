@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,8 @@ from federated.schema import Array, Schema
 from federated.spec import StudySpec
 
 MAX_PARAMETERS = 100_000_000
+VARY = {"shift": 16.0, "zoom": 0.5, "exposure": 4.0}
+"""How a cnn's training may vary its images, and the most of each."""
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -43,31 +45,61 @@ def _mlp(config: Config, inputs: tuple[int, ...]) -> Shapes:
 
 
 def _cnn(config: Config, inputs: tuple[int, ...]) -> Shapes:
-    """Convolutions of `channels` (ReLU, 2×2 maximum), one dense layer of `hidden`, one output.
+    """Convolutions of `channels` (ReLU, 2×2 maximum), a dense layer of `hidden`, one output.
 
-    With `standardise` each image is first brought to mean 0 and variance 1 over its own pixels, so
-    that the exposure of one hospital's machine plays no part.
+    Optional: `groups` normalises what each convolution gives over so many groups of its channels;
+    `average` puts the mean over the image in place of the last maximum; no `hidden`, no dense
+    layer; `standardise` first brings each image to mean 0 and variance 1 over its own pixels, so
+    that the exposure of one hospital's machine plays no part; `vary` changes images in training
+    (`networks.varied`).
     """
-    _keys(config, ("channels", "kernel", "hidden"), ("standardise",))
-    if type(config.get("standardise", False)) is not bool:
-        raise SpecError("model.config.standardise", "true or false is expected")
+    _keys(config, ("channels", "kernel"), ("hidden", "groups", "average", "standardise", "vary"))
     if len(inputs) != 2:
         raise SpecError("model.name", "a cnn needs exactly one feature, of shape [height, width]")
-    channels, kernel, hidden = _sizes(config, "channels", 4), config["kernel"], config["hidden"]
-    for key, value, top in (("kernel", kernel, 11), ("hidden", hidden, 4096)):
-        if type(value) is not int or not 1 <= value <= top:
-            raise SpecError(f"model.config.{key}", f"a whole number from 1 to {top} is expected")
-    if kernel % 2 == 0:
+    channels, average = _sizes(config, "channels", 6), _flag(config, "average")
+    _flag(config, "standardise")
+    _check_vary(config)
+    if (kernel := _whole(config, "kernel", 11)) % 2 == 0:
         raise SpecError("model.config.kernel", "an odd number is expected")
+    shapes = _convolutions(channels, kernel, _groups(config, channels))
+    halvings = len(channels) - average
+    places = math.prod(side >> halvings for side in inputs)
+    if not places:
+        raise SpecError("model.config.channels", "the image is too small for so many layers")
+    features = channels[-1] * (1 if average else places)
+    if "hidden" in config:
+        hidden = _whole(config, "hidden", 4096)
+        shapes, features = shapes | _dense("dense0", features, hidden), hidden
+    return shapes | _dense("out", features, 1)
+
+
+def _convolutions(channels: Sequence[int], kernel: int, groups: int) -> Shapes:
     shapes: Shapes = {}
-    height, width, before = *inputs, 1
-    for layer, after in enumerate(channels):
+    for layer, (before, after) in enumerate(itertools.pairwise((1, *channels))):
         shapes[f"conv{layer}.weight"] = (after, before, kernel, kernel)
         shapes[f"conv{layer}.bias"] = (after,)
-        height, width, before = height // 2, width // 2, after
-    if not height * width:
-        raise SpecError("model.config.channels", "the image is too small for so many layers")
-    return shapes | _dense("dense0", before * height * width, hidden) | _dense("out", hidden, 1)
+        if groups:  # the gain is kept as its distance from 1
+            shapes |= {f"norm{layer}.gain": (after,), f"norm{layer}.bias": (after,)}
+    return shapes
+
+
+def _groups(config: Config, channels: Sequence[int]) -> int:
+    if "groups" not in config:
+        return 0
+    groups = _whole(config, "groups", 65536)
+    if any(size % groups for size in channels):
+        raise SpecError("model.config.groups", "a number that divides every size in channels")
+    return groups
+
+
+def _check_vary(config: Config) -> None:
+    """`shift` in pixels; `zoom` and `exposure` as shares."""
+    vary: Any = config.get("vary", VARY)
+    if not isinstance(vary, Mapping) or set(vary) != set(VARY):
+        raise SpecError("model.config.vary", f"a table of {', '.join(VARY)} is expected")
+    for key, most in VARY.items():
+        if type(vary[key]) not in (int, float) or not 0 <= vary[key] <= most:
+            raise SpecError(f"model.config.vary.{key}", f"a number from 0 to {most} is expected")
 
 
 FAMILIES: dict[str, Callable[[Config, tuple[int, ...]], Shapes]] = {
@@ -103,10 +135,10 @@ def update_schema(spec: StudySpec) -> Schema:
 
 
 def initial_parameters(spec: StudySpec) -> dict[str, Array]:
-    """Weights uniform in ±1/√fan-in, biases zero; float32."""
+    """Weights uniform in ±1/√fan-in, biases and gains zero; float32."""
     parameters: dict[str, Array] = {}
     for tensor in parameter_schema(spec).tensors:
-        if tensor.name.endswith(".bias"):
+        if tensor.name.endswith((".bias", ".gain")):
             parameters[tensor.name] = np.zeros(tensor.shape, dtype=np.float32)
             continue
         key = tagged_hash("consilium/initial/1", spec.seed, tensor.name)
@@ -139,3 +171,17 @@ def _sizes(config: Config, key: str, most: int) -> list[int]:
     if any(type(size) is not int or not 1 <= size <= 65536 for size in sizes):
         raise SpecError(f"model.config.{key}", "sizes are whole numbers from 1 to 65536")
     return list(sizes)
+
+
+def _whole(config: Config, key: str, most: int) -> int:
+    value: Any = config[key]
+    if type(value) is not int or not 1 <= value <= most:
+        raise SpecError(f"model.config.{key}", f"a whole number from 1 to {most} is expected")
+    return value
+
+
+def _flag(config: Config, key: str) -> bool:
+    value: Any = config.get(key, False)
+    if type(value) is not bool:
+        raise SpecError(f"model.config.{key}", "true or false is expected")
+    return value

@@ -8,8 +8,10 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 import torch.nn.functional as nn
+from numpy.random import Generator
 from torch import Tensor
 
+from federated.codec import Config
 from federated.models import input_shape
 from federated.schema import Array, Parameters
 from federated.spec import StudySpec
@@ -42,7 +44,7 @@ def logits(parameters: Mapping[str, Tensor], inputs: Tensor, spec: StudySpec) ->
         images = inputs.reshape(-1, 1, *input_shape(spec))
         if spec.model.config.get("standardise", False):
             images = _standardise(images)
-        hidden = _convolutions(parameters, images)
+        hidden = _convolutions(parameters, images, spec.model.config)
     layer = 0
     while f"dense{layer}.weight" in parameters:
         hidden = torch.relu(_dense(parameters, f"dense{layer}", hidden))  # (n, fan_out)
@@ -62,6 +64,29 @@ def probabilities(parameters: Parameters, inputs: Array, spec: StudySpec) -> Arr
     return result
 
 
+def varied(inputs: Tensor, spec: StudySpec, order: Generator) -> Tensor:
+    """Inputs as training sees them: moved, resized and exposed a little otherwise each time.
+
+    Only a cnn's `vary` asks for it; all else is given back as it is.  # (n, width) → (n, width)
+    """
+    vary = spec.model.config.get("vary") if spec.model.name == "cnn" else None
+    if not vary:
+        return inputs
+    n, (height, width) = len(inputs), input_shape(spec)
+    draws = torch.from_numpy(order.uniform(-1, 1, (n, 4)).astype(np.float32))  # (n, 4)
+    moves = 2 * vary["shift"] * draws[:, :2] / torch.tensor([width, height])  # of half a side
+    affine = torch.zeros(n, 2, 3)
+    affine[:, 0, 0] = affine[:, 1, 1] = 1 + vary["zoom"] * draws[:, 2]
+    affine[:, :, 2] = moves
+    images = inputs.reshape(-1, 1, height, width)
+    places = nn.affine_grid(affine, list(images.shape), align_corners=False)
+    images = nn.grid_sample(images, places, padding_mode="border", align_corners=False)
+    power = (1 + vary["exposure"]) ** draws[:, 3]  # as often darker as lighter
+    shade = ((images + 2) / 4).clamp(0, 1) ** power[:, None, None, None]  # inputs span -2 to 2
+    result: Tensor = (shade * 4 - 2).reshape(n, -1)
+    return result
+
+
 def _dense(parameters: Mapping[str, Tensor], name: str, inputs: Tensor) -> Tensor:
     return nn.linear(inputs, parameters[f"{name}.weight"], parameters[f"{name}.bias"])
 
@@ -72,10 +97,19 @@ def _standardise(images: Tensor) -> Tensor:
     return centred / (centred.square().mean(dim=(2, 3), keepdim=True).sqrt() + 1e-6)
 
 
-def _convolutions(parameters: Mapping[str, Tensor], images: Tensor) -> Tensor:
-    layer = 0
-    while (weight := parameters.get(f"conv{layer}.weight")) is not None:
-        images = nn.conv2d(images, weight, parameters[f"conv{layer}.bias"], padding="same")
-        images = nn.max_pool2d(torch.relu(images), 2)  # (n, channels, height / 2, width / 2)
-        layer += 1
-    return images.flatten(1)
+def _convolutions(parameters: Mapping[str, Tensor], images: Tensor, config: Config) -> Tensor:
+    """All layers of convolution.  # (n, 1, height, width) → (n, features)"""
+    groups, average = config.get("groups", 0), config.get("average", False)
+    last = len(config["channels"]) - 1
+    for layer in range(last + 1):
+        name = f"conv{layer}"
+        images = nn.conv2d(
+            images, parameters[f"{name}.weight"], parameters[f"{name}.bias"], padding="same"
+        )
+        if groups:
+            gain, bias = 1 + parameters[f"norm{layer}.gain"], parameters[f"norm{layer}.bias"]
+            images = nn.group_norm(images, groups, gain, bias)
+        if layer < last or not average:
+            images = nn.max_pool2d(images, 2)  # (n, channels, height / 2, width / 2)
+        images = torch.relu(images)  # after the maximum, which it leaves alone: a quarter to do
+    return images.mean(dim=(2, 3)) if average else images.flatten(1)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from federated.canonical import tagged_hash
 from federated.errors import TrainingError
-from federated.networks import deterministic, logits, to_torch
+from federated.networks import deterministic, logits, to_torch, varied
 from federated.schema import Array, Parameters
 from federated.spec import StudySpec, Training
 
@@ -70,7 +70,7 @@ def fit(
             shuffled = torch.from_numpy(order.permutation(len(x)))
             batches = (torch.split(part[shuffled], training.batch_size) for part in (x, y))
             for patients, truth in zip(*batches, strict=True):  # (batch, width), (batch,)
-                odds = logits(tensors, patients, spec)  # (batch,)
+                odds = logits(tensors, varied(patients, spec, order), spec)  # (batch,)
                 loss = nn.binary_cross_entropy_with_logits(odds, truth)
                 gradients = torch.autograd.grad(loss, list(tensors.values()))
                 _descend(list(tensors.values()), gradients, momenta, training)

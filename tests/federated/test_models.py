@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
+from numpy.random import Generator, Philox
 
 from federated.canonical import digest, encode
 from federated.errors import SpecError, TensorError
 from federated.models import initial_parameters, parameter_schema, update_schema
-from federated.networks import probabilities
+from federated.networks import probabilities, varied
 from federated.schema import Schema
 from federated.spec import Choice, Feature, StudySpec
 from federated.state import decode_state, encode_state, initial_state, state_digest
@@ -22,6 +24,10 @@ def image_study(spec: StudySpec) -> StudySpec:
         data=replace(spec.data, features=(picture,)),
         model=Choice("cnn", {"channels": [2, 3], "kernel": 3, "hidden": 5}),
     )
+
+
+def with_settings(study: StudySpec, **settings: object) -> StudySpec:
+    return replace(study, model=Choice("cnn", {**study.model.config, **settings}))
 
 
 def test_each_family_has_its_tensors(spec: StudySpec) -> None:
@@ -85,14 +91,80 @@ def test_a_standardising_network_does_not_see_a_machines_exposure(spec: StudySpe
     assert np.isfinite(probabilities(parameters, np.full_like(scans, 0.5), study)).all()
 
 
-@pytest.mark.parametrize("value", [1, "yes", None])
-def test_a_setting_that_is_neither_true_nor_false_is_refused(
-    spec: StudySpec, value: object
+def test_groups_and_an_average_are_layers_of_their_own(spec: StudySpec) -> None:
+    study = with_settings(image_study(spec), channels=[2, 4], groups=2, average=True)
+    del study.model.config["hidden"]
+    assert {tensor.name: tensor.shape for tensor in parameter_schema(study).tensors} == {
+        "conv0.bias": (2,),
+        "conv0.weight": (2, 1, 3, 3),
+        "conv1.bias": (4,),
+        "conv1.weight": (4, 2, 3, 3),
+        "norm0.bias": (2,),
+        "norm0.gain": (2,),
+        "norm1.bias": (4,),
+        "norm1.gain": (4,),
+        "out.bias": (1,),
+        "out.weight": (1, 4),
+    }
+    scans = np.random.default_rng(3).normal(size=(5, 72)).astype(np.float32)
+    parameters = initial_parameters(study)
+    assert (parameters["norm0.gain"] == 0).all()  # kept as its distance from 1
+    chances = probabilities(parameters, scans, study)
+    assert len(np.unique(chances)) == 5
+    louder = {**parameters, "conv0.weight": parameters["conv0.weight"] * np.float32(3)}
+    assert probabilities(louder, scans, study) == pytest.approx(chances, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "problem"),
+    [
+        ("standardise", 1, r"standardise.*true or false"),
+        ("standardise", None, r"standardise.*true or false"),
+        ("average", "yes", r"average.*true or false"),
+        ("groups", 0, r"groups.*whole number"),
+        ("groups", 2.0, r"groups.*whole number"),
+        ("groups", 2, r"groups.*divides every size"),
+        ("kernel", 4, r"kernel.*odd"),
+        ("kernel", True, r"kernel.*whole number"),
+        ("hidden", -1, r"hidden.*whole number"),
+        ("channels", [1] * 7, r"channels.*1 to 6"),
+        ("channels", [1, 1, 1, 1], r"channels.*too small"),
+        ("vary", True, r"vary.*a table of"),
+        ("vary", {"shift": 1}, r"vary.*a table of"),
+        ("vary", {"shift": 1, "zoom": 0, "exposure": "1"}, r"vary\.exposure.*a number"),
+        ("vary", {"shift": 1, "zoom": float("nan"), "exposure": 0}, r"vary\.zoom.*a number"),
+        ("vary", {"shift": 1e9, "zoom": 0, "exposure": 0}, r"vary\.shift.*a number"),
+        ("vary", {"shift": -1, "zoom": 0, "exposure": 0}, r"vary\.shift.*a number"),
+        ("layers", 3, r"layers.*unknown setting"),
+    ],
+)
+def test_a_setting_that_no_network_can_have_is_refused_by_name(
+    spec: StudySpec, key: str, value: object, problem: str
 ) -> None:
-    study = image_study(spec)
-    config = {**study.model.config, "standardise": value}
-    with pytest.raises(SpecError, match=r"model\.config\.standardise.*true or false"):
-        parameter_schema(replace(study, model=Choice("cnn", config)))
+    with pytest.raises(SpecError, match=rf"model\.config\.{problem}"):
+        parameter_schema(with_settings(image_study(spec), **{key: value}))
+
+
+def test_images_vary_in_training_alone_and_by_its_generator(spec: StudySpec) -> None:
+    plain = image_study(spec)
+    study = with_settings(plain, vary={"shift": 1, "zoom": 0.1, "exposure": 0.5})
+    source = np.random.default_rng(3)
+    scans = torch.from_numpy(source.uniform(-2, 2, size=(5, 72)).astype(np.float32))
+    first = varied(scans, study, Generator(Philox(key=1)))
+    assert (first == varied(scans, study, Generator(Philox(key=1)))).all()
+    assert (first != varied(scans, study, Generator(Philox(key=2)))).any()
+    assert first.shape == scans.shape
+    assert first.abs().max() <= 2
+    assert (varied(scans, plain, Generator(Philox(key=1))) == scans).all()
+    seen = probabilities(initial_parameters(study), scans.numpy(), study)
+    assert (seen == probabilities(initial_parameters(plain), scans.numpy(), plain)).all()
+
+
+def test_images_that_vary_by_nothing_stay_as_they_are(spec: StudySpec) -> None:
+    study = with_settings(image_study(spec), vary={"shift": 0, "zoom": 0, "exposure": 0})
+    source = np.random.default_rng(3)
+    scans = torch.from_numpy(source.uniform(-2, 2, size=(5, 72)).astype(np.float32))
+    assert torch.allclose(varied(scans, study, Generator(Philox(key=1))), scans, atol=1e-5)
 
 
 def test_initial_parameters_depend_on_the_seed_and_on_nothing_else(spec: StudySpec) -> None:

@@ -103,6 +103,27 @@ def test_a_cnn_learns_to_tell_bright_from_dark(spec: StudySpec) -> None:
     assert ((probabilities(trained, inputs, study) > 0.5) == labels).all()
 
 
+def test_training_with_images_that_vary_gives_the_same_update_each_time(spec: StudySpec) -> None:
+    vary = {"shift": 1, "zoom": 0.2, "exposure": 0.5}
+    config = {"channels": [2, 4], "kernel": 3, "hidden": 4, "groups": 2, "vary": vary}
+    study = replace(
+        spec,
+        data=replace(spec.data, features=(Feature("scan", "1", 0.0, 1.0, (8, 8)),)),
+        model=Choice("cnn", config),
+        training=Training(epochs=2, batch_size=8, learning_rate=0.1, momentum=0.9),
+    )
+    inputs = scale(np.random.default_rng(2).uniform(size=(20, 64)), study)
+    start, labels = initial_parameters(study), np.arange(20) % 2
+
+    first, again, later = (
+        local_update(start, inputs, labels, study, hospital="a", round_number=number)
+        for number in (1, 1, 2)
+    )
+    assert same(first, again)
+    assert not same(first, later)
+    assert first["norm0.gain"].any()
+
+
 def test_training_without_records_is_refused(spec: StudySpec) -> None:
     empty = np.zeros((0, 2), dtype=np.float32)
     with pytest.raises(TrainingError, match="0 records"):
