@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from chain.types import Address
 from federated.study import checksummed
@@ -44,6 +44,11 @@ def _hex(text: str) -> str:
     return "0x" + text.removeprefix("0x").lower()
 
 
+def _whole(value: object) -> object:
+    """1.0 is a whole number to JSON Schema, and one of JSON's spellings of 1."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 DigestIn = Annotated[
     str,
     Field(
@@ -80,7 +85,9 @@ WordIn = Annotated[
     ),
 ]
 Number = Annotated[
-    int, Field(strict=True, ge=1, le=MOST, description="A number, from 1.", examples=[1])
+    int,
+    Field(strict=True, ge=1, le=MOST, description="A number, from 1.", examples=[1]),
+    BeforeValidator(_whole),
 ]
 Nonce = Annotated[
     int,
@@ -91,6 +98,7 @@ Nonce = Annotated[
         description="0 for a key's first consent; one more after each withdrawal.",
         examples=[0],
     ),
+    BeforeValidator(_whole),
 ]
 Until = Annotated[
     int,
@@ -101,6 +109,7 @@ Until = Annotated[
         description="Until which second of the chain's time it may be sent.",
         examples=[1801353600],
     ),
+    BeforeValidator(_whole),
 ]
 
 

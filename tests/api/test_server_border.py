@@ -180,6 +180,13 @@ def test_a_charset_does_not_make_json_something_else(alone: Alone) -> None:
     assert kind_of(answer) != "wrong-content-type"
 
 
+def test_a_whole_number_may_have_a_point_and_half_a_one_is_none(alone: Alone) -> None:
+    whole = alone.post(json.dumps(REVOCATION | {"nonce": 0.0, "deadline": 1e10}).encode())
+    assert kind_of(whole) != "invalid"
+    for value in (0.5, True, "0", 1e300):
+        assert kind_of(alone.post(json.dumps(REVOCATION | {"nonce": value}).encode())) == "invalid"
+
+
 def test_a_body_is_refused_for_its_stated_and_for_its_real_size(alone: Alone) -> None:
     stated = alone.post(b" " * 5000)
     assert (stated.status_code, kind_of(stated)) == (413, "body-too-large")

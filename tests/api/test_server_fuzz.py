@@ -18,7 +18,7 @@ from tests.e2e import kit
 
 pytestmark = [pytest.mark.engine("anvil"), pytest.mark.slow, pytest.mark.timeout(3600)]
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "2"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "1"))
 CHECKS = (
     "not_a_server_error",
     "status_code_conformance",
