@@ -3,6 +3,7 @@
 Run as `python -m tests.e2e.actor FOLDER NAME ROUND POINT`. POINT is "none", or STAGE:STEP, where
 STEP is how the step's name begins, and STAGE one of: `unwritten` and `written` (before and after
 the journal keeps it), `signed` and `sent` (before and after its transaction leaves the outbox).
+NAME/propose and NAME/report take that one step of a contribution rule.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from chain.deploy import Deployment
 from chain.outbox import Entry
 from chain.sender import Sender
 from chain.types import RoundNumber, StudyId
-from federated.center import finalize
-from federated.hospital import freeze, submit, train
+from federated.center import finalize, propose
+from federated.hospital import freeze, report, submit, train
 from federated.journal import Journal
 from storage.keys import Identity, Profile
 from storage.signing import SigningKey
@@ -50,7 +51,8 @@ def arm(point: str) -> None:
 
 
 def main(folder: Path, name: str, number: RoundNumber, point: str) -> None:
-    """Take all steps of a round that are this actor's."""
+    """Take all steps of a round that are this actor's, or the one that its name tells."""
+    name, _, verb = name.partition("/")
     shown = json.loads((folder / "actors.json").read_text())
     raw = shown["keys"][name]
     keys = Keys(
@@ -62,10 +64,16 @@ def main(folder: Path, name: str, number: RoundNumber, point: str) -> None:
     party = make_party(folder, name, keys, shown["url"], deployment)
     study = StudyId(shown["study"])
     arm(point)
+    if verb == "propose":
+        propose(party, study, number)
+        return
     if name == "center":
         finalize(party, study, number)
         return
     node = make_node(folder, party)
+    if verb == "report":
+        report(node, study, number)
+        return
     freeze(node, study, number)
     train(node, study, number)
     submit(node, study, number)

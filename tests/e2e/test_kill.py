@@ -14,8 +14,10 @@ import pytest
 
 from chain.anvil import Anvil
 from chain.types import RoundNumber
-from federated.center import aggregate, finalize, open_round
+from federated.candidates import topic_of_candidates
+from federated.center import aggregate, finalize, open_round, propose
 from federated.relayer import relay
+from federated.signed_report import listed_reports, report_topic
 from tests.e2e import kit
 from tests.e2e.conftest import Studies
 from tests.e2e.kit import World
@@ -34,6 +36,8 @@ HOSPITAL_POINTS = (
     "signed:submit",
     "sent:submit",
 )
+REPORT_POINTS = ("unwritten:report", "written:report")
+PROPOSE_POINTS = ("unwritten:candidates", "written:candidates")
 CENTER_POINTS = ("unwritten:aggregate", "written:aggregate", "signed:finalize", "sent:finalize")
 
 
@@ -100,6 +104,39 @@ def test_a_center_killed_at_every_step_finalizes_the_same_model(
     assert kit.state_of(submitted, 2) == _undisturbed(studies, tmp_path, 2)
     _assert_each_once(submitted, SECOND)
     kit.assert_sound(submitted)
+
+
+def test_candidates_and_reports_survive_a_kill_at_every_step(contributing: World) -> None:
+    world = contributing
+    _killed_at(world, "center/propose", FIRST, PROPOSE_POINTS)
+    candidates = propose(world.center, world.study, FIRST)
+    assert candidates is not None
+    topic = topic_of_candidates(world.center, world.study, FIRST)
+    assert len(world.center.store.announced(topic)) == 1
+    for name in kit.HOSPITALS:
+        _killed_at(world, f"{name}/report", FIRST, REPORT_POINTS)
+    assert len(world.center.store.announced(report_topic(candidates.context))) == 3
+    _killed_at(world, "center", FIRST, CENTER_POINTS)
+    assert kit.state_of(world, FIRST) == candidates.states[None]
+    assert len(listed_reports(world.center, world.read(), world.center.head())) == 3
+    _assert_each_once(world, FIRST)
+    kit.assert_sound(world)
+
+
+def test_a_center_that_lost_its_candidates_proposes_the_same_models(contributing: World) -> None:
+    world = contributing
+    kit.report_all(world, FIRST)
+    first = propose(world.center, world.study, FIRST)
+    world.forget()
+    shutil.rmtree(world.folder / "center")
+    again = propose(world.center, world.study, FIRST)
+    assert first is not None
+    assert again is not None
+    assert (again.context, again.states) == (first.context, first.states)
+    assert again.models != first.models
+    finalize(world.center, world.study, FIRST)  # on the reports that are there
+    assert len(listed_reports(world.center, world.read(), world.center.head())) == 3
+    kit.assert_sound(world)
 
 
 def test_a_centers_state_lost_before_finalize_changes_nothing_but_cids(
