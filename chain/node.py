@@ -17,7 +17,7 @@ from chain.rpc import Loopback, without_credentials
 from chain.types import Address, Block, BlockId, BlockNumber, Call, Json, Log, Receipt, Wei
 
 LOG_RANGE = 10_000  # blocks asked for at once, until the node refuses
-_NO_ANSWER = (requests.RequestException, HTTPException, OSError, ValueError)
+_NO_ANSWER = (requests.RequestException, HTTPException, OSError, ValueError, RecursionError)
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 _UNKNOWN_BLOCK = ("not found", "out of range", "outofrange", "unknown block", "missing trie")
 

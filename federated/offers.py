@@ -56,7 +56,7 @@ class SignedOffer:
             )
             known = tree["format"] == _FORMAT
             signed = cls(offer, Address(str(tree["key"])), bytes.fromhex(tree["signature"]))
-        except (ValueError, KeyError, TypeError) as exc:
+        except (ValueError, KeyError, TypeError, RecursionError) as exc:
             raise StepError("not a counter-offer: ask the patient to send the file again") from exc
         if not known:
             raise StepError(f"not a counter-offer: the format is not {_FORMAT}")

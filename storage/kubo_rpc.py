@@ -125,13 +125,13 @@ class KuboRpc:
         lines = answer.strip().splitlines()
         try:
             return json.loads(lines[-1]) if lines else None
-        except ValueError as exc:
+        except (ValueError, RecursionError) as exc:
             raise self._foreign() from exc
 
     def _refused(self, status: int, answer: bytes) -> StorageError:
         try:
             message = str(json.loads(answer)["Message"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return self._foreign(status)
         return failure(self.url, message)
 

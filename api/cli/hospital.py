@@ -343,7 +343,7 @@ def personalise(study: StudyNumber) -> None:
 def _presented(file: Path, patient: str) -> Presented:
     try:
         tree = json.loads(file.read_text("utf-8"))
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise ApiError(f"{file} is no grant: ask the patient for the file again") from exc
     return Presented(LocalKey(patient), SignedGrant.from_json(tree))
 

@@ -29,7 +29,7 @@ def address(text: str, party: Party | None = None) -> Address:
     if Path(text).is_file():
         try:
             return checksummed(str(json.loads(Path(text).read_text("utf-8"))["address"]))
-        except (ValueError, KeyError, TypeError) as exc:
+        except (ValueError, KeyError, TypeError, RecursionError) as exc:
             raise ApiError(f"{text} is no participant.json: ask for the file again") from exc
     if party is None:
         raise ApiError(f"{text} is neither an address nor a participant.json that exists")

@@ -44,7 +44,7 @@ def read_grants(path: Path) -> list[Presented]:
             tree = json.loads(line)
             grant = SignedGrant.from_json(tree["grant"])
             presented.append(Presented(LocalKey(str(tree["patient"])), grant))
-        except (ValueError, KeyError, TypeError, StepError) as exc:
+        except (ValueError, KeyError, TypeError, RecursionError, StepError) as exc:
             raise StepError(f"{path}: line {number} is not a grant of a patient") from exc
     return presented
 

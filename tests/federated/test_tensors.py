@@ -128,3 +128,9 @@ def test_encoding_refuses_what_is_not_the_schema() -> None:
         encode_tensors({**GOOD, "z": np.zeros(2, dtype=np.float32)}, SCHEMA)
     with pytest.raises(TensorSchemaError, match="z"):
         encode_tensors({**GOOD, "z": np.zeros(1, dtype=np.float64)}, SCHEMA)
+
+
+def test_a_header_of_brackets_in_brackets_is_refused() -> None:
+    header = b"[" * 200_000
+    with pytest.raises(TensorSchemaError, match="not JSON"):
+        decode_tensors(len(header).to_bytes(8, "little") + header, SCHEMA)
