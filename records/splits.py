@@ -6,6 +6,7 @@ part, so a revoked one takes its record out and moves no other.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 from collections.abc import Iterable
@@ -51,5 +52,6 @@ def assign(
     return dict(sorted(parts.items()))
 
 
+@functools.lru_cache(maxsize=1 << 16)  # asked for again in each round, and dear to encode
 def _order(seed: int, hospital: str, key: LocalKey) -> bytes:
     return hashlib.sha256(dag_cbor.encode(["consilium/split/1", seed, hospital, key])).digest()

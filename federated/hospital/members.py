@@ -45,7 +45,7 @@ def members_of(
 ) -> list[Member]:
     """The eligible records of these patients, by local key."""
     records = node.eligible_records(study.spec)
-    return select(records, node.parts(study.spec), consents, list(consents.values()))
+    return select(records, node.parts_of(records, study.spec), consents, list(consents.values()))
 
 
 def _lasting(

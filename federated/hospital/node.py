@@ -31,8 +31,12 @@ class HospitalNode:
 
     def parts(self, spec: StudySpec) -> Mapping[LocalKey, Part]:
         """Which part each eligible record plays, whoever consents."""
+        return self.parts_of(self.eligible_records(spec), spec)
+
+    def parts_of(self, records: list[Record], spec: StudySpec) -> Mapping[LocalKey, Part]:
+        """The same for the eligible records at hand: all of them, for they share out the parts."""
         return assign(
-            self.eligible_records(spec),
+            records,
             seed=spec.seed,
             hospital=self.party.name,
             validation=spec.split.validation,
