@@ -112,6 +112,11 @@ class KuboNode:
             return KuboStore(self.api_url)
         return KuboStore(self.api_url, find_s=find_s)
 
+    def end(self) -> None:
+        """Ask the node to end; `stop` waits for it."""
+        if self._keeper is not None:
+            self._keeper.terminate()
+
     def stop(self) -> None:
         """End the node, and wait for it. Idempotent."""
         keeper, self._keeper, self._api = self._keeper, None, ""

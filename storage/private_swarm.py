@@ -103,6 +103,8 @@ class PrivateSwarm:
             self._hearing.close()
             self._hearing = None
         for node in self.nodes.values():
+            node.end()
+        for node in self.nodes.values():
             node.stop()
         self._lock.release()
 

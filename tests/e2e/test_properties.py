@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -30,6 +31,7 @@ pytestmark = pytest.mark.engine("anvil")
 
 FIRST, SECOND = RoundNumber(1), RoundNumber(2)
 center = importlib.import_module("federated.center.aggregate")  # the function hides the module
+collecting = importlib.import_module("federated.center.inputs")
 
 
 @pytest.fixture(scope="module")
@@ -58,21 +60,25 @@ def test_the_aggregate_is_one_over_100_orders_of_submissions(
 ) -> None:
     """The center's own code, given the chain's submissions in every order; nothing else varies."""
     party, study, block = submitted.center, submitted.read(), submitted.center.head()
-    frozen, events = center._inputs(party, study, SECOND, block)
-    judged = {e.index: center.judge_submission(party, study, frozen[e.index], e) for e in events}
+    inputs = center.read_inputs(party, study, SECOND, block)
+    frozen, events = inputs.frozen, list(inputs.submitted)
+    judged = {
+        e.index: collecting.judge_submission(party, study, frozen[e.index], e) for e in events
+    }
     states = set()
 
     def conclude(*arguments: Any) -> None:
-        start, total, _ = arguments[-1]
-        states.add(state_digest(study.spec, center.next_state(study.spec, start, total.mean(), 2)))
+        start, mean = arguments[3].start, arguments[3].total.mean()
+        states.add(state_digest(study.spec, center.next_state(study.spec, start, mean, 2)))
         raise _Enough
 
-    monkeypatch.setattr(center, "judge_submission", lambda _p, _s, _f, event: judged[event.index])
-    monkeypatch.setattr(center, "wrap_for_auditors", lambda *_: None)
+    again = lambda _p, _s, _f, event: judged[event.index]  # noqa: E731
+    monkeypatch.setattr(collecting, "judge_submission", again)
+    monkeypatch.setattr(collecting, "wrap_for_auditors", lambda *_: None)
     monkeypatch.setattr(center, "_conclude", conclude)
     start = open_state(party, study, FIRST, block)
-    monkeypatch.setattr(center, "_start", lambda *_: start)
-    monkeypatch.setattr(center, "_inputs", lambda *_: (frozen, events))
+    monkeypatch.setattr(collecting, "open_state", lambda *_: start)
+    monkeypatch.setattr(center, "read_inputs", lambda *_: replace(inputs, submitted=events))
     monkeypatch.setattr(center, "read_study", lambda *_: study)
     random = Random(1)
     seen = set()

@@ -29,6 +29,7 @@ pytestmark = [pytest.mark.engine("anvil"), ON_BOTH]
 
 Patch = pytest.MonkeyPatch
 center = importlib.import_module("federated.center.aggregate")  # the function hides the module
+collecting = importlib.import_module("federated.center.inputs")
 SECOND = RoundNumber(2)
 opening = importlib.import_module("federated.center.rounds")
 requesting = importlib.import_module("federated.center.request")
@@ -46,13 +47,13 @@ def test_an_honest_finalize_passes(submitted: World) -> None:
 
 
 def test_a_weight_in_the_manifest_is_named(submitted: World, monkeypatch: Patch) -> None:
-    harbor, honest = submitted.index("harbor"), center._entry
+    harbor, honest = submitted.index("harbor"), collecting._entry
 
     def cheat(*arguments: Any) -> Any:
         entry = honest(*arguments)
         return replace(entry, weight=entry.weight + 1) if entry.hospital == harbor else entry
 
-    monkeypatch.setattr(center, "_entry", cheat)
+    monkeypatch.setattr(collecting, "_entry", cheat)
     _finalize(submitted)
     for level in Level.KEYLESS, Level.KEYED:
         assert kit.found_at(submitted, level) == {("weight", 2, "harbor")}
@@ -65,7 +66,7 @@ def test_another_weight_in_the_sum_is_found_by_a_named_auditor(
         def add(self, segments: Any, weight: int) -> None:
             super().add(segments, weight + (self.weight == 0))
 
-    monkeypatch.setattr(center, "WeightedSum", Heavier)
+    monkeypatch.setattr(collecting, "WeightedSum", Heavier)
     _finalize(submitted)
     assert kit.found_at(submitted, Level.KEYLESS) == set()
     assert kit.found_at(submitted, Level.KEYED) == {("aggregate", 2, None)}
@@ -103,13 +104,14 @@ def test_a_sealed_model_that_is_not_the_finalized_one_is_found(
 
 
 def test_an_omitted_submission_is_named(submitted: World, monkeypatch: Patch) -> None:
-    valley, honest = submitted.index("valley"), center._inputs
+    valley, honest = submitted.index("valley"), center.read_inputs
 
     def cheat(*arguments: Any) -> Any:
-        frozen, events = honest(*arguments)
-        return frozen, [event for event in events if event.index != valley]
+        inputs = honest(*arguments)
+        kept = [event for event in inputs.submitted if event.index != valley]
+        return replace(inputs, submitted=kept)
 
-    monkeypatch.setattr(center, "_inputs", cheat)
+    monkeypatch.setattr(center, "read_inputs", cheat)
     _finalize(submitted)
     assert kit.found_at(submitted, Level.KEYLESS) == {("not-omitted", 2, "valley")}
     assert ("not-omitted", 2, "valley") in kit.found_at(submitted, Level.KEYED)
@@ -121,13 +123,13 @@ def test_an_omitted_submission_is_named(submitted: World, monkeypatch: Patch) ->
 def test_an_omission_behind_a_made_up_code_is_named(
     submitted: World, monkeypatch: Patch, code: ExclusionCode
 ) -> None:
-    valley, honest = submitted.index("valley"), center.judge_submission
+    valley, honest = submitted.index("valley"), collecting.judge_submission
 
     def cheat(party: Any, study: Any, frozen: Any, event: Any) -> Judged:
         judged = honest(party, study, frozen, event)
         return Judged(None, code) if event.index == valley else judged
 
-    monkeypatch.setattr(center, "judge_submission", cheat)
+    monkeypatch.setattr(collecting, "judge_submission", cheat)
     _finalize(submitted)
     found = {("exclusion", 2, "valley")}
     assert kit.found_at(submitted, Level.KEYED) == found

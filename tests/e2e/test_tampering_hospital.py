@@ -25,7 +25,7 @@ from tests.e2e.stores import ON_BOTH
 pytestmark = [pytest.mark.engine("anvil"), ON_BOTH]
 
 FIRST = RoundNumber(1)
-center = importlib.import_module("federated.center.aggregate")  # the function hides the module
+collecting = importlib.import_module("federated.center.inputs")
 freezing = importlib.import_module("federated.hospital.freeze")
 
 
@@ -189,7 +189,7 @@ def test_a_center_that_includes_it_all_the_same_is_found(
 ) -> None:
     kit.assert_sound(granted)
     _submit_anothers(granted)
-    honest, north = center.judge_submission, granted.index("north")
+    honest, north = collecting.judge_submission, granted.index("north")
     vectors = []
 
     def cheat(party: Any, study: Any, frozen: Any, event: Any) -> Judged:
@@ -199,7 +199,7 @@ def test_a_center_that_includes_it_all_the_same_is_found(
         return judged if judged.vector is not None else Judged(vectors[0], None)
 
     assert north < granted.index("valley")
-    monkeypatch.setattr(center, "judge_submission", cheat)
+    monkeypatch.setattr(collecting, "judge_submission", cheat)
     finalize(granted.center, granted.study, FIRST)
     assert kit.found_at(granted, Level.KEYLESS) == {("update-manifest", 1, "valley")}
     assert ("exclusion", 1, "valley") in kit.found_at(granted, Level.KEYED)
