@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
+from api.demo.transfer import SIZES
 from api.report.file import read_data
 
 pytestmark = [
@@ -22,6 +25,7 @@ pytestmark = [
     pytest.mark.timeout(900),
 ]
 
+KUBO = pytest.mark.engine("kubo")
 FIGURES = ("accuracy", "sensitivity", "specificity", "auc")
 
 
@@ -41,7 +45,13 @@ def start(home: Path, *arguments: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         env=environment(),
+        preexec_fn=_hear_interrupts,
     )
+
+
+def _hear_interrupts() -> None:
+    """What runs in the background of a shell, this test perhaps, starts deaf to Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +65,16 @@ def demos(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, dict[str
         assert process.returncode == 0, errors[-2000:]
         results.append((home, json.loads(output)))
     return results
+
+
+@pytest.fixture(scope="module")
+def on_kubo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """The same study over a private IPFS."""
+    home = tmp_path_factory.mktemp("kubo")
+    process = start(home, "demo", "--store", "kubo", "--seed", "3", "--json")
+    output, errors = process.communicate(timeout=800)
+    assert process.returncode == 0, errors[-2000:]
+    return home, json.loads(output)
 
 
 def test_the_json_has_what_is_promised(demos: list[tuple[Path, dict[str, Any]]]) -> None:
@@ -138,6 +158,87 @@ def test_audit_and_study_go_on_from_the_last_demo(
     assert shown["number"] == 1
 
 
+@KUBO
+def test_the_model_over_a_private_ipfs_is_that_of_a_folder(
+    demos: list[tuple[Path, dict[str, Any]]], on_kubo: tuple[Path, dict[str, Any]]
+) -> None:
+    (_, folder), (home, shown) = demos[0], on_kubo
+    assert shown["global_model"] == folder["global_model"]
+    assert shown["rows"] == folder["rows"]
+    assert shown["consents"] == folder["consents"]
+    assert shown["rewards"] == folder["rewards"]
+    assert shown["audit"]["ok"] is True
+    assert shown["audit"]["level"] == "keyed"
+    assert {item["backend"] for item in shown["transfer"]} == {"kubo-private"}
+    (demo,) = (path for path in home.iterdir() if path.is_dir())
+    assert not (demo / "store").exists()  # no folder that all could have shared
+
+
+@KUBO
+def test_the_record_on_chain_is_measured_beside_private_ipfs_alone(
+    on_kubo: tuple[Path, dict[str, Any]], demos: list[tuple[Path, dict[str, Any]]]
+) -> None:
+    assert demos[0][1]["transfer_table"] == []
+    table = {row["what"]: row for row in on_kubo[1]["transfer_table"]}
+    sizes = {name: row["bytes"] for name, row in table.items() if name in SIZES}
+    assert sizes == {name: size for name, (size, _) in SIZES.items()}
+    assert len(table) == len(SIZES) + 1
+    for row in table.values():
+        assert row["repeats"] >= 3
+        assert 0 < row["ipfs_upload_s"] < row["recorded_upload_s"]
+        assert 0 < row["ipfs_download_s"] < row["recorded_download_s"]
+
+
+@KUBO
+def test_commands_after_the_demo_start_its_nodes_and_end_them(
+    on_kubo: tuple[Path, dict[str, Any]],
+) -> None:
+    home, _ = on_kubo
+    keyless = start(home, "audit", "--keyless", "--json")
+    output, errors = keyless.communicate(timeout=400)
+    assert keyless.returncode == 0, errors[-2000:]
+    assert json.loads(output)["ok"] is True
+    (demo,) = (path for path in home.iterdir() if path.is_dir())
+    center = demo / "center" / "home.json"
+    last = json.loads(center.read_text())["store"]
+    with socket.socket() as other:  # takes the RPC's port meanwhile
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", int(last.rsplit(":", 1)[1])))
+        other.listen()
+        study = start(home, "study", "show")
+        output, errors = study.communicate(timeout=200)
+        assert study.returncode == 0, errors[-2000:]
+        assert "Malignancy" in output
+    assert json.loads(center.read_text())["store"] != last
+    assert not _commands(str(demo))
+
+
+@KUBO
+def test_nodes_that_another_command_runs_are_named(on_kubo: tuple[Path, dict[str, Any]]) -> None:
+    home, _ = on_kubo
+    (demo,) = (path for path in home.iterdir() if path.is_dir())
+    with FileLock(demo / "swarm" / ".lock"):
+        study = start(home, "study", "show")
+        output, errors = study.communicate(timeout=200)
+    assert (study.returncode, output) == (1, "")
+    assert len(errors.strip().splitlines()) == 1
+    assert f"another process runs the IPFS nodes in {demo / 'swarm'}" in errors
+
+
+@KUBO
+def test_an_interrupted_demo_ends_its_nodes(tmp_path: Path) -> None:
+    process = start(tmp_path, "demo", "--store", "kubo")
+    deadline = time.monotonic() + 200
+    while not (children := _children(process.pid, "ipfs")) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert children, "no node was started"
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=100)
+    assert process.returncode == 130
+    assert not any(_alive(pid) for pid in children)
+    assert not _commands(str(tmp_path))
+
+
 def test_the_report_tells_of_the_very_same_study(
     demos: list[tuple[Path, dict[str, Any]]],
 ) -> None:
@@ -163,7 +264,7 @@ def test_the_report_tells_of_the_very_same_study(
 def test_children_die_with_their_parent(tmp_path: Path) -> None:
     process = start(tmp_path, "demo")
     deadline = time.monotonic() + 200
-    while not (children := _anvils(process.pid)) and time.monotonic() < deadline:
+    while not (children := _children(process.pid, "anvil")) and time.monotonic() < deadline:
         time.sleep(0.2)
     assert children, "no anvil was started"
     process.send_signal(signal.SIGKILL)
@@ -173,8 +274,14 @@ def test_children_die_with_their_parent(tmp_path: Path) -> None:
     assert not any(_alive(pid) for pid in children)
 
 
-def _anvils(parent: int) -> list[int]:
-    """Process ids of anvils below a process."""
+def _commands(path: str) -> list[str]:
+    """What runs with this path in its arguments."""
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+    return [line for line in listed.stdout.splitlines() if path in line]
+
+
+def _children(parent: int, program: str) -> list[int]:
+    """Process ids of a program below a process."""
     below, found = {parent}, []
     for _ in range(3):
         for path in Path("/proc").glob("[0-9]*"):
@@ -185,7 +292,7 @@ def _anvils(parent: int) -> list[int]:
                 continue
             if int(fields[1]) in below:
                 below.add(int(path.name))
-                if name == "anvil" and int(path.name) not in found:
+                if name == program and int(path.name) not in found:
                     found.append(int(path.name))
     return found
 
