@@ -5,7 +5,11 @@ A federated row that is set beside an untuned local or pooled model shows nothin
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from multiprocessing import get_context
 
 import numpy as np
 
@@ -15,6 +19,8 @@ from federated.networks import probabilities
 from federated.schema import Array
 from federated.spec import StudySpec
 from federated.training import fit, shuffles
+
+_PROCESSES = 2
 
 Records = tuple[Array, Array]
 """Inputs (n, width) float32 and labels (n,)."""
@@ -62,3 +68,24 @@ def fit_baseline(
                 if loss < best_loss:
                     best, best_loss = parameters, loss
     return best
+
+
+@dataclass(frozen=True, slots=True)
+class Opponent:
+    """What one baseline learns from, and the `name` that seeds its shuffles."""
+
+    train: Records
+    validation: Records
+    name: str
+
+
+def fit_all(opponents: Sequence[Opponent], spec: StudySpec) -> list[dict[str, Array]]:
+    """`fit_baseline` of each, in order; networks of images in two processes, one thread each."""
+    if spec.model.name != "cnn":
+        return [_fit(opponent, spec) for opponent in opponents]
+    with ProcessPoolExecutor(_PROCESSES, mp_context=get_context("spawn")) as pool:
+        return list(pool.map(_fit, opponents, itertools.repeat(spec)))
+
+
+def _fit(opponent: Opponent, spec: StudySpec) -> dict[str, Array]:
+    return fit_baseline(opponent.train, opponent.validation, spec, opponent.name)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from federated.aggregate import WeightedSum
-from federated.baselines import fit_baseline
+from federated.baselines import Opponent, fit_all
 from federated.grid import Grid
 from federated.metrics import Scores, scores
 from federated.models import parameter_schema
@@ -73,11 +73,11 @@ def all_models(
     """
     train = _pool([site.train for site in sites.values()])
     validation = _pool([site.validation for site in sites.values()])
-    centralised = fit_baseline(train, validation, spec, "pooled")
-    models = {"federated": federated, "centralised": centralised}
+    opponents = {"centralised": Opponent(train, validation, "pooled")}
     for name, site in sites.items():
-        models[f"local:{name}"] = fit_baseline(site.train, site.validation, spec, name)
-    return models
+        opponents[f"local:{name}"] = Opponent(site.train, site.validation, name)
+    fitted = fit_all(list(opponents.values()), spec)
+    return {"federated": federated, **dict(zip(opponents, fitted, strict=True))}
 
 
 def compare(

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from federated.baselines import Opponent, fit_all, fit_baseline
 from federated.errors import TrainingError
 from federated.inputs import scale
 from federated.models import initial_parameters
@@ -122,6 +123,22 @@ def test_training_with_images_that_vary_gives_the_same_update_each_time(spec: St
     assert same(first, again)
     assert not same(first, later)
     assert first["norm0.gain"].any()
+
+
+def test_baselines_of_images_are_the_same_from_processes_of_their_own(spec: StudySpec) -> None:
+    study = replace(
+        spec,
+        rounds=2,
+        data=replace(spec.data, features=(Feature("scan", "1", 0.0, 1.0, (4, 4)),)),
+        model=Choice("cnn", {"channels": [2], "kernel": 3, "hidden": 4}),
+    )
+    inputs = scale(np.random.default_rng(2).uniform(size=(40, 16)), study)
+    labels = np.arange(40) % 2
+    train, validation = (inputs[:30], labels[:30]), (inputs[30:], labels[30:])
+    opponents = [Opponent(train, validation, name) for name in ("north", "south")]
+    for opponent, found in zip(opponents, fit_all(opponents, study), strict=True):
+        assert same(found, fit_baseline(train, validation, study, opponent.name))
+    assert not same(*fit_all(opponents, study))
 
 
 def test_training_without_records_is_refused(spec: StudySpec) -> None:
