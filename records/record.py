@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from dataclasses import dataclass
 from typing import NewType, TypeAlias
@@ -38,13 +39,37 @@ class Record:
 
     def digest(self, dictionary: Dictionary) -> bytes:
         """sha2-256 of the record's canonical dag-cbor bytes; salted before it leaves."""
-        names = [field.name for field in dictionary.fields]
-        values: dict[str, IPLDKind] = dict(zip(names, self.values, strict=True))
-        content: dict[str, IPLDKind] = {
-            "format": _FORMAT,
-            "dictionary": dictionary.name,
-            "key": self.key,
-            "values": values,
-            "label": dictionary.positive if self.positive else dictionary.negative,
-        }
-        return hashlib.sha256(dag_cbor.encode(content)).digest()
+        label = dictionary.positive if self.positive else dictionary.negative
+        names = tuple(field.name for field in dictionary.fields)
+        return _digest(_Spelt(self.values), names, dictionary.name, label, self.key)
+
+
+class _Spelt:
+    """Values that are equal only when they are written alike: 0.0 is not -0.0, nor 1.0 1."""
+
+    __slots__ = ("spelling", "values")
+
+    def __init__(self, values: tuple[Value, ...]) -> None:
+        self.values = values
+        self.spelling = repr(values)
+
+    def __hash__(self) -> int:
+        return hash(self.spelling)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Spelt) and self.spelling == other.spelling
+
+
+@functools.lru_cache(maxsize=1 << 14)  # every round asks for the same again, and encoding is dear
+def _digest(
+    spelt: _Spelt, names: tuple[str, ...], dictionary: str, label: str, key: LocalKey
+) -> bytes:
+    values: dict[str, IPLDKind] = dict(zip(names, spelt.values, strict=True))
+    content: dict[str, IPLDKind] = {
+        "format": _FORMAT,
+        "dictionary": dictionary,
+        "key": key,
+        "values": values,
+        "label": label,
+    }
+    return hashlib.sha256(dag_cbor.encode(content)).digest()

@@ -107,6 +107,8 @@ def test_a_digest_depends_on_key_value_label_and_dictionary(
     assert len(set(variants)) == len(variants)
     assert all(len(digest) == 32 for digest in variants)
     assert record.digest(dictionary) == replace(record).digest(dictionary)
+    zero, minus = (replace(record, values=(value, 0.2)) for value in (0.0, -0.0))
+    assert zero.digest(dictionary) != minus.digest(dictionary)  # equal numbers, other bytes
 
 
 def test_the_digest_of_an_image_is_over_its_grey_levels(dictionary: Dictionary) -> None:
