@@ -7,6 +7,7 @@ STORE ?= embedded
 TORCH ?=
 TESTS ?= tests
 WORKERS ?= 2
+FUZZ_EXAMPLES ?= 40
 
 BIN := .venv/bin
 PRETTIER := $(BIN)/node node_modules/prettier/bin/prettier.cjs
@@ -16,7 +17,7 @@ SOLHINT := $(BIN)/node node_modules/solhint/solhint.js
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export HARDHAT_DISABLE_TELEMETRY_PROMPT := true
 
-.PHONY: help setup engines compose-init demo test bench lint format contracts lock clean
+.PHONY: help setup engines compose-init demo test seeds fuzz bench lint format contracts lock clean
 
 help:
 	@echo "make demo       one whole study: STUDY=$(STUDY) SEED=$(SEED); TORCH=cpu for a torch without CUDA"
@@ -24,6 +25,8 @@ help:
 	@echo "make test       every test: TESTS=tests/storage for a part, WORKERS=$(WORKERS)"
 	@echo "make engines    Kubo and the Compose loader, built once on a machine (make test and STORE=kubo do it)"
 	@echo "make compose-init  keys and configuration for docker-compose.yml; as root OWNER=1000:1000"
+	@echo "make seeds      the real studies on three seeds each (make test runs one of the X-rays)"
+	@echo "make fuzz       the API by its own description: FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) each operation"
 	@echo "make lint       every check of form, types and layers"
 	@echo "make bench      every claim of speed, measured"
 	@echo "make format     bring Python, Solidity and documents into form"
@@ -45,6 +48,12 @@ demo: setup $(if $(filter kubo,$(STORE)),engines)
 
 test: setup engines
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
+
+seeds: setup
+	CONSILIUM_ALL_SEEDS=1 $(BIN)/python -m pytest tests/federated/test_real_studies.py
+
+fuzz: setup
+	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest tests/api/test_server_fuzz.py
 
 bench: setup
 	$(BIN)/python -m bench
