@@ -41,11 +41,16 @@ SECRET = "13.370123"
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """A finished study of one round; `early` is what `predict` said before it was finalized."""
+    """A finished study of one round that pays by contribution.
+
+    `early` is what `predict` said before it was finalized, `judging` what those said who came to
+    judge: a hospital too early, the center, both hospitals.
+    """
 
     run: Runner
     early: Done
     cells: list[str]
+    judging: tuple[Done, ...] = ()
 
     def case(self, name: str = "case.csv", **changes: str) -> Path:
         cells = dict(zip(NAMES, self.cells, strict=True)) | {"mean_radius": SECRET} | changes
@@ -79,7 +84,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             *("study", "template", "wisconsin", "--auditor", "auditor/participant.json"),
             *("--rounds", "1", "--least", "2", "--hospitals", "2", "--out", "spec.json"),
         )
-        edit_json(folder / "spec.json", {"split.validation": 0.4})
+        edit_json(folder / "spec.json", {"split.validation": 0.4, "reward.rule": "leave-one-out"})
         run.ok("center", "study", "request", "--spec", "spec.json")
         run.ok("center", "study", "invite", "1", *HOSPITALS)
         (folder / "policy.toml").write_text("least_cohort = 1\n")
@@ -97,9 +102,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         at_once(lambda name: run.ok(name, "hospital", "run", "1"), HOSPITALS)
         cells = files["north"].read_text("utf-8").splitlines()[1].split(",")[1:-1]
         early = run("north", "predict", str(World(run, found.early, cells).case()))
+        judging = (
+            run("north", "hospital", "report", "1"),
+            run("center", "center", "propose", "1"),
+            *(run(name, "hospital", "report", "1") for name in HOSPITALS),
+        )
         run.ok("center", "center", "finalize", "1")
         run.ok("auditor", "audit", "1", "--keyed", "--attest")
-        yield World(run, early, cells)
+        yield World(run, early, cells, judging)
 
 
 def _grants(world: World, name: str, agreement: AgreementId) -> None:
@@ -119,6 +129,17 @@ def _assert_refused(done: Done, *words: str) -> None:
     for word in words:
         assert word in done.err, done.err
     assert SECRET not in done.err
+
+
+def test_hospitals_judge_what_the_center_proposes(world: World) -> None:
+    early, proposed, *reports = world.judging
+    assert early.code == 1
+    assert "wait for `consilium center propose`" in early.err
+    assert proposed.code == 0
+    assert "3 models proposed" in proposed.out
+    for done in reports:
+        assert done.code == 0, done.err
+        assert "2 models judged, the counts are signed" in done.out
 
 
 def test_the_global_model_answers_until_one_is_kept(world: World) -> None:

@@ -25,6 +25,11 @@ NOT_WALKED = {
     "challenge missing": "needs a list that nobody has",
     "challenge unopened": "needs an update that does not open",
     "challenge expire": "needs a hospital that is silent",
+    "center propose": "needs a study that pays by contribution",
+    "hospital report": "needs a study that pays by contribution",
+    "offer inbox": "needs an API where a patient left an offer",
+    "serve": "goes on until it is ended",
+    "report": "needs a demo",
     "demo": "runs a study of its own",
 }
 
