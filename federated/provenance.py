@@ -42,17 +42,19 @@ def standing_round(party: Party, study: Study, block: BlockNumber) -> RoundNumbe
     `StepError` where there is none.
     """
     known = _rounds(party, study, block)
-    found = [place for place, round_ in known.items() if round_.finalized]
-    if not found:
+    if not any(round_.finalized for round_ in known.values()):
         raise StepError(f"study {study.number} has no finalized round yet: there is no model")
-    if study.spec.after_void == "go-back":
-        found = [place for place in found if not _voided(known, place)]
-    if not found:
+    if not (found := _newest(study, known)):
         raise StepError(
             f"study {study.number}: every model descends from an update that was proven false; "
             "none is to be used"
         )
-    return RoundNumber(max(found))
+    return found
+
+
+def parent_round(party: Party, study: Study, block: BlockNumber) -> RoundNumber:
+    """The round that the next one starts from: `standing_round`, or 0 where there is none."""
+    return _newest(study, _rounds(party, study, block))
 
 
 def provenance_of(
@@ -90,6 +92,16 @@ def _rounds(party: Party, study: Study, block: BlockNumber) -> dict[int, Round]:
         place: rounds.round(study.number, RoundNumber(place), block_identifier=block)
         for place in range(1, count + 1)
     }
+
+
+def _newest(study: Study, known: dict[int, Round]) -> RoundNumber:
+    back = study.spec.after_void == "go-back"
+    found = (
+        place
+        for place, round_ in known.items()
+        if round_.finalized and not (back and _voided(known, place))
+    )
+    return RoundNumber(max(found, default=0))
 
 
 def _voided(known: dict[int, Round], number: int) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from api.demo.consenting import Consenting, withdraw_one
 from api.demo.patients import DemoPatient, Will
 from api.demo.world import Say, World
+from api.report.data import Transfer
 from chain.types import RoundNumber, StudyId
 from federated.center import finalize, open_round, propose
 from federated.hospital import freeze, report, submit, train
@@ -16,19 +17,6 @@ from federated.study import read_study
 
 WITHDRAWALS = {2: "signature", 3: "direct", 4: "paper"}
 """After which round one patient withdraws, and how."""
-
-
-@dataclass(frozen=True, slots=True)
-class Transfer:
-    """One update on its way: bytes of the payload, seconds for each leg."""
-
-    backend: str
-    round_number: int
-    hospital: str
-    bytes: int
-    upload_s: float
-    download_s: float
-    chain_s: float
 
 
 @dataclass(slots=True)

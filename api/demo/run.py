@@ -16,8 +16,9 @@ from api.demo.paying import Paid, pay_all
 from api.demo.reporting import write_report
 from api.demo.rounds import Rounds, run_rounds
 from api.demo.swarm import in_step
-from api.demo.transfer import TransferRow, compare_transfers
+from api.demo.transfer import compare_transfers
 from api.demo.world import Say, World, build_world, mint
+from api.report.data import StoreCase
 from chain.types import RoundNumber, StudyId
 from federated.auditor import Level, Verdict, replay
 from federated.center import invite, request_study
@@ -59,7 +60,7 @@ class DemoResult:
     verdict: Verdict
     paid: Paid
     wall_s: float
-    transfer_table: list[TransferRow]
+    transfer_table: list[StoreCase]
 
     def to_json(self) -> dict[str, Any]:
         """The object that `consilium demo --json` prints."""

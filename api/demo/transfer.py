@@ -18,6 +18,7 @@ from statistics import median
 from api.demo.rounds import Rounds
 from api.demo.world import COINS, Say, World
 from api.errors import DemoError
+from api.report.data import StoreCase
 from chain.client import Client
 from chain.contracts import Contracts
 from chain.deploy import deploy
@@ -51,51 +52,25 @@ class Leg:
     compare_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class TransferRow:
-    """Medians over `repeats` transfers of `bytes` of payload, in seconds."""
-
-    what: str
-    bytes: int
-    repeats: int
-    ipfs_upload_s: float
-    ipfs_download_s: float
-    recorded_upload_s: float
-    recorded_download_s: float
-
-    @classmethod
-    def of(cls, what: str, size: int, legs: Sequence[Leg]) -> TransferRow:
-        """The medians of some transfers of one size."""
-        return cls(
-            what=what,
-            bytes=size,
-            repeats=len(legs),
-            ipfs_upload_s=median(leg.upload_s for leg in legs),
-            ipfs_download_s=median(leg.download_s for leg in legs),
-            recorded_upload_s=median(leg.upload_s + leg.record_s for leg in legs),
-            recorded_download_s=median(leg.download_s + leg.compare_s for leg in legs),
-        )
-
-
-def compare_transfers(world: World, study: StudyId, rounds: Rounds, say: Say) -> list[TransferRow]:
+def compare_transfers(world: World, study: StudyId, rounds: Rounds, say: Say) -> list[StoreCase]:
     """The study's own updates, then files of each size. Of a world on Kubo."""
     rows = [_updates(world, study, rounds)]
     registry = _registry(world)
     for what, (size, repeats) in SIZES.items():
         say(next(iter(world.hospitals)), f"sends a sealed file of {what} to the center")
         legs = [_send(world, registry, size) for _ in range(repeats)]
-        rows.append(TransferRow.of(what, size, legs))
+        rows.append(_medians(what, size, legs))
     return rows
 
 
-def _updates(world: World, study: StudyId, rounds: Rounds) -> TransferRow:
+def _updates(world: World, study: StudyId, rounds: Rounds) -> StoreCase:
     legs = []
     for item in rounds.transfers:
         hospital = world.hospitals[item.hospital].party.address
         compare_s = _timed(partial(_submitted, world, study, item.round_number, hospital))
         legs.append(Leg(item.upload_s, item.download_s, item.chain_s, compare_s))
     size = int(median(item.bytes for item in rounds.transfers))
-    return TransferRow.of("updates of the study", size, legs)
+    return _medians("updates of the study", size, legs)
 
 
 def _submitted(world: World, study: StudyId, number: int, hospital: str) -> bytes:
@@ -198,3 +173,16 @@ class _Content:
         piece = self._piece[: min(size, self._left)]
         self._left -= len(piece)
         return piece
+
+
+def _medians(what: str, size: int, legs: Sequence[Leg]) -> StoreCase:
+    """Of some transfers of one size."""
+    return StoreCase(
+        what=what,
+        bytes=size,
+        repeats=len(legs),
+        ipfs_upload_s=median(leg.upload_s for leg in legs),
+        ipfs_download_s=median(leg.download_s for leg in legs),
+        recorded_upload_s=median(leg.upload_s + leg.record_s for leg in legs),
+        recorded_download_s=median(leg.download_s + leg.compare_s for leg in legs),
+    )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from chain.types import BlockNumber, RoundNumber, StudyId
+from chain.types import RoundNumber, StudyId
 from federated.errors import StepError
 from federated.party import Party
-from federated.study import Study, read_study
+from federated.provenance import parent_round
+from federated.study import read_study
 
 
 def open_round(party: Party, number: StudyId) -> RoundNumber:
@@ -29,17 +30,3 @@ def open_round(party: Party, number: StudyId) -> RoundNumber:
     )
     chain.client.send(chain.rounds.open(number, parent, state), step=f"open-{number}-{count + 1}")
     return RoundNumber(count + 1)
-
-
-def parent_round(party: Party, study: Study, block: BlockNumber) -> RoundNumber:
-    """The newest finalized round; where the spec says "go-back", that descends from no void."""
-    rounds = party.chain.rounds
-    count = rounds.count(study.number, block_identifier=block)
-    clean: dict[int, bool] = {0: True}
-    newest = 0
-    for number in range(1, count + 1):
-        round_ = rounds.round(study.number, RoundNumber(number), block_identifier=block)
-        clean[number] = clean[round_.parent] and not round_.contaminated
-        if round_.finalized and (clean[number] or study.spec.after_void == "go-on"):
-            newest = number
-    return RoundNumber(newest)
