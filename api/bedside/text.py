@@ -160,8 +160,8 @@ def _explanation(case: dict[str, Any], tree: dict[str, Any]) -> Iterator[str]:
         if not rows:
             yield "  nothing"
     whole = found["log_odds"] - found["reference_log_odds"]
-    exact = "exactly" if not found["steps"] else f"within {max(abs(found['gap']), 0.0001):.4f}"
-    yield f"{_row('together', '', whole)}, {exact} ({found['method']})"
+    gap = f" within {max(abs(found['gap']), 0.0001):.4f}" if found["steps"] else ""
+    yield f"{_row('together', '', whole)} ({found['method']}{gap})"
 
 
 def _part(row: dict[str, Any]) -> str:
@@ -173,7 +173,7 @@ def _part(row: dict[str, Any]) -> str:
 
 
 def _row(name: str, value: str, log_odds: float) -> str:
-    return f"{name.ljust(26)} {value.rjust(14)}  {log_odds:+7.2f}  odds × {math.exp(log_odds):.2f}"
+    return f"{name.ljust(26)} {value.rjust(14)}  {log_odds:+7.2f}  odds × {math.exp(log_odds):.3g}"
 
 
 def _similar(case: dict[str, Any], label: dict[str, Any]) -> Iterator[str]:
