@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 from eth_abi.abi import decode, encode
 from eth_abi.exceptions import DecodingError
 from eth_utils.address import to_checksum_address
-from eth_utils.crypto import keccak
 
 from chain import artifacts
+from chain.keccak import keccak
 from chain.types import Json, Log
 
 T = TypeVar("T")
@@ -37,7 +37,7 @@ class Entry:
     @functools.cached_property
     def hash(self) -> bytes:
         """keccak256 of the signature: topic of an event; its first four bytes the selector."""
-        return keccak(text=self.signature)
+        return keccak(self.signature.encode())
 
 
 class Abi:

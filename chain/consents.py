@@ -8,9 +8,9 @@ from enum import IntEnum
 from typing import ClassVar
 
 from eth_abi.abi import encode
-from eth_utils.crypto import keccak
 
 from chain.contract import Contract, build
+from chain.keccak import keccak
 from chain.types import Address, AgreementId, BlockNumber, Call, ConsentId
 
 CHUNK = 5000

@@ -10,11 +10,11 @@ from typing import Any
 import rlp  # type: ignore[import-untyped]
 from eth_abi.abi import encode
 from eth_utils.address import to_checksum_address
-from eth_utils.crypto import keccak
 
 from chain import artifacts, verify
 from chain.client import Client
 from chain.errors import CodeMismatch, DeploymentUnreadable
+from chain.keccak import keccak
 from chain.types import Address, BlockNumber, Call
 
 # Deployment order, one nonce each, and whose addresses each constructor takes.

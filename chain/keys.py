@@ -19,10 +19,10 @@ from eth_account import Account
 from eth_account.hdaccount import generate_mnemonic, key_from_seed
 from eth_account.hdaccount.mnemonic import Mnemonic
 from eth_account.types import Language
-from eth_utils.crypto import keccak
 from eth_utils.exceptions import ValidationError
 
 from chain.errors import BadKey, BadPhrase, NoPassphrase
+from chain.keccak import keccak
 from chain.typed_data import Domain
 from chain.types import Address, AgreementId
 

@@ -11,9 +11,9 @@ import itertools
 from collections.abc import Sequence
 
 from eth_abi.abi import encode
-from eth_utils.crypto import keccak
 
 from chain.challenges import Leaf
+from chain.keccak import keccak
 
 Hash = bytes
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from eth_abi.abi import encode
-from eth_utils.crypto import keccak
 
 from chain.contract import Contract, build, plain
 from chain.errors import LogsDisagree
+from chain.keccak import keccak
 from chain.types import Address, BlockNumber, Call, RoundNumber, StudyId
 
 _FREEZE = "(uint256,uint256,uint256,uint64,bytes32,bytes32,uint32,uint32,bytes32,bytes32)"

@@ -14,9 +14,9 @@ from typing import ClassVar
 import coincurve
 from eth_abi.abi import encode
 from eth_utils.address import to_checksum_address
-from eth_utils.crypto import keccak
 
 from chain.errors import BadSignature
+from chain.keccak import keccak
 from chain.types import Address, AgreementId, ConsentId, StudyId, Wei
 
 _DOMAIN = "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
@@ -38,7 +38,7 @@ class Domain:
 @functools.lru_cache
 def _separator(domain: Domain) -> bytes:
     types = ["bytes32", "bytes32", "bytes32", "uint256", "address"]
-    names = [keccak(text=text) for text in (_DOMAIN, "Consilium", "1")]
+    names = [keccak(text.encode()) for text in (_DOMAIN, "Consilium", "1")]
     return keccak(encode(types, [*names, domain.chain_id, domain.contract]))
 
 
@@ -51,7 +51,7 @@ class Message:
     def struct_hash(self) -> bytes:
         """hashStruct of EIP-712; no field is dynamic."""
         inner = ",".join(f"{kind} {name}" for kind, name in self.types)
-        head = keccak(text=f"{type(self).__name__}({inner})")
+        head = keccak(f"{type(self).__name__}({inner})".encode())
         values = [getattr(self, field.name) for field in fields(self)]
         return keccak(encode(["bytes32", *(kind for kind, _ in self.types)], [head, *values]))
 

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from eth_utils.crypto import keccak
-
 from chain import artifacts
 from chain.errors import CodeMismatch
+from chain.keccak import keccak
 from chain.typed_data import Domain
 from chain.types import Address
 
@@ -46,8 +45,8 @@ def _immutables(addresses: Mapping[str, Address], own: Address, chain_id: int) -
         "_cachedChainId": chain_id.to_bytes(32, "big"),
         "_cachedThis": _word(own),
         "_cachedDomainSeparator": Domain(chain_id, own).separator(),
-        "_hashedName": keccak(text="Consilium"),
-        "_hashedVersion": keccak(text="1"),
+        "_hashedName": keccak(b"Consilium"),
+        "_hashedVersion": keccak(b"1"),
         "_name": _short("Consilium"),
         "_version": _short("1"),
     }

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from eth_abi.abi import encode
-from eth_utils.crypto import keccak
 
+from chain.keccak import keccak
 from chain.rounds import Finalized, Submitted
 from federated.aggregate import WeightedSum
 from federated.auditor.facts import Facts
