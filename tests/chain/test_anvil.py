@@ -102,6 +102,19 @@ def test_anvil_ends_when_its_keeper_is_killed(tmp_path: Path) -> None:
         assert gone(node.pid)
 
 
+def test_a_chain_outlives_a_disk_that_takes_no_state(tmp_path: Path) -> None:
+    state = tmp_path / "state.gz"
+    in_the_way = tmp_path / "state.gz.new"  # whoever runs the tests may write anywhere else
+    in_the_way.mkdir()
+    with Anvil(state) as node:
+        node.fund(SOMEONE, 5)
+        time.sleep(1)  # more than the keeper waits for its first try
+        assert height(node.url) == 1
+        assert not state.exists()
+        in_the_way.rmdir()
+        wait_for_save(node)
+
+
 def test_a_second_process_on_one_state_is_refused(tmp_path: Path) -> None:
     state = tmp_path / "state.gz"
     with Anvil(state), pytest.raises(NodeFailed, match="another process runs a chain"):
