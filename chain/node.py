@@ -115,6 +115,12 @@ class Node:
             for call, answer in zip(calls, answers, strict=True)
         ]
 
+    def suffices(self, calls: Sequence[tuple[Call, int]], *, sender: Address) -> list[bool]:
+        """Whether each call, on top of what is pending, succeeds with that gas; in one request."""
+        limited = [{**_transaction(call, sender), "gas": hex(gas)} for call, gas in calls]
+        answers = self.batch([("eth_call", [call, "pending"]) for call in limited])
+        return [not isinstance(answer, RpcRefusal) for answer in answers]
+
     def block(self, block: BlockId) -> Block:
         """A block's header; raises BlockMissing."""
         if isinstance(block, bytes):

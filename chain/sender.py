@@ -76,7 +76,7 @@ class Sender:
         nonce, fees = self._next_nonce(), self._fees()
         signed: list[Entry] = []
         gases: list[int] = []
-        estimates = self.node.estimates([call for call, _ in calls], sender=self.address)
+        estimates = self._estimates([call for call, _ in calls])
         for (call, step), estimate in zip(calls, estimates, strict=True):
             if isinstance(estimate, TxReverted):
                 found.append(estimate)
@@ -93,6 +93,33 @@ class Sender:
             for part in _half_blocks(signed, gases):
                 self._broadcast_all(part)
         return found
+
+    def _estimates(self, calls: Sequence[Call]) -> list[int | TxReverted | RpcRefusal]:
+        """What each call needs, or why it is refused. An estimate costs a node ten simulations.
+
+        Calls of one function with as many bytes need about the same: the first is estimated, the
+        others are simulated with what it gets, and estimated themselves where that fails.
+        """
+        firsts: dict[tuple[Any, ...], int] = {}
+        like = [firsts.setdefault(_shape(call), place) for place, call in enumerate(calls)]
+        found = self._estimated(calls, set(like))
+        others = {
+            place: gas
+            for place, first in enumerate(like)
+            if place != first and isinstance(gas := found[first], int)
+        }
+        tried = [(calls[place], self._gas(gas)) for place, gas in others.items()]
+        enough = self.node.suffices(tried, sender=self.address)
+        found |= {place: others[place] for place, ok in zip(others, enough, strict=True) if ok}
+        found |= self._estimated(calls, set(range(len(calls))) - set(found))
+        return [found[place] for place in range(len(calls))]
+
+    def _estimated(
+        self, calls: Sequence[Call], places: set[int]
+    ) -> dict[int, int | TxReverted | RpcRefusal]:
+        asked = sorted(places)
+        answers = self.node.estimates([calls[place] for place in asked], sender=self.address)
+        return dict(zip(asked, answers, strict=True))
 
     def _next_nonce(self) -> int:
         pending = self.node.nonce(self.address, block="pending")
@@ -252,6 +279,10 @@ class Sender:
     def _drop(self, entry: Entry, reason: str, report: Resumed) -> None:
         self.outbox.mark(entry, State.DROPPED, reason=reason)
         report.dropped[entry.step] = reason
+
+
+def _shape(call: Call) -> tuple[Any, ...]:
+    return call.to, call.data[:4], len(call.data), call.value
 
 
 def _half_blocks(entries: Sequence[Entry], gases: Sequence[int]) -> Iterator[Sequence[Entry]]:

@@ -210,6 +210,42 @@ def test_calls_that_go_together_share_blocks_on_a_chain_for_development(chain: C
     assert party.client.block_number() == before + 1
 
 
+def test_calls_of_one_shape_are_estimated_once_and_judged_each(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    party = chain.party()
+    transfer, estimated = tokens(party).transfer, []
+    party.client.send(tokens(party).mint(party.client.address, Wei(10)))
+    post = party.client.node._post
+    monkeypatch.setattr(
+        party.client.node,
+        "_post",
+        lambda body: estimated.extend(_estimates_in(body)) or post(body),
+    )
+    calls = [transfer(address(1), Wei(amount)) for amount in (1, 1, 10**9, 1, 1)]
+    results = party.client.send_many([(call, f"{n}") for n, call in enumerate(calls)])
+    assert [n for n, r in enumerate(results) if isinstance(r, TxReverted)] == [2]
+    assert "ERC20InsufficientBalance" in str(results[2])
+    assert len(estimated) == 2  # the first of them, and the one that the first's gas does not carry
+    assert balance(party) == 6
+
+
+def _estimates_in(body: Any) -> list[Any]:
+    return [one for one in body if one["method"] == "eth_estimateGas"] if type(body) is list else []
+
+
+LOOP = "0x5f355b8015600f57600190036002565b00"
+"""Counts down from the first word of what it is called with; every count costs gas."""
+
+
+def test_a_call_that_needs_more_than_the_first_of_its_shape_gets_more(chain: Chain) -> None:
+    party, target = chain.party(), address(0x1234)
+    request(chain.anvil.url, "anvil_setCode", target, LOOP)
+    calls = [Call("loop", target, count.to_bytes(32, "big")) for count in (1, 50_000, 2)]
+    results = party.client.send_many([(call, f"{n}") for n, call in enumerate(calls)])
+    assert all(isinstance(result, Receipt) for result in results)
+
+
 @given(gases=st.lists(st.integers(21_000, MAX_GAS), min_size=1, max_size=40))
 def test_calls_that_go_together_fill_half_a_block_at_most(gases: list[int]) -> None:
     entries = [Entry(str(n), n, Call("x", None, b""), b"", b"") for n in range(len(gases))]
