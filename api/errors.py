@@ -6,6 +6,13 @@ ApiError
 └── DemoError      a demo that cannot run, or was not run yet
 """
 
+from __future__ import annotations
+
+import errno
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What the system calls a full disk and a used-up quota. Neither knows the file's name."""
+
 
 class ApiError(Exception):
     """Base of the errors of this package."""

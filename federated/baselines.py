@@ -5,9 +5,9 @@ A federated row that is set beside an untuned local or pooled model shows nothin
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 
@@ -79,12 +79,31 @@ class Opponent:
     name: str
 
 
-def fit_all(opponents: Sequence[Opponent], spec: StudySpec) -> list[dict[str, Array]]:
-    """`fit_baseline` of each, in order; networks of images in two processes, one thread each."""
+Fitted = Callable[[], list[dict[str, Array]]]
+"""Waits for the models that are being fitted; they come in the order of their opponents."""
+
+
+@contextmanager
+def fitting(opponents: Sequence[Opponent], spec: StudySpec) -> Iterator[Fitted]:
+    """`fit_baseline` of each; networks of images at once, in two processes of one thread each.
+
+    What else is done before they are asked for costs no time of its own on a second core.
+    """
     if spec.model.name != "cnn":
-        return [_fit(opponent, spec) for opponent in opponents]
-    with ProcessPoolExecutor(_PROCESSES, mp_context=get_context("spawn")) as pool:
-        return list(pool.map(_fit, opponents, itertools.repeat(spec)))
+        yield lambda: [_fit(opponent, spec) for opponent in opponents]
+        return
+    pool = ProcessPoolExecutor(_PROCESSES, mp_context=get_context("spawn"))
+    try:
+        started = [pool.submit(_fit, opponent, spec) for opponent in opponents]
+        yield lambda: [future.result() for future in started]
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def fit_all(opponents: Sequence[Opponent], spec: StudySpec) -> list[dict[str, Array]]:
+    """What `fitting` fits."""
+    with fitting(opponents, spec) as fitted:
+        return fitted()
 
 
 def _fit(opponent: Opponent, spec: StudySpec) -> dict[str, Array]:

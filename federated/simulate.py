@@ -6,13 +6,14 @@ test, a centralised model) come from here alone, and say so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 
 from federated.aggregate import WeightedSum
-from federated.baselines import Opponent, fit_all
+from federated.baselines import Opponent, fitting
 from federated.grid import Grid
 from federated.metrics import Scores, scores
 from federated.models import parameter_schema
@@ -64,20 +65,22 @@ def simulate(spec: StudySpec, cohorts: Sequence[Mapping[str, Records]]) -> list[
     return states
 
 
+@contextmanager
 def all_models(
     spec: StudySpec, sites: Mapping[str, Site], federated: Parameters
-) -> dict[str, Parameters]:
+) -> Iterator[Callable[[], dict[str, Parameters]]]:
     """The federated model and its opponents: "centralised", and "local:…" of each hospital alone.
 
-    The opponents are tuned on validation records; all use the same consented records.
+    The opponents are tuned on validation records; all use the same consented records. They are
+    fitted in the background where that is long, and waited for when the models are asked for.
     """
     train = _pool([site.train for site in sites.values()])
     validation = _pool([site.validation for site in sites.values()])
     opponents = {"centralised": Opponent(train, validation, "pooled")}
     for name, site in sites.items():
         opponents[f"local:{name}"] = Opponent(site.train, site.validation, name)
-    fitted = fit_all(list(opponents.values()), spec)
-    return {"federated": federated, **dict(zip(opponents, fitted, strict=True))}
+    with fitting(list(opponents.values()), spec) as fitted:
+        yield lambda: {"federated": federated, **dict(zip(opponents, fitted(), strict=True))}
 
 
 def compare(

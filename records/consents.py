@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,20 +49,21 @@ class ConsentTable:
     def __init__(self, path: Path) -> None:
         """Open or create the file with mode 600. Raises `StoreError`."""
         self._path = path
-        try:
+        with self._guarded():
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             path.chmod(0o600)
             self._db = sqlite3.connect(path)
             self._db.executescript(_TABLE)
-        except (OSError, sqlite3.Error) as exc:
-            raise StoreError(f"{path}: not a table of consents, or it cannot be opened") from exc
 
     def add(self, consents: Iterable[PatientConsent]) -> None:
         """Record consents, all or none; one that is there already stays as it is.
 
         Raises `StoreError` when a patient would consent to one study under two keys.
         """
-        with self._db:  # each row is held against those before it, of this call too
+        with (
+            self._guarded(),
+            self._db,
+        ):  # each row is held against those before it, of this call too
             for row in consents:
                 self._check_one_key(row)
                 self._db.execute(
@@ -71,30 +73,37 @@ class ConsentTable:
 
     def of_study(self, study: int) -> list[PatientConsent]:
         """All consents to a study, in the order of patients and nonces."""
-        found = self._db.execute(
-            "SELECT patient, id, study, agreement, nonce, key FROM consent"
-            " WHERE study = ? ORDER BY patient, agreement, nonce",
-            (study,),
-        )
-        return [PatientConsent(LocalKey(row[0]), *row[1:]) for row in found]
+        return self._found("study = ? ORDER BY patient, agreement, nonce", study)
 
     def of_patient(self, patient: str) -> list[PatientConsent]:
         """All consents of one patient."""
-        found = self._db.execute(
-            "SELECT patient, id, study, agreement, nonce, key FROM consent"
-            " WHERE patient = ? ORDER BY study, agreement, nonce",
-            (patient,),
-        )
-        return [PatientConsent(LocalKey(row[0]), *row[1:]) for row in found]
+        return self._found("patient = ? ORDER BY study, agreement, nonce", patient)
 
     def forget(self, patient: str) -> int:
         """Forget who stands behind a patient's ids; returns how many."""
-        with self._db:
+        with self._guarded(), self._db:
             return self._db.execute("DELETE FROM consent WHERE patient = ?", (patient,)).rowcount
 
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+    def _found(self, where: str, value: object) -> list[PatientConsent]:
+        fields = "patient, id, study, agreement, nonce, key"
+        query = f"SELECT {fields} FROM consent WHERE {where}"  # noqa: S608 - names from this file
+        with self._guarded():
+            rows = self._db.execute(query, (value,)).fetchall()
+        return [PatientConsent(LocalKey(row[0]), *row[1:]) for row in rows]
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, sqlite3.Error) as exc:
+            raise StoreError(
+                f"{self._path}: the table of consents cannot be opened, read or written ({exc}): "
+                "free space, correct its permissions, or restore it"
+            ) from exc
 
     def _check_one_key(self, row: PatientConsent) -> None:
         found = self._db.execute(

@@ -132,8 +132,10 @@ class RecordStore:
         try:
             yield
         except (sqlite3.Error, ValueError) as exc:
+            why = f" ({exc})" if isinstance(exc, sqlite3.Error) else ""
             raise StoreError(
-                f"{self._path}: not a store of records, damaged or in use; import the file again"
+                f"{self._path}: not a store of records, damaged, in use, or on a full disk{why}; "
+                "free space, or import the file again"
             ) from exc
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from api.errors import ApiError
+from api.errors import FULL, ApiError
 from chain.errors import ChainError, TxReverted
 from federated.errors import FederatedError
 from records.errors import RecordsError
@@ -86,12 +86,19 @@ def sentence(exc: BaseException) -> str:
         return _line(str(exc))
     frames = traceback.extract_tb(exc.__traceback__)
     where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "nowhere"
-    if isinstance(exc, OSError) and exc.filename:
-        return f"{exc.filename}: {(exc.strerror or 'failed').lower()}; check the path"
+    if isinstance(exc, OSError) and (exc.filename or exc.errno in FULL):
+        return _of_files(exc, where)
     return (
         f"unforeseen {type(exc).__name__} at {where}: run the command again with --debug, and "
         "report what it shows after reading it for values of patients"
     )
+
+
+def _of_files(exc: OSError, where: str) -> str:
+    advice = (
+        "free some space, then run the command again" if exc.errno in FULL else "check the path"
+    )
+    return f"{exc.filename or where}: {(exc.strerror or 'failed').lower()}; {advice}"
 
 
 def _refusal(exc: TxReverted) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -41,19 +42,28 @@ class DemoPatient:
 REFUSE, OTHER, SHORT, NEGOTIATE = 1 / 8, 1 / 50, 1 / 30, 1 / 40
 """Shares of patients who never grant, grant another purpose, grant for a short time, negotiate."""
 
+_THREADS = 2
+
 
 def make_patients(
     folder: Path, keys: Mapping[str, Iterable[LocalKey]], chain: Contracts, seed: int
 ) -> list[DemoPatient]:
     """A wallet file (mode 600) for each patient; `seed` decides wills, never keys."""
     order = Generator(Philox(key=seed))
-    patients = []
-    for hospital, own in keys.items():
-        for place, key in enumerate(sorted(own)):
-            will = _will(float(order.random()), place)
-            wallet = Patient(PatientSecret(_phrase(folder / hospital / f"{key}.json")), chain)
-            patients.append(DemoPatient(hospital, key, will, wallet))
-    return patients
+    asked = [
+        (hospital, key, _will(float(order.random()), place))
+        for hospital, own in keys.items()
+        for place, key in enumerate(sorted(own))
+    ]
+
+    def wallet(patient: tuple[str, LocalKey, Will]) -> DemoPatient:
+        hospital, key, will = patient
+        secret = PatientSecret(_phrase(folder / hospital / f"{key}.json"))
+        return DemoPatient(hospital, key, will, Patient(secret, chain))
+
+    # The seed of a phrase is slow by design (PBKDF2), and computed outside of Python's lock.
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return list(pool.map(wallet, asked))
 
 
 def _will(draw: float, place: int) -> Will:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from api.demo.comparing import comparison
 from api.demo.consenting import Consenting, ask_all, negotiate, open_tiers
 from api.demo.data import DEAL, HOSPITALS, SPEC, import_records
 from api.demo.patients import make_patients
@@ -18,30 +20,16 @@ from api.demo.rounds import Rounds, run_rounds
 from api.demo.swarm import in_step
 from api.demo.transfer import compare_transfers
 from api.demo.world import Say, World, build_world, mint
+from api.errors import FULL
 from api.report.data import StoreCase
 from chain.types import RoundNumber, StudyId
 from federated.auditor import Level, Verdict, replay
 from federated.center import invite, request_study
 from federated.evaluation.result import Evaluation
-from federated.evaluation.sites import evaluate
-from federated.hospital import Policy, approve, join, publish_results
-from federated.hospital.data import arrays
-from federated.hospital.freeze import frozen_members
-from federated.metrics import (
-    LOSS_UNIT,
-    Confusion,
-    Estimate,
-    Scores,
-    accuracy,
-    sensitivity,
-    specificity,
-)
-from federated.published import open_state
-from federated.results import Results
-from federated.simulate import Row, Site, all_models, compare
+from federated.hospital import Policy, approve, join
+from federated.metrics import LOSS_UNIT, Estimate
+from federated.simulate import Row
 from federated.spec import StudySpec
-from federated.study import Study, read_study
-from records.splits import Part
 from storage.backends import EMBEDDED
 
 
@@ -101,15 +89,27 @@ class DemoResult:
 def run_demo(folder: Path, name: str, seed: int, say: Say, backend: str = EMBEDDED) -> DemoResult:
     """One study in a new folder; everything that a later command needs stays there."""
     started = time.monotonic()
-    world = build_world(folder, HOSPITALS[name], say, backend)
-    say = in_step(world.swarm, say)
+    with _full_disk_named(folder):
+        world = build_world(folder, HOSPITALS[name], say, backend)
+        say = in_step(world.swarm, say)
+        try:
+            result = _study(world, name, seed, say, started)
+            (folder / "result.json").write_text(json.dumps(result.to_json(), indent=1), "utf-8")
+            write_report(world, result)
+            return result
+        finally:
+            world.stop()
+
+
+@contextmanager
+def _full_disk_named(folder: Path) -> Iterator[None]:
+    """A write to an open file fails without saying where; all of a demo's are in its folder."""
     try:
-        result = _study(world, name, seed, say, started)
-        (folder / "result.json").write_text(json.dumps(result.to_json(), indent=1), "utf-8")
-        write_report(world, result)
-        return result
-    finally:
-        world.stop()
+        yield
+    except OSError as exc:
+        if exc.errno in FULL and exc.filename is None:
+            raise OSError(exc.errno, exc.strerror, str(folder)) from exc
+        raise
 
 
 def _study(world: World, name: str, seed: int, say: Say, started: float) -> DemoResult:
@@ -130,10 +130,12 @@ def _study(world: World, name: str, seed: int, say: Say, started: float) -> Demo
     negotiate(world, patients, tiers, say)
     consenting = ask_all(world, patients, tiers, say)
     rounds = run_rounds(world, number, spec.rounds, patients, consenting, say)
-    rows, evaluation, digest = _evaluate(world, number, RoundNumber(rounds.last), say)
-    paid = pay_all(world, number, patients, consenting, say)
-    say("auditor", "replays the study from chain and store")
-    verdict = replay(world.auditor, number, level=Level.KEYED)
+    with comparison(world, number, RoundNumber(rounds.last), say) as compared:
+        paid = pay_all(world, number, patients, consenting, say)
+        say("auditor", "replays the study from chain and store")
+        verdict = replay(world.auditor, number, level=Level.KEYED)
+        say("simulation", "compares the models on every test patient")
+        rows, evaluation, digest = compared()
     wall_s = time.monotonic() - started
     table = [] if world.swarm is None else compare_transfers(world, number, rounds, say)
     shown = (rows, evaluation, consenting, rounds, verdict, paid)
@@ -144,49 +146,6 @@ def _request(world: World, spec: StudySpec, say: Say) -> StudyId:
     say("center", "requests a model: publishes the spec, puts the budget into escrow")
     mint(world, world.center.address, spec.reward.budget_wei)
     return request_study(world.center, spec, world.token)
-
-
-def _evaluate(
-    world: World, number: StudyId, last: RoundNumber, say: Say
-) -> tuple[list[Row], Evaluation, bytes]:
-    results = {}
-    for name, node in world.hospitals.items():
-        say(name, "evaluates the final model on its own test patients and signs the counts")
-        results[name] = publish_results(node, number, last, Part.TEST)
-    say("simulation", "trains the centralised and the local models on the same records")
-    block = world.center.head()
-    study = read_study(world.center.chain, world.center.store, number, block)
-    sites = _sites(world, study, last)
-    states = {n: open_state(world.center, study, RoundNumber(n), block) for n in range(last + 1)}
-    learned = {n: state.parameters for n, state in states.items()}
-    models = all_models(study.spec, sites, learned[last])
-    rows = compare(study.spec, sites, models)
-    reported = [_reported(row, results) for row in rows]
-    round_ = world.center.chain.rounds.round(number, last, block_identifier=block)
-    return reported, evaluate(study.spec, sites, models, learned), round_.state
-
-
-def _sites(world: World, study: Study, last: RoundNumber) -> Mapping[str, Site]:
-    sites = {}
-    for name, node in world.hospitals.items():
-        members = frozen_members(node, study, last)
-        parts = [
-            arrays([m for m in members if m.part is part], study.spec)
-            for part in (Part.TRAIN, Part.VALIDATION, Part.TEST)
-        ]
-        sites[name] = Site(*parts)
-    return sites
-
-
-def _reported(row: Row, results: Mapping[str, Results]) -> Row:
-    """The federated model's row for a hospital, from what the hospital signed."""
-    found = results.get(row.test)
-    if row.model != "federated" or found is None or found.suppressed:
-        return row
-    counts = Confusion(found.tp, found.fp, found.tn, found.fn, found.loss)
-    area = Estimate(*(value / 1_000_000 for value in (found.auc, found.auc_low, found.auc_high)))
-    figures = (accuracy(counts), sensitivity(counts), specificity(counts), area)
-    return Row(row.model, row.test, Scores(*figures))
 
 
 def _row(row: Row) -> dict[str, Any]:

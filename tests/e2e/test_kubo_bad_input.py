@@ -135,11 +135,11 @@ def test_a_demo_without_kubo_says_what_brings_it(
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 4 MiB, too small for the nodes of a demo."""
+def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A file system of a few MiB, too small for a demo."""
     folder = tmp_path / "small"
     folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
+    command = ["mount", "-t", "tmpfs", "-o", f"size={request.param}m", "tmpfs", str(folder)]
     if subprocess.run(command, capture_output=True).returncode:
         pytest.skip("mounting a small file system needs root")
     yield folder
@@ -148,11 +148,16 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.engine("anvil", "kubo")
 @pytest.mark.processes
+@pytest.mark.parametrize(
+    ("backend", "small_disk"),
+    [("embedded", 1), ("embedded", 4), ("embedded", 8), ("kubo", 2), ("kubo", 6)],
+    indirect=["small_disk"],
+)
 def test_a_demo_on_a_full_disk_says_so_and_leaves_nothing_running(
-    refused: Command, small_disk: Path
+    refused: Command, small_disk: Path, backend: str
 ) -> None:
-    line = refused("--home", str(small_disk / "home"), "demo", "--store", "kubo")
-    assert str(small_disk) in line
+    line = refused("--home", str(small_disk / "home"), "demo", "--store", backend)
+    assert str(small_disk) in line or "the disk of the IPFS node at http://127" in line
     assert "space" in line
     found = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
     assert str(small_disk) not in found
