@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import Enum
+from types import UnionType
 from typing import Any, NewType, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
 
 from chain.types import Wei
@@ -42,6 +43,8 @@ def to_tree(value: Any, kind: Any, form: Form) -> Value:
         return {f.name: to_tree(getattr(value, f.name), hints[f.name], form) for f in fields(kind)}
     if get_origin(kind) is tuple:
         return [to_tree(item, get_args(kind)[0], form) for item in value]
+    if isinstance(kind, UnionType):
+        return None if value is None else to_tree(value, get_args(kind)[0], form)
     if kind is Wei:
         return wei_bytes(value) if form is Form.CANONICAL else str(value)
     if kind is Address:
@@ -63,6 +66,8 @@ def _read(kind: Any, tree: Value, path: str, form: Form) -> Any:
             raise _mistyped(path, "a list", tree)
         item = get_args(kind)[0]
         return tuple(_read(item, part, f"{path}[{i}]", form) for i, part in enumerate(tree))
+    if isinstance(kind, UnionType):  # X | None
+        return None if tree is None else _read(get_args(kind)[0], tree, path, form)
     if kind is Wei:
         return _wei(tree, path, form)
     if kind is Address:
