@@ -28,7 +28,8 @@ class GlobalState:
 
 def initial_state(spec: StudySpec) -> GlobalState:
     """The state that the first round opens with; `seed` and model decide it on every machine."""
-    server = strategy_of(spec.strategy.name).initial(parameter_schema(spec))
+    strategy = strategy_of(spec.strategy.name)
+    server = strategy.initial(parameter_schema(spec), spec.strategy.config)
     return GlobalState(0, initial_parameters(spec), server)
 
 
@@ -81,8 +82,7 @@ def decode_state(spec: StudySpec, data: bytes) -> GlobalState:
     shape = {"format": str, "round": int, "parameters": bytes, "server": dict}
     if set(tree) != set(shape) or any(type(tree[key]) is not shape[key] for key in shape):
         raise TensorSchemaError("", f"not a model file: it needs exactly {', '.join(shape)}")
-    expected = strategy_of(spec.strategy.name).initial(schema)
-    if set(tree["server"]) != set(expected):
+    if set(tree["server"]) != set(strategy_of(spec.strategy.name).state):
         raise TensorSchemaError("", "the server state is not one of the study's strategy")
     wide = schema.with_dtype("F64")
     server = {name: decode_tensors(_bytes(item), wide) for name, item in tree["server"].items()}

@@ -19,6 +19,7 @@ from federated.errors import TrainingError
 from federated.networks import deterministic, logits, to_torch, varied
 from federated.schema import Array, Parameters
 from federated.spec import StudySpec, Training
+from federated.strategies import strategy_of
 
 
 def local_update(
@@ -37,7 +38,8 @@ def local_update(
     not the index on-chain, which depends on who enrolled first.
     """
     order = shuffles(spec.seed, hospital, round_number)
-    trained = fit(parameters, inputs, labels, spec, spec.training, order)
+    mu = strategy_of(spec.strategy.name).proximal(spec.strategy.config)
+    trained = fit(parameters, inputs, labels, spec, spec.training, order, proximal=mu)
     return {name: trained[name].astype(np.float64) - parameters[name] for name in parameters}
 
 
@@ -54,14 +56,18 @@ def fit(
     spec: StudySpec,
     training: Training,
     order: Generator,
+    *,
+    proximal: float = 0.0,
 ) -> dict[str, Array]:
     """Parameters after `training.epochs` of stochastic gradient descent; float32.
 
+    With `proximal` μ the loss has the term ½μ‖w − parameters‖² (Li et al. 2020).
     Raises `TrainingError` without records, and when a parameter is no longer finite.
     """
     if not len(inputs) or len(inputs) != len(labels):
         raise TrainingError(f"{len(inputs)} records and {len(labels)} labels; nothing to train on")
     tensors = {name: tensor.requires_grad_() for name, tensor in to_torch(parameters).items()}
+    anchors = list(to_torch(parameters).values())
     momenta = [torch.zeros_like(tensor) for tensor in tensors.values()]
     x = torch.from_numpy(np.array(inputs, dtype=np.float32))  # (n, width)
     y = torch.from_numpy(np.array(labels, dtype=np.float32))  # (n,)
@@ -72,13 +78,28 @@ def fit(
             for patients, truth in zip(*batches, strict=True):  # (batch, width), (batch,)
                 odds = logits(tensors, varied(patients, spec, order), spec)  # (batch,)
                 loss = nn.binary_cross_entropy_with_logits(odds, truth)
-                gradients = torch.autograd.grad(loss, list(tensors.values()))
-                _descend(list(tensors.values()), gradients, momenta, training)
+                weights = list(tensors.values())
+                gradients = torch.autograd.grad(loss, weights)
+                if proximal:
+                    gradients = _held(gradients, weights, anchors, proximal)
+                _descend(weights, gradients, momenta, training)
     trained: dict[str, Array] = {name: t.detach().numpy() for name, t in tensors.items()}
     for name, array in trained.items():
         if not np.isfinite(array).all():
             raise TrainingError(f"tensor {name} is not finite; lower training.learning_rate")
     return trained
+
+
+def _held(
+    gradients: Sequence[Tensor],
+    tensors: Sequence[Tensor],
+    anchors: Sequence[Tensor],
+    proximal: float,
+) -> tuple[Tensor, ...]:
+    """Gradients of the loss with the proximal term, which is μ·(w − anchor)."""
+    with torch.no_grad():
+        triples = zip(gradients, tensors, anchors, strict=True)
+        return tuple(torch.add(g, w - anchor, alpha=proximal) for g, w, anchor in triples)
 
 
 def _descend(

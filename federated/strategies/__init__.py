@@ -1,14 +1,21 @@
-"""Strategies turn the exact mean of a round's updates into the next global model, by name."""
+"""Strategies turn a round's updates into the next global model, by name."""
 
 from __future__ import annotations
 
 from federated.errors import SpecError
 from federated.strategies.base import ServerState, Strategy
 from federated.strategies.fedavg import FedAvg
+from federated.strategies.fedprox import FedProx
 
 __all__ = ["STRATEGIES", "ServerState", "Strategy", "strategy_of"]
 
-STRATEGIES: dict[str, Strategy] = {"fedavg": FedAvg()}
+STRATEGIES: dict[str, Strategy] = {
+    strategy.name: strategy
+    for strategy in (
+        FedAvg(),
+        FedProx(),
+    )
+}
 
 
 def strategy_of(name: str) -> Strategy:

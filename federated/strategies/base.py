@@ -1,27 +1,52 @@
-"""What a strategy is."""
+"""What a strategy is: FedAvg, of which each other one says what differs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol, TypeAlias
+from typing import ClassVar, TypeAlias
 
+from federated.aggregate import add_mean
 from federated.codec import Config
 from federated.schema import Parameters, Schema
+from federated.strategies.settings import Setting, check_settings
 
 ServerState: TypeAlias = Mapping[str, Parameters]
 """What the center carries between rounds (moments of an optimiser): float64 tensors by name."""
 
 
-class Strategy(Protocol):
-    """The step from one global model to the next; element-wise IEEE operations only."""
+class Strategy:
+    """How a round's updates lead from one global model to the next; IEEE operations only.
+
+    The updates' weighted mean is exact (`WeightedSum`), unless the strategy is a `RobustRule`.
+    """
+
+    name: ClassVar[str]
+    source: ClassVar[str]
+    settings: ClassVar[tuple[Setting, ...]] = ()
+    state: ClassVar[tuple[str, ...]] = ()
 
     def check(self, config: Config) -> None:
         """Raise `SpecError` when the settings are not ones of this strategy."""
+        check_settings(self.name, self.settings, config)
 
-    def initial(self, schema: Schema) -> ServerState:
-        """The server state before the first round."""
+    def least(self, config: Config) -> int:
+        """How many updates it needs to be what its name says; fewer are never aggregated."""
+        del config
+        return 1
+
+    def proximal(self, config: Config) -> float:
+        """μ of the term ½μ‖w − global‖² that hospitals add to their loss; 0 adds nothing."""
+        del config
+        return 0.0
+
+    def initial(self, schema: Schema, config: Config) -> ServerState:
+        """The server state before the first round: tensors of the schema's shapes by `state`."""
+        del schema, config
+        return {}
 
     def step(
         self, parameters: Parameters, server: ServerState, mean: Parameters, config: Config
     ) -> tuple[Parameters, ServerState]:
         """The next parameters (float32) and server state, from the mean update (float64)."""
+        del config
+        return add_mean(parameters, mean), server
