@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from federated.errors import SpecError
 from federated.strategies.base import ServerState, Strategy
+from federated.strategies.fedadagrad import FedAdagrad
+from federated.strategies.fedadam import FedAdam
 from federated.strategies.fedavg import FedAvg
 from federated.strategies.fedprox import FedProx
+from federated.strategies.fedyogi import FedYogi
 
 __all__ = ["STRATEGIES", "ServerState", "Strategy", "strategy_of"]
 
@@ -14,6 +17,9 @@ STRATEGIES: dict[str, Strategy] = {
     for strategy in (
         FedAvg(),
         FedProx(),
+        FedAdagrad(),
+        FedAdam(),
+        FedYogi(),
     )
 }
 
