@@ -7,7 +7,7 @@ import json
 import secrets
 import time
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -53,7 +53,7 @@ class KuboRpc:
     def read(
         self,
         path: str,
-        parameters: Mapping[str, str],
+        parameters: Mapping[str, str | Sequence[str]],
         *,
         limit: int,
         timeout_s: float | None = None,
@@ -85,7 +85,7 @@ class KuboRpc:
     def _send(
         self,
         path: str,
-        parameters: Mapping[str, str],
+        parameters: Mapping[str, str | Sequence[str]],
         *,
         limit: int,
         timeout_s: float | None = None,

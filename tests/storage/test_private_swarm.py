@@ -21,6 +21,7 @@ from storage.errors import MissingBlock, NodeFailed, NotPrivate, Unreachable
 from storage.kubo_config import Peer, swarm_key, ways_out
 from storage.kubo_node import KuboNode
 from storage.private_swarm import PrivateSwarm
+from storage.store import links
 from storage.unixfs import CHUNK_SIZE
 from tests.storage.kit import eventually
 
@@ -324,3 +325,19 @@ def test_a_missing_block_is_not_waited_for_longer_than_said(swarm: PrivateSwarm)
         with pytest.raises(MissingBlock, match="none of the 2 members"):
             hill.get_block(raw_cid(os.urandom(32)))
         assert time.monotonic() - started < 5
+
+
+def test_a_file_that_is_dropped_leaves_the_node_and_what_is_pinned_stays(
+    swarm: PrivateSwarm,
+) -> None:
+    name = next(iter(swarm.nodes))
+    with swarm.nodes[name].store(find_s=1) as store:
+        kept = store.put_block(Codec.RAW, os.urandom(100))
+        store.pin(kept)
+        file = store.add_file(io.BytesIO(os.urandom(130 * CHUNK_SIZE)))  # two calls' worth
+        leaves = links(file, store.get_block(file))
+        root = put_record(store, {"file": file, "pinned": kept})
+        with pytest.raises(Unreachable, match=f"keeps a block.*{kept}.*pinned"):
+            store.drop(root)
+        assert not any(store.has(cid) for cid in (root, file, *leaves))
+        assert store.has(kept)
