@@ -24,6 +24,11 @@ class Journal:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
+    @property
+    def folder(self) -> Path:
+        """Where the records lie: a folder of this party alone, on a disk."""
+        return self._folder
+
     def get(self, step: str) -> Any | None:
         """The value recorded for a step, or None where the step was never completed."""
         path = self._path(step)

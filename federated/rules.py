@@ -29,6 +29,7 @@ def check_spec(spec: StudySpec) -> None:
     _check_ring(spec)
     _check_times(spec)
     _check_money(spec)
+    _check_strategy(spec)
 
 
 def ring_bits(spec: StudySpec) -> int:
@@ -189,3 +190,18 @@ def _check_money(spec: StudySpec) -> None:
         _require(spec.split.validation > 0, "split.validation", "leave-one-out needs some")
     quorum = 1 <= spec.auditor_quorum <= len(auditors) if auditors else spec.auditor_quorum == 0
     _require(quorum, "auditor_quorum", "1 to the number of auditors, 0 without any")
+
+
+def _check_strategy(spec: StudySpec) -> None:
+    """What a strategy does not go with; `python -m federated.strategies` prints the table."""
+    strategy = strategy_of(spec.strategy.name)
+    hidden = f"{spec.mode} mode hides single updates, and {strategy.name} compares them; use open"
+    _require(spec.mode in strategy.modes, "mode", hidden)
+    unsummed = (
+        f"{spec.reward.rule} takes each update out of a sum, and {strategy.name} has none; use "
+        f"{' or '.join(strategy.rewards)}"
+    )
+    _require(spec.reward.rule in strategy.rewards, "reward.rule", unsummed)
+    least = strategy.least(spec.strategy.config)
+    too_few = f"{strategy.name} needs at least {least} with these settings ({strategy.needs})"
+    _require(spec.min_hospitals >= least, "min_hospitals", too_few)

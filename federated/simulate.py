@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from federated.aggregate import WeightedSum
 from federated.baselines import Opponent, fitting
+from federated.combining import total_of
 from federated.grid import Grid
 from federated.metrics import Scores, scores
 from federated.models import parameter_schema
@@ -54,7 +54,7 @@ def simulate(spec: StudySpec, cohorts: Sequence[Mapping[str, Records]]) -> list[
     states = [initial_state(spec)]
     schema, grid = parameter_schema(spec), Grid.of(spec.grid)
     for number, cohort in enumerate(cohorts, start=1):
-        start, total = states[-1], WeightedSum(schema, grid)
+        start, total = states[-1], total_of(spec)
         for name, (inputs, labels) in cohort.items():
             delta = local_update(
                 start.parameters, inputs, labels, spec, hospital=name, round_number=number

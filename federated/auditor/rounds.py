@@ -9,11 +9,10 @@ from chain.rounds import Finalized, Submitted
 from federated.aggregate import WeightedSum
 from federated.auditor.facts import Facts
 from federated.auditor.verdict import Checks, Level, Place
+from federated.combining import Total, total_of
 from federated.exclusion import ExclusionCode
-from federated.grid import Grid
 from federated.judging import check_manifest, is_oversized, judge_submission
 from federated.missing import confirmed_missing
-from federated.models import parameter_schema
 from federated.party import Party
 from federated.published import open_state
 from federated.round_manifest import RoundManifest
@@ -28,7 +27,8 @@ def check_round(
 ) -> WeightedSum | None:
     """Check submissions and, where the round is finalized, everything that it binds.
 
-    Gives the sum of the included updates, where this level has them and all are as they should be.
+    Gives the sum of the included updates, where this level has them, all are as they should be, and
+    the strategy sums.
     """
     _check_start(party, study, facts, checks)
     for event in facts.submitted.values():
@@ -141,8 +141,8 @@ def _check_model_bytes(party: Party, number: int, manifest: RoundManifest, check
 def _check_aggregate(
     party: Party, study: Study, facts: Facts, manifest: RoundManifest, checks: Checks
 ) -> WeightedSum | None:
-    """Judge and sum all listed updates again; a doubtful one makes the sum pointless."""
-    total = WeightedSum(parameter_schema(study.spec), Grid.of(study.spec.grid))
+    """Judge and add all listed updates again; a doubtful one makes the mean pointless."""
+    total = total_of(study.spec, party.journal.folder)
     listed = [entry for entry in manifest.entries if entry.hospital in facts.submitted]
     agreed = [_add(party, study, facts, entry.hospital, total, checks) for entry in listed]
     if len(agreed) != len(manifest.entries) or not all(agreed):
@@ -156,11 +156,11 @@ def _check_aggregate(
     with checks.guarded("model", Place(facts.number)):
         open_state(party, study, facts.number, facts.block)
         checks.add("model", True, at=Place(facts.number))
-    return total
+    return total if isinstance(total, WeightedSum) else None
 
 
 def _add(
-    party: Party, study: Study, facts: Facts, hospital: int, total: WeightedSum, checks: Checks
+    party: Party, study: Study, facts: Facts, hospital: int, total: Total, checks: Checks
 ) -> bool:
     """Judge one update by rule, add it if it is included; whether center and rule agree."""
     at, code = Place(facts.number, hospital), facts.code_of(hospital)

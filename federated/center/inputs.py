@@ -8,14 +8,12 @@ from dataclasses import dataclass
 
 from chain.rounds import Frozen, Round, Submitted
 from chain.types import Address, BlockNumber, RoundNumber
-from federated.aggregate import WeightedSum
 from federated.canonical import digest
+from federated.combining import Total, total_of
 from federated.errors import StepError
 from federated.exclusion import ExclusionCode
-from federated.grid import Grid
 from federated.judging import Judged, judge_submission, wrap_for_auditors
 from federated.left_out import Update
-from federated.models import parameter_schema
 from federated.party import Party, recipient_at
 from federated.published import open_state
 from federated.round_manifest import Entry
@@ -44,16 +42,16 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """Judged inputs, and the sum of the included ones; `downloads` as in `Aggregated`."""
+    """Judged inputs, the included ones in `total`; `downloads` as in `Aggregated`."""
 
     start: GlobalState
-    total: WeightedSum
+    total: Total
     entries: tuple[Entry, ...]
     downloads: tuple[tuple[int, int, float], ...]
 
     @property
     def included(self) -> list[int]:
-        """Indices of the hospitals in the sum."""
+        """Indices of the hospitals in the mean."""
         return [entry.hospital for entry in self.entries if entry.code is None]
 
 
@@ -77,13 +75,13 @@ def read_inputs(party: Party, study: Study, number: RoundNumber, block: BlockNum
 
 
 def collect(party: Party, study: Study, inputs: Inputs, *, wrap: bool) -> Collected:
-    """Fetch, judge and sum all submissions, one in memory at a time.
+    """Fetch, judge and add all submissions, one in memory at a time.
 
     With `wrap`, every update that opened is wrapped for the named auditors. Raises `StepError`
     where fewer than k updates can be included.
     """
     start = open_state(party, study, RoundNumber(inputs.round.parent), inputs.block)
-    total = WeightedSum(parameter_schema(study.spec), Grid.of(study.spec.grid))
+    total = total_of(study.spec, party.journal.folder)
     entries, downloads = [], []
     for event in inputs.submitted:
         frozen = inputs.frozen[event.index]

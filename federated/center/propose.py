@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chain.types import RoundNumber, StudyId
+from federated.aggregate import WeightedSum
 from federated.candidates import (
     KIND,
     Candidate,
@@ -137,6 +138,8 @@ def _require_complete(party: Party, study: Study, inputs: Inputs) -> None:
 def _seal(party: Party, study: Study, inputs: Inputs, collected: Collected) -> Candidates:
     """Seal the models as they are computed: one of them is in memory, beside the sum."""
     spec, number = study.spec, inputs.number
+    if not isinstance(collected.total, WeightedSum):  # no study that opens has such a spec
+        raise StepError(f"{spec.strategy.name} has no sum that an update could be taken out of")
     start = state_digest(spec, collected.start)
     result = state_digest(spec, next_state(spec, collected.start, collected.total.mean(), number))
     context = context_of_candidates(party, study, number, start, result)

@@ -9,8 +9,15 @@ from federated.strategies.fedadam import FedAdam
 from federated.strategies.fedavg import FedAvg
 from federated.strategies.fedprox import FedProx
 from federated.strategies.fedyogi import FedYogi
+from federated.strategies.geometric_median import GeometricMedian
+from federated.strategies.krum import Krum
+from federated.strategies.median import Median
+from federated.strategies.multi_krum import MultiKrum
+from federated.strategies.norm_bounding import NormBounding
+from federated.strategies.robust import RobustRule
+from federated.strategies.trimmed_mean import TrimmedMean
 
-__all__ = ["STRATEGIES", "ServerState", "Strategy", "strategy_of"]
+__all__ = ["STRATEGIES", "RobustRule", "ServerState", "Strategy", "strategy_of"]
 
 STRATEGIES: dict[str, Strategy] = {
     strategy.name: strategy
@@ -20,6 +27,12 @@ STRATEGIES: dict[str, Strategy] = {
         FedAdagrad(),
         FedAdam(),
         FedYogi(),
+        Median(),
+        TrimmedMean(),
+        Krum(),
+        MultiKrum(),
+        GeometricMedian(),
+        NormBounding(),
     )
 }
 

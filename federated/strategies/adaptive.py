@@ -8,6 +8,7 @@ operation after the other, so that whoever replays it has the same bits.
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import ClassVar
 
 import numpy as np
 
@@ -20,14 +21,14 @@ from federated.strategies.settings import Setting
 RATE = Setting("learning_rate", 0, 1000, above=True)
 BETA1 = Setting("beta1", 0, 1, below=True)
 BETA2 = Setting("beta2", 0, 1, below=True)
-TAU = Setting("tau", 0, 1, above=True)
+TAU = Setting("tau", 1e-12, 1)
 
 
 class Adaptive(Strategy):
     """m ← β₁·m + (1 − β₁)·mean; v by the strategy; parameters + learning_rate·m / (√v + τ)."""
 
     source = "Reddi et al. 2021"
-    settings = (RATE, BETA1, BETA2, TAU)
+    settings: ClassVar[tuple[Setting, ...]] = (RATE, BETA1, BETA2, TAU)
     state = ("m", "v")
 
     def initial(self, schema: Schema, config: Config) -> ServerState:

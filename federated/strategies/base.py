@@ -18,12 +18,18 @@ class Strategy:
     """How a round's updates lead from one global model to the next; IEEE operations only.
 
     The updates' weighted mean is exact (`WeightedSum`), unless the strategy is a `RobustRule`.
+    `modes` and `rewards` are those of a study that it goes with, `needs` says in words what `least`
+    computes, `state` names what the server keeps.
     """
 
     name: ClassVar[str]
     source: ClassVar[str]
     settings: ClassVar[tuple[Setting, ...]] = ()
     state: ClassVar[tuple[str, ...]] = ()
+    modes: ClassVar[tuple[str, ...]] = ("open", "masked")
+    rewards: ClassVar[tuple[str, ...]] = ("count", "leave-one-out")
+    weighted: ClassVar[bool] = True
+    needs: ClassVar[str] = "1"
 
     def check(self, config: Config) -> None:
         """Raise `SpecError` when the settings are not ones of this strategy."""

@@ -27,10 +27,14 @@ class Setting:
     @property
     def says(self) -> str:
         """What is expected, in words."""
+        return f"{'a whole number' if self.whole else 'a number'} in {self.span}"
+
+    @property
+    def span(self) -> str:
+        """The interval, and the word."""
         left, right = "(" if self.above else "[", ")" if self.below else "]"
-        kind = "a whole number" if self.whole else "a number"
-        span = f"{kind} in {left}{self.low:g}, {self.high:g}{right}"
-        return f'{span}, or "{self.word}"' if self.word else span
+        span = f"{left}{self.low:g}, {self.high:g}{right}"
+        return f'{span} or "{self.word}"' if self.word else span
 
     def holds(self, value: object) -> bool:
         """Whether this is such a value; truth values and NaN are not."""

@@ -16,8 +16,10 @@ from federated.auditor import Level
 from federated.center import finalize
 from federated.errors import PolicyRefused
 from federated.exclusion import ExclusionCode
+from federated.grid import Grid
 from federated.hospital import Policy, approve
 from federated.judging import Judged
+from federated.models import parameter_schema
 from federated.round_manifest import RoundManifest
 from federated.state import GlobalState
 from storage.signing import Sender, SigningKey
@@ -66,7 +68,11 @@ def test_another_weight_in_the_sum_is_found_by_a_named_auditor(
         def add(self, segments: Any, weight: int) -> None:
             super().add(segments, weight + (self.weight == 0))
 
-    monkeypatch.setattr(collecting, "WeightedSum", Heavier)
+    monkeypatch.setattr(
+        collecting,
+        "total_of",
+        lambda spec, _: Heavier(parameter_schema(spec), Grid.of(spec.grid)),
+    )
     _finalize(submitted)
     assert kit.found_at(submitted, Level.KEYLESS) == set()
     assert kit.found_at(submitted, Level.KEYED) == {("aggregate", 2, None)}

@@ -203,7 +203,7 @@ BROKEN: list[tuple[str, Any]] = [
         "model.name",
         lambda s: replace(s, model=Choice("cnn", {"channels": [4], "kernel": 3, "hidden": 8})),
     ),
-    ("strategy.name", lambda s: replace(s, strategy=Choice("median"))),
+    ("strategy.name", lambda s: replace(s, strategy=Choice("mode"))),
     ("strategy.config.rate", lambda s: replace(s, strategy=Choice("fedavg", {"rate": 1.0}))),
     ("seed", lambda s: replace(s, seed=-1)),
     ("rounds", lambda s: replace(s, rounds=257)),

@@ -1,0 +1,98 @@
+"""A round's updates beside each other, for rules that compare them: on disk, read by segment.
+
+Memory is one segment of all updates, whatever their number and size. Each update betrays a little
+of its hospital's patients: the file has mode 600, and its name is gone before the first byte is in
+it, so that a killed process leaves none behind.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import weakref
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from federated.errors import AggregationError
+from federated.grid import Grid
+from federated.schema import DTYPES, Array
+
+_SEGMENT = 1 << 18
+"""Elements of a segment, of all updates together."""
+
+
+class Updates:
+    """Updates of one schema as grid steps, with their weights, in the order of hospital index."""
+
+    def __init__(self, size: int, grid: Grid, folder: Path | None = None) -> None:
+        """`folder` must be on a disk, not in memory; without one it is the system's own."""
+        self.size = size
+        self.grid = grid
+        self.weights: list[int] = []
+        self._folder = folder
+        self._dtype = DTYPES[grid.dtype]
+        try:
+            self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115
+        except OSError as exc:
+            raise self._refused(exc) from exc
+        weakref.finalize(self, self._file.close)
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+    def add(self, segments: Iterable[Array], weight: int) -> None:
+        """Keep one hospital's update, given as consecutive flat segments of grid steps.
+
+        The update was judged before. Raises `AggregationError` when the segments do not fill the
+        schema, are off the grid, or do not fit the disk; nothing is kept of such an update.
+        """
+        if weight < 1:
+            raise AggregationError(f"weight {weight} is below 1")
+        start, filled = self._offset(len(self), 0), 0
+        for segment in segments:
+            if filled + len(segment) > self.size or not self.grid.in_range(segment):
+                raise AggregationError("a segment is too long or off the grid; judge updates first")
+            self._write(start + filled * self._dtype.itemsize, segment)
+            filled += len(segment)
+        if filled != self.size:
+            raise AggregationError(f"an update has {filled} of {self.size} elements")
+        self.weights.append(weight)
+
+    def segments(self) -> Iterator[tuple[slice, Array]]:
+        """Every place once, with what all updates have there.  # (updates, width) int64"""
+        if not self.weights:
+            raise AggregationError("nothing was added; a rule needs at least one update")
+        width = max(1, _SEGMENT // len(self))
+        for start in range(0, self.size, width):
+            end = min(start + width, self.size)
+            yield slice(start, end), np.stack([self._read(i, start, end) for i in range(len(self))])
+
+    def _read(self, index: int, start: int, end: int) -> Array:
+        self._file.seek(self._offset(index, start))
+        data = bytearray((end - start) * self._dtype.itemsize)
+        view = memoryview(data)
+        while view:
+            if not (count := self._file.readinto(view)):
+                raise AggregationError("the file of updates was cut short; aggregate again")
+            view = view[count:]
+        return np.frombuffer(data, self._dtype).astype(np.int64)
+
+    def _write(self, offset: int, segment: Array) -> None:
+        view = memoryview(segment.astype(self._dtype).tobytes())
+        try:
+            self._file.seek(offset)
+            while view:
+                view = view[self._file.write(view) :]
+        except OSError as exc:
+            raise self._refused(exc) from exc
+
+    def _offset(self, index: int, element: int) -> int:
+        return (index * self.size + element) * self._dtype.itemsize
+
+    def _refused(self, exc: OSError) -> AggregationError:
+        where = self._folder or tempfile.gettempdir()
+        return AggregationError(
+            f"{where}: updates cannot be kept there while they are compared ({exc.strerror}): make "
+            "room, then aggregate again"
+        )
