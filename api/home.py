@@ -202,7 +202,8 @@ class Home:
         """The hospital's node of this home."""
         self.require(HomeRole.HOSPITAL)
         records = RecordStore(self.path / "records.sqlite")
-        return HospitalNode(self.party(rpc), records, ConsentTable(self.path / "consents.sqlite"))
+        consents = ConsentTable(self.path / "consents.sqlite")
+        return HospitalNode(self.party(rpc), records, consents, self.path / "policy.toml")
 
     def patient(self, rpc: str | None = None) -> Patient:
         """The patient of this home; reads the chain, signs, and sends nothing."""

@@ -88,8 +88,13 @@ class StepError(FederatedError):
 
 
 class PolicyRefused(FederatedError):
-    """A hospital's policy forbids the study; `rule` names the line that does."""
+    """A hospital's policy forbids the study; `rules` names every line that does, `rule` the first.
 
-    def __init__(self, rule: str, message: str) -> None:
-        super().__init__(f"policy: {rule}: {message}")
+    `more` are further rules with their messages.
+    """
+
+    def __init__(self, rule: str, message: str, *more: tuple[str, str]) -> None:
+        refused = ((rule, message), *more)
+        super().__init__("policy: " + "; ".join(f"{name}: {why}" for name, why in refused))
         self.rule = rule
+        self.rules = tuple(name for name, _ in refused)

@@ -12,10 +12,11 @@ import typer
 
 from api.cli.consent import relayer_of
 from api.cli.hospital_node import hospital
+from api.cli.hospital_policy import approve, policy
 from api.cli.options import AsJson, LastRound, Relayer, StudyNumber, Watch
 from api.cli.place import check_chain, open_home, place
 from api.cli.show import group, json_object, pairs, say, table
-from api.cli.values import moment, round_of, study_of, tokens
+from api.cli.values import moment, round_of, study_of
 from api.cli.watching import Patience
 from api.cli.watching import watch as keep_watching
 from api.errors import ApiError
@@ -24,15 +25,13 @@ from chain.consents import Reason
 from chain.types import StudyId
 from federated import hospital as steps
 from federated.errors import CohortError, PolicyRefused
-from federated.hospital import HospitalNode, Policy
+from federated.hospital import HospitalNode
 from federated.hospital.admission import Presented
 from federated.hospital.admission import withdraw as withdraw_patient
 from federated.hospital.data import read_file
 from federated.hospital.personalise import personalise as keep_better
 from federated.hospital.run import advance
 from federated.patient import SignedGrant
-from federated.purposes import describe
-from federated.study import Study
 from records.importer import Imported
 from records.quality import QualityReport
 from records.record import LocalKey
@@ -45,14 +44,9 @@ app = group(
     Example: consilium --home homes/north hospital run 1 --watch
     """
 )
+app.add_typer(policy, name="policy")
 
 _SHOWN = 10
-
-_RULES = {
-    "count": "by the number of patients that train",
-    "leave-one-out": "by contribution: the hospitals of a round judge the models without each "
-    "other, and so can tell what each one's update was",
-}
 
 
 class Why(StrEnum):
@@ -127,33 +121,7 @@ def quality(as_json: AsJson = False) -> None:
         table("what cleaning changed", ("rule", "field", "cells"), cleaned)
 
 
-@app.command()
-def approve(
-    study: StudyNumber,
-    policy: Annotated[
-        Path | None, typer.Option(help="The policy, TOML; else the home's policy.toml.")
-    ] = None,
-) -> None:
-    """Check a study under the hospital's policy, and record its digest as approved.
-
-    Example: consilium --home homes/north hospital approve 1 --policy policy.toml
-    """
-    home, node = open_home(HomeRole.HOSPITAL), _node()
-    path = policy or home.path / "policy.toml"
-    rules = steps.read_policy(path) if policy or path.exists() else Policy()
-    found = steps.approve(node, StudyId(study), rules)
-    spec, terms = found.spec, found.terms
-    pairs(
-        [
-            ("approved", f"study {study}: {spec.title}"),
-            ("question", spec.question),
-            ("purposes", ", ".join(describe(terms.purposes))),
-            ("spec", found.spec_digest.hex()),
-            ("hospitals are paid", _RULES[spec.reward.rule]),
-            ("token", terms.token),
-            ("bond", _tokens(node, found, terms.bond)),
-        ]
-    )
+app.command()(approve)
 
 
 @app.command()
@@ -395,8 +363,3 @@ def _quality_tree(report: QualityReport) -> dict[str, object]:
             for check in report.failed
         ],
     }
-
-
-def _tokens(node: HospitalNode, study: Study, units: int) -> str:
-    token = node.party.chain.token(study.terms.token)
-    return f"{tokens(units, token.decimals(block_identifier=node.party.head()))} tokens"

@@ -11,7 +11,7 @@ import typer
 from api.cli.options import AsJson, DeploymentPath, LastStudy, Node, StorePath, StudyNumber
 from api.cli.place import Outside, open_party, reading
 from api.cli.show import group, json_object, pairs, say, table, warn, write_file
-from api.cli.values import address, decimals_of, names_of, study_of, tokens, when
+from api.cli.values import address, decimals_of, names_of, spec_of, study_of, tokens, when
 from api.home import HomeRole
 from chain.rounds import Round
 from chain.types import RoundNumber, StudyId
@@ -20,8 +20,6 @@ from federated.center import request_study
 from federated.party import Party
 from federated.purposes import describe
 from federated.rules import production_warnings
-from federated.spec import StudySpec
-from federated.spec_files import read_json, read_toml
 from federated.studies import wisconsin_spec
 from federated.study import Study
 
@@ -84,7 +82,7 @@ def request(
     Example: consilium --home homes/center study request --spec spec.json --token
     0x5FbDB2315678afecb367f032d93F642f64180aa3
     """
-    read = _read_spec(spec)
+    read = spec_of(spec)
     for sentence in production_warnings(read):
         warn(sentence)
     party = open_party(HomeRole.CENTER)
@@ -127,11 +125,6 @@ def show(
             json_object(_tree(party, found, rounds))
         else:
             _print(party, found, rounds)
-
-
-def _read_spec(path: Path) -> StudySpec:
-    text = path.read_text("utf-8")
-    return read_toml(text) if path.suffix == ".toml" else read_json(text)
 
 
 def _print(party: Party, study: Study, rounds: list[dict[str, Any]]) -> None:

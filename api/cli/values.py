@@ -13,6 +13,8 @@ from api.errors import ApiError
 from chain.types import Address, RoundNumber, StudyId, Wei
 from federated.directory import account_named
 from federated.party import Party
+from federated.spec import StudySpec
+from federated.spec_files import read_json, read_toml
 from federated.study import Study, checksummed, read_study
 
 _EXACT = Context(prec=100)
@@ -79,6 +81,15 @@ def decimals_of(party: Party, study: StudyId) -> int:
     block = party.head()
     token = party.chain.studies.terms(study, block_identifier=block).token
     return party.chain.token(token).decimals(block_identifier=block)
+
+
+def spec_of(path: Path) -> StudySpec:
+    """The valid spec of a .toml or .json file. Raises `SpecError`, `ApiError`."""
+    try:
+        text = path.read_text("utf-8")
+    except UnicodeDecodeError as exc:
+        raise ApiError(f"{path} is no text: name the file of a spec, .json or .toml") from exc
+    return read_toml(text) if path.suffix == ".toml" else read_json(text)
 
 
 def study_of(party: Party, number: int | None) -> Study:

@@ -6,8 +6,9 @@ import numpy as np
 
 from chain.types import RoundNumber, StudyId
 from federated.hospital.data import arrays
-from federated.hospital.freeze import frozen_members
+from federated.hospital.freeze import frozen_count, frozen_members
 from federated.hospital.node import HospitalNode
+from federated.hospital.policy.standing import require_allowed
 from federated.metrics import auc, confusion
 from federated.published import context_of_state, open_state
 from federated.results import LEAST_COUNT, Results, write_results
@@ -27,6 +28,7 @@ def publish_results(
 
     party, block = node.party, node.party.head()
     study = read_study(party.chain, party.store, number, block)
+    require_allowed(node, study, frozen_count(node, study, round_number))
     round_ = party.chain.rounds.round(number, round_number, block_identifier=block)
     state = open_state(party, study, round_number, block)
     members = [m for m in frozen_members(node, study, round_number) if m.part is part]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from chain.errors import TxReverted
@@ -10,10 +11,10 @@ from chain.types import BlockNumber, RoundNumber, StudyId
 from federated.canonical import Digest
 from federated.cohort import ConsentId, Entry, Leaf, build_leaves, new_salt
 from federated.errors import CohortError, StepError
-from federated.hospital.enrol import approved_policy
 from federated.hospital.members import cohort_members, members_of
 from federated.hospital.node import HospitalNode, dictionary_of
-from federated.hospital.policy import check_cohort
+from federated.hospital.policy.headcount import Headcount
+from federated.hospital.policy.standing import require_allowed, require_cohort
 from federated.leaf_list import publish_leaves, tree_of
 from federated.party import Party
 from federated.study import Study, read_study
@@ -28,19 +29,22 @@ def freeze(node: HospitalNode, number: StudyId, round_number: RoundNumber) -> Fr
     """Commit to the cohort of the newest block; what is frozen already stays as it is.
 
     Salts are kept: the same cohort at another block (after a reorganisation) has the same root, so
-    a sealed update stays valid. Raises `CohortError` for an empty cohort, `PolicyRefused` for one
-    that the hospital's policy finds too small.
+    a sealed update stays valid. Raises `CohortError` for an empty cohort, `PolicyRefused` where
+    the hospital's policy forbids the study or finds the cohort too small.
     """
     party = node.party
     block = party.head()
     study = read_study(party.chain, party.store, number, block)
     index = study.index_of(party.address)
+    standing = require_allowed(node, study)
     records = _records(party, number, round_number)
     held = party.chain.rounds.cohort(number, round_number, index, block_identifier=block)
     if (record := _with_digest(records, held.digest)) is not None:
         return _commitment(record)
-    if records and _sent(party, commitment := _commitment(records[0])):
-        return commitment
+    if records:
+        require_cohort(standing, _count(records[0]))
+        if _sent(party, commitment := _commitment(records[0])):
+            return commitment
     commitment = _commit(node, study, round_number, block, records)
     _send(party, commitment)
     return commitment
@@ -97,6 +101,11 @@ def frozen_commitment(node: HospitalNode, study: Study, round_number: RoundNumbe
     return _commitment(_frozen(node, study, round_number))
 
 
+def frozen_count(node: HospitalNode, study: Study, round_number: RoundNumber) -> Headcount:
+    """How many people the cohort had when it was frozen. Raises `StepError`."""
+    return _count(_frozen(node, study, round_number))
+
+
 def _frozen(node: HospitalNode, study: Study, round_number: RoundNumber) -> dict[str, Any]:
     party = node.party
     held = party.chain.rounds.cohort(
@@ -119,7 +128,7 @@ def _commit(
     earlier: list[dict[str, Any]],
 ) -> Freeze:
     members = cohort_members(node, study, round_number, block)
-    check_cohort(approved_policy(node, study), len(members))
+    require_allowed(node, study, Headcount.of(members))
     weight = sum(member.part is Part.TRAIN for member in members)
     if not weight:
         raise CohortError(
@@ -168,6 +177,7 @@ def _record(
     fields = {name: getattr(commitment, name) for name in Freeze.__dataclass_fields__}
     record = {
         "digest": commitment.digest().hex(),
+        "count": asdict(Headcount.of(members)),
         "freeze": {k: v.hex() if isinstance(v, bytes) else v for k, v in fields.items()},
         "entries": [
             [member.record.key, entry.consent.hex(), entry.salt.hex()]
@@ -195,6 +205,10 @@ def _commitment(record: dict[str, Any]) -> Freeze:
         for name, value in record["freeze"].items()
     }
     return Freeze(**fields)
+
+
+def _count(record: dict[str, Any]) -> Headcount:
+    return Headcount(**record["count"])
 
 
 def _step(number: StudyId, round_number: RoundNumber) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from federated.party import Party
 from federated.spec import StudySpec
@@ -17,11 +18,15 @@ from records.store import RecordStore
 
 @dataclass(frozen=True, slots=True)
 class HospitalNode:
-    """`party.name` seeds splits and shuffles, so it stays the same over a study."""
+    """`party.name` seeds splits and shuffles, so it stays the same over a study.
+
+    `policy` is where the home has its policy, read anew for each step.
+    """
 
     party: Party
     records: RecordStore
     consents: ConsentTable
+    policy: Path | None = None
 
     def eligible_records(self, spec: StudySpec) -> list[Record]:
         """The records that the study could use if their patients consent, by local key."""

@@ -22,8 +22,9 @@ from federated.candidates import (
 )
 from federated.errors import FederatedError, RecordError, StepError
 from federated.hospital.data import arrays
-from federated.hospital.freeze import frozen_commitment, frozen_members
+from federated.hospital.freeze import frozen_commitment, frozen_count, frozen_members
 from federated.hospital.node import HospitalNode
+from federated.hospital.policy.standing import require_allowed
 from federated.left_out import counts_of, may_report
 from federated.models import parameter_schema
 from federated.party import signers_between
@@ -42,8 +43,8 @@ def report(node: HospitalNode, number: StudyId, round_number: RoundNumber) -> Re
 
     What was reported stands as long as what it judged can be finalized: a center that proposes one
     model after the other learns nothing more. Only a void, which changes the inputs, calls for
-    another report. Raises `StepError` where this hospital has no say in the round, and
-    `RecordError` for models that are not the signed ones.
+    another report. Raises `StepError` where this hospital has no say in the round, `PolicyRefused`
+    where its policy forbids the study, and `RecordError` for models that are not the signed ones.
     """
     party, block = node.party, node.party.head()
     study = read_study(party.chain, party.store, number, block)
@@ -56,6 +57,7 @@ def report(node: HospitalNode, number: StudyId, round_number: RoundNumber) -> Re
             sign_report(party, done)
         return done
     _require_say(study, round_, round_number, study.index_of(party.address))
+    require_allowed(node, study, frozen_count(node, study, round_number))
     found = _proposed(node, study, round_number, round_, block)
     if found is None:
         return None

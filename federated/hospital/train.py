@@ -11,8 +11,9 @@ from federated.context import update_context
 from federated.errors import StepError
 from federated.grid import Grid
 from federated.hospital.data import arrays
-from federated.hospital.freeze import frozen_commitment, frozen_members
+from federated.hospital.freeze import frozen_commitment, frozen_count, frozen_members
 from federated.hospital.node import HospitalNode
+from federated.hospital.policy.standing import require_allowed
 from federated.models import parameter_schema, update_schema
 from federated.party import Party, recipient_at
 from federated.published import open_state
@@ -38,10 +39,12 @@ class Trained:
 def train(node: HospitalNode, number: StudyId, round_number: RoundNumber) -> Trained:
     """Train, clip, quantise and seal for the center and the auditors; once per frozen cohort.
 
-    Raises `StepError` when the hospital has not frozen this round.
+    Raises `StepError` when the hospital has not frozen this round, `PolicyRefused` where its policy
+    forbids the study or the cohort by now.
     """
     party = node.party
     study = read_study(party.chain, party.store, number, party.head())
+    require_allowed(node, study, frozen_count(node, study, round_number))
     root = frozen_commitment(node, study, round_number).root
     if (record := party.journal.get(_step(number, round_number))) and record["root"] == root.hex():
         sealed = Sealed.from_json(record["sealed"])
@@ -85,7 +88,8 @@ def _is_kept(party: Party, study: Study, round_number: RoundNumber, sealed: Seal
 def submit(node: HospitalNode, number: StudyId, round_number: RoundNumber) -> float:
     """Record the sealed update on-chain; returns the seconds that the transaction took.
 
-    Raises `StepError` where nothing is sealed for the cohort that is frozen.
+    Raises `StepError` where nothing is sealed for the cohort that is frozen, `PolicyRefused` as
+    `train` does.
     """
     party = node.party
     record = party.journal.get(_step(number, round_number))
@@ -100,6 +104,7 @@ def submit(node: HospitalNode, number: StudyId, round_number: RoundNumber) -> fl
             f"study {number}: round {round_number}: what is sealed is of another cohort than the "
             "frozen one; run `consilium hospital train` again"
         )
+    require_allowed(node, study, frozen_count(node, study, round_number))
     sealed = Sealed.from_json(record["sealed"])
     call = party.chain.rounds.submit(
         number, round_number, sealed.manifest_digest, sealed.commitment

@@ -205,9 +205,8 @@ def make_party(
 
 def make_node(folder: Path, party: Party) -> HospitalNode:
     home = folder / party.name
-    return HospitalNode(
-        party, RecordStore(home / "records.sqlite"), ConsentTable(home / "consents.sqlite")
-    )
+    records, consents = RecordStore(home / "records.sqlite"), home / "consents.sqlite"
+    return HospitalNode(party, records, ConsentTable(consents), home / "policy.toml")
 
 
 # ------------------------------------------------------------------ a study, step by step

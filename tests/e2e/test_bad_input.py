@@ -91,7 +91,7 @@ def test_a_cohort_that_the_policy_finds_too_small_is_not_frozen(granted: World) 
 
 def test_an_empty_cohort_is_an_error_and_freezes_nothing(granted: World) -> None:
     north = granted.node("north")
-    approve(north, granted.study, Policy(least_cohort=0))
+    approve(north, granted.study, Policy(least_cohort=0, least_training=0))
     for asked in granted.patients:
         if asked.hospital == "north" and asked.will == "grants":
             north.consents.forget(asked.local_key)
