@@ -26,6 +26,9 @@ from federated.training import local_update
 Records = tuple[Array, Array]
 """Inputs (n, width) float32 and labels (n,)."""
 
+Lie = Callable[[dict[str, Array]], dict[str, Array]]
+"""What a hospital makes of its update (float64) before it clips."""
+
 
 @dataclass(frozen=True, slots=True)
 class Site:
@@ -45,11 +48,17 @@ class Row:
     scores: Scores
 
 
-def simulate(spec: StudySpec, cohorts: Sequence[Mapping[str, Records]]) -> list[GlobalState]:
+def simulate(
+    spec: StudySpec,
+    cohorts: Sequence[Mapping[str, Records]],
+    *,
+    lies: Mapping[str, Lie] | None = None,
+) -> list[GlobalState]:
     """The states of a study whose rounds train on these records, by hospital name.
 
     The first state is the study's own. The states equal those that the actors finalize when
-    nobody is excluded.
+    nobody is excluded and hospitals' indices are in the order of `cohorts`. A hospital named in
+    `lies` submits what its lie makes of its honest update, clipped so that no rule excludes it.
     """
     states = [initial_state(spec)]
     schema, grid = parameter_schema(spec), Grid.of(spec.grid)
@@ -59,6 +68,8 @@ def simulate(spec: StudySpec, cohorts: Sequence[Mapping[str, Records]]) -> list[
             delta = local_update(
                 start.parameters, inputs, labels, spec, hospital=name, round_number=number
             )
+            if lies and name in lies:
+                delta = lies[name](delta)
             steps = schema.flatten(grid.quantise(delta, schema))
             total.add([steps], min(len(labels), spec.grid.max_weight))
         states.append(next_state(spec, start, total.mean(), number))

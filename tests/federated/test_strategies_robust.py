@@ -179,6 +179,13 @@ def test_equal_updates_are_their_own_mean(name: str) -> None:
     assert found == pytest.approx([1.0, -2.0, 0.5], abs=1e-12)
 
 
+def test_a_liar_of_most_weight_moves_only_rules_that_count_weights() -> None:
+    """Weights are the hospitals' word, up to `grid.max_weight`: a study bounds them there."""
+    updates = kept([[0], [0], [40], [4]], [1, 1, 20, 1])
+    assert mean_of("median", {}, updates) == [0.5]
+    assert mean_of("geometric-median", {"iterations": 8, "smoothing": 1e-6}, updates)[0] > 9.9
+
+
 def test_updates_are_kept_under_no_name_for_nobody_else(tmp_path: Path) -> None:
     updates = Updates(3, GRID, tmp_path)
     updates.add([np.array([1, 2, 3])], 1)
