@@ -47,21 +47,31 @@ def read_policy(path: Path) -> Policy:
     return policy
 
 
+def is_there(path: Path) -> bool:
+    """Whether a policy is at a path, be it broken: what cannot be looked at is not missing."""
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
 def _bytes(path: Path) -> bytes:
     """The file's bytes. A link may be turned to another file by who cannot write this one."""
+    if path.is_symlink():
+        raise _file(path, "is a link; put the file itself there")
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as exc:
-        if path.is_symlink():
-            raise _file(path, "is a link; put the file itself there") from exc
-        raise
-    with os.fdopen(handle, "rb") as file:
-        found = os.fstat(file.fileno())
+        found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode):
             raise _file(path, "is no file; put a policy there")
         if found.st_mode & stat.S_IWOTH:
             raise _file(path, "may be written by everybody; run `chmod o-w` on it")
-        data = file.read(LARGEST + 1)
+        data = os.read(handle, LARGEST + 1)
+    finally:
+        os.close(handle)
     if len(data) > LARGEST:
         raise _file(path, f"has more than {LARGEST} bytes; it is no policy")
     return data

@@ -15,7 +15,7 @@ from chain.types import BlockNumber, StudyId
 from federated.codec import Form, from_tree, to_tree
 from federated.errors import StepError
 from federated.hospital.node import HospitalNode
-from federated.hospital.policy.file import read_policy
+from federated.hospital.policy.file import is_there, read_policy
 from federated.hospital.policy.headcount import Headcount, judge_cohort
 from federated.hospital.policy.judge import Asked, Finding, Outcome, judge, refuse
 from federated.hospital.policy.policy import Policy
@@ -49,9 +49,7 @@ def home_policies(node: HospitalNode) -> tuple[Standing, ...]:
 
 def policies_at(path: Path) -> tuple[Standing, ...]:
     """The policy of a home's file; none where there is no file. Raises `PolicyRefused`."""
-    if not (path.exists() or path.is_symlink()):  # a link that leads nowhere is no missing file
-        return ()
-    return (Standing(f"in {path.name} now", read_policy(path)),)
+    return (Standing(f"in {path.name} now", read_policy(path)),) if is_there(path) else ()
 
 
 def approved_policy(node: HospitalNode, study: Study) -> Policy:
