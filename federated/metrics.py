@@ -61,14 +61,25 @@ class Estimate:
     high: float
 
 
+FIGURES = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "auc")
+"""The fields of `Scores`, as tables of results name them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scores:
     """One row of a table of results; None where no record can tell (no positive, no negative)."""
 
     accuracy: Estimate | None
+    balanced_accuracy: Estimate | None
     sensitivity: Estimate | None
     specificity: Estimate | None
     auc: Estimate | None
+
+    @classmethod
+    def of(cls, counts: Confusion, area: Estimate | None) -> Scores:
+        """The row of counts at a threshold, and of an AUC."""
+        shares = accuracy(counts), balanced_accuracy(counts)
+        return cls(*shares, sensitivity(counts), specificity(counts), area)
 
 
 def confusion(labels: Array, scores: Array, threshold: float = OPERATING_POINT) -> Confusion:
@@ -86,16 +97,28 @@ def confusion(labels: Array, scores: Array, threshold: float = OPERATING_POINT) 
 
 
 def scores(labels: Array, predicted: Array, threshold: float = OPERATING_POINT) -> Scores:
-    """All four figures of probabilities against labels of 0 and 1."""
-    counts = confusion(labels, predicted, threshold)
-    return Scores(
-        accuracy(counts), sensitivity(counts), specificity(counts), auc(labels, predicted)
-    )
+    """All figures of probabilities against labels of 0 and 1."""
+    return Scores.of(confusion(labels, predicted, threshold), auc(labels, predicted))
 
 
 def accuracy(counts: Confusion) -> Estimate | None:
     """Share of records called right."""
     return wilson(counts.tp + counts.tn, counts.total)
+
+
+def balanced_accuracy(counts: Confusion) -> Estimate | None:
+    """Mean of sensitivity and specificity: what calls everybody positive gets 0.5, not the share.
+
+    The bounds join those of the two by their squared distances (Newcombe, 1998, method 10), which
+    counts alone allow: a hospital need not show scores for it. None without both labels.
+    """
+    found = sensitivity(counts), specificity(counts)
+    if found[0] is None or found[1] is None:
+        return None
+    value = (found[0].value + found[1].value) / 2
+    below = math.hypot(*(x.value - x.low for x in found if x)) / 2
+    above = math.hypot(*(x.high - x.value for x in found if x)) / 2
+    return Estimate(value, max(0.0, value - below), min(1.0, value + above))
 
 
 def sensitivity(counts: Confusion) -> Estimate | None:

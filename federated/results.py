@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from federated.canonical import tagged_hash
 from federated.errors import RecordError
+from federated.metrics import Confusion, Estimate
 from storage.cid import Cid, Codec
 from storage.signed import Shape, open_record, sign_record
 from storage.signing import Sender, Signer
@@ -56,6 +57,20 @@ class Results:
     auc_low: int
     auc_high: int
 
+    @property
+    def counts(self) -> Confusion | None:
+        """The counts; None where suppressed, so that nobody adds up zeros that are none."""
+        if self.suppressed:
+            return None
+        return Confusion(self.tp, self.fp, self.tn, self.fn, self.loss)
+
+    @property
+    def area(self) -> Estimate | None:
+        """The AUC with its interval; None where suppressed."""
+        if self.suppressed:
+            return None
+        return Estimate(*(x / 1_000_000 for x in (self.auc, self.auc_low, self.auc_high)))
+
 
 def results_topic(state: bytes) -> bytes:
     """Where results of the model with this state digest are announced (32 bytes)."""
@@ -82,4 +97,6 @@ def read_results(store: BlockStore, cid: Cid) -> tuple[Results, Signer]:
         raise RecordError(f"results {cid}: the split is neither validation nor test")
     if min(results.hospital, *(getattr(results, key) for key in _NUMBERS)) < 0:
         raise RecordError(f"results {cid}: a count or the hospital's index is negative")
+    if results.suppressed and any(getattr(results, key) for key in _NUMBERS):
+        raise RecordError(f"results {cid}: they are suppressed and yet give numbers")
     return results, record.signer

@@ -25,7 +25,8 @@ from api.home import HomeRole
 from chain.types import StudyId
 from federated import center as steps
 from federated.center.run import advance
-from federated.metrics import Confusion, Estimate, accuracy, sensitivity, specificity
+from federated.evaluation.disclosure import NOTHING
+from federated.metrics import FIGURES, Confusion, Estimate, Scores
 from federated.party import Party
 from federated.reported import results_of
 from federated.results import Results
@@ -159,44 +160,28 @@ def results(
         if as_json:
             json_object(rows)
             return
-        columns = ("hospital", "split", "accuracy", "sensitivity", "specificity", "auc")
+        columns = ("hospital", "split", *FIGURES)
         title = f"study {found.number}, round {number}"
         table(title, columns, [[row[name] or "-" for name in columns] for row in rows])
 
 
-_COUNTS = ("tp", "fp", "tn", "fn", "loss")
-
-
 def _rows(party: Party, study: Study, reported: list[Results]) -> list[dict[str, object]]:
     names = names_of(party, study.hospitals)
-    rows = [_row(names[item.hospital], item.split, item) for item in reported]
+    rows = [_row(names[item.hospital], item.split, item.counts, item.area) for item in reported]
     for split in sorted({item.split for item in reported}):
-        parts = [item for item in reported if item.split == split and not item.suppressed]
-        if parts:
-            pooled = Confusion(*(sum(getattr(part, name) for part in parts) for name in _COUNTS))
-            rows.append(_figures("all that published", split, pooled, None))
+        counts = [x for item in reported if item.split == split and (x := item.counts) is not None]
+        if counts:
+            pooled = sum(counts[1:], start=counts[0])
+            rows.append(_row("all that published", split, pooled, None))
     return rows
 
 
-def _row(name: str, split: str, item: Results) -> dict[str, object]:
-    if item.suppressed:
-        return {"hospital": name, "split": split} | dict.fromkeys(
-            ("accuracy", "sensitivity", "specificity", "auc")
-        )
-    counts = Confusion(item.tp, item.fp, item.tn, item.fn, item.loss)
-    area = Estimate(*(value / 1_000_000 for value in (item.auc, item.auc_low, item.auc_high)))
-    return _figures(name, split, counts, area)
-
-
-def _figures(name: str, split: str, counts: Confusion, area: Estimate | None) -> dict[str, object]:
-    return {
-        "hospital": name,
-        "split": split,
-        "accuracy": _shown(accuracy(counts)),
-        "sensitivity": _shown(sensitivity(counts)),
-        "specificity": _shown(specificity(counts)),
-        "auc": _shown(area),
-    }
+def _row(
+    name: str, split: str, counts: Confusion | None, area: Estimate | None
+) -> dict[str, object]:
+    found = Scores.of(counts, area) if counts else NOTHING
+    figures = {figure: _shown(getattr(found, figure)) for figure in FIGURES}
+    return {"hospital": name, "split": split, **figures}
 
 
 def _shown(figure: Estimate | None) -> str | None:

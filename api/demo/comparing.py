@@ -12,7 +12,7 @@ from federated.evaluation.sites import evaluate
 from federated.hospital import publish_results
 from federated.hospital.data import arrays
 from federated.hospital.freeze import frozen_members
-from federated.metrics import Confusion, Estimate, Scores, accuracy, sensitivity, specificity
+from federated.metrics import Scores
 from federated.published import open_state
 from federated.results import Results
 from federated.simulate import Row, Site, all_models, compare
@@ -64,9 +64,6 @@ def _sites(world: World, study: Study, last: RoundNumber) -> Mapping[str, Site]:
 def _reported(row: Row, results: Mapping[str, Results]) -> Row:
     """The federated model's row for a hospital, from what the hospital signed."""
     found = results.get(row.test)
-    if row.model != "federated" or found is None or found.suppressed:
+    if row.model != "federated" or found is None or found.counts is None:
         return row
-    counts = Confusion(found.tp, found.fp, found.tn, found.fn, found.loss)
-    area = Estimate(*(value / 1_000_000 for value in (found.auc, found.auc_low, found.auc_high)))
-    figures = (accuracy(counts), sensitivity(counts), specificity(counts), area)
-    return Row(row.model, row.test, Scores(*figures))
+    return Row(row.model, row.test, Scores.of(found.counts, found.area))

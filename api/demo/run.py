@@ -27,7 +27,7 @@ from federated.auditor import Level, Verdict, replay
 from federated.center import invite, request_study
 from federated.evaluation.result import Evaluation
 from federated.hospital import Policy, approve, join
-from federated.metrics import LOSS_UNIT, Estimate
+from federated.metrics import FIGURES, LOSS_UNIT, Estimate
 from federated.simulate import Row
 from federated.spec import StudySpec
 from storage.backends import EMBEDDED
@@ -150,7 +150,7 @@ def _request(world: World, spec: StudySpec, say: Say) -> StudyId:
 
 def _row(row: Row) -> dict[str, Any]:
     shown: dict[str, Any] = {"model": row.model, "test": row.test}
-    for name in ("accuracy", "sensitivity", "specificity", "auc"):
+    for name in FIGURES:
         figure: Estimate | None = getattr(row.scores, name)
         shown[name] = figure.value if figure else None
         shown[f"{name}_low"] = figure.low if figure else None

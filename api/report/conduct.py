@@ -76,7 +76,7 @@ def quality(data: ReportData) -> Section:
         rows.append(
             row(
                 found.hospital,
-                count(found.rows),
+                NONE if found.rows is None else count(found.rows),
                 coarse(found.quarantined),
                 *(cells.get(rule, "0") for rule in rules),
             )
@@ -84,8 +84,10 @@ def quality(data: ReportData) -> Section:
     columns = ("hospital", "rows", "rows set aside", *(FIX_WORDS.get(x, x) for x in rules))
     caption = "Rows of each hospital's file, and cells that cleaning changed"
     words = (
-        "Each hospital cleaned its own file by the dictionary's public rules and keeps the list of "
-        "changes, row by row, to itself. Counts of 1 to 4 are not told apart here."
+        "Each hospital cleaned its own file by the dictionary's public rules and keeps the list "
+        "of changes, row by row, to itself. Counts of 1 to 4 are not told apart here, nor are the "
+        "rows of a hospital that set so few aside: less the patients asked, they would tell how "
+        "many."
     )
     return Section(
         "data",

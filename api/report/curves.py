@@ -105,7 +105,7 @@ def calibration(data: ReportData) -> Section:
             continue
         title = tested_on(test.name)
         words = "; ".join(
-            f"{label}: Brier {share(item.brier)}, slope {_plain(item)}"
+            f"{label}: Brier {figure(item.brier)}, slope {_plain(item)}"
             for (label, _), item in zip(MODEL_KEY, drawn, strict=True)
             if item
         )
@@ -116,8 +116,8 @@ def calibration(data: ReportData) -> Section:
                 rows.append(_calibration_row(title, label, item))
                 bins += _bin_rows(title, label, item)
     columns = (
-        *("test patients", "model", "patients", "Brier score", "mean predicted", "observed"),
-        *("intercept (ideal 0)", "slope (ideal 1)"),
+        *("test patients", "model", "patients", "Brier score", "miscalibration", "discrimination"),
+        *("mean predicted", "observed", "intercept (ideal 0)", "slope (ideal 1)"),
     )
     in_bins = ("test patients", "model", "patients", "mean predicted", "observed (95 % interval)")
     blocks: list[Block] = [
@@ -125,7 +125,9 @@ def calibration(data: ReportData) -> Section:
             "A point is a group of equally many patients, at least ten, with neighbouring "
             "probabilities; its line is the 95 % interval of the share that has the finding. On "
             "the diagonal a probability of 0.3 means three of ten. An intercept below 0 says that "
-            "probabilities are too high, a slope below 1 that they are too extreme."
+            "probabilities are too high, a slope below 1 that they are too extreme. Of the Brier "
+            "score, miscalibration is what correcting the probabilities could spare, and "
+            "discrimination what they spare beside telling everybody the observed share."
         ),
         Plots(tuple(panels), MODEL_KEY[:2]),
         table("calibrations", "Calibration, 95 % intervals", SIMULATED, columns, rows, words=(1,)),
@@ -148,7 +150,9 @@ def _calibration_row(title: str, label: str, item: Calibration) -> tuple[Cell, .
         title,
         label,
         count(item.count),
-        share(item.brier),
+        figure(item.brier),
+        share(item.parts.miscalibration),
+        share(item.parts.discrimination),
         share(item.expected),
         share(item.observed),
         signed(item.intercept, 2),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from federated.evaluation.result import Evaluation
 from federated.metrics import Scores
 
-FORMAT = "consilium/report/1"
+FORMAT = "consilium/report/2"
 
 INCLUDED, VOIDED, EXCLUDED = "included", "voided", "excluded"
 SUBMITTED, FROZEN, ABSENT = "submitted", "frozen", "absent"
@@ -61,10 +61,10 @@ class Cleaned:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """A hospital's file by counts; None where 1 to 4."""
+    """A hospital's file by counts; None where 1 to 4, and `rows` where they would give these."""
 
     hospital: str
-    rows: int
+    rows: int | None
     quarantined: int | None
     cleaned: tuple[Cleaned, ...]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from api.report.blocks import SIMULATED, Block, Cell, Item, Items, Plots, Section, Text, row, table
 from api.report.data import ReportData
-from api.report.numbers import NONE, figure, signed
+from api.report.numbers import NONE, figure, share, tested
 from api.report.plots import forest_plot
-from federated.evaluation.paired import Finding, finding
+from federated.evaluation.paired import LEVEL, Finding, finding
 from federated.evaluation.result import CENTRALISED, FEDERATED, POOLED, Comparison, own_model
 from federated.metrics import Estimate
 from federated.results import LEAST_COUNT
@@ -67,11 +67,14 @@ def section(data: ReportData) -> Section:
     blocks += [*_against_centralised(data), *_plots(own, pool), _table(data, own, pool)]
     blocks.append(
         Text(
-            "Differences are federated minus own on the very same test patients (DeLong's interval "
-            "for paired curves). An interval that covers 0 leaves open which model is better. They "
-            "tell how the result would vary with other patients, not with another seed, and are "
-            "not widened for the number of comparisons. The opponents were tuned on validation "
-            "records; test records tuned nothing.",
+            "Differences are federated minus own on the very same test patients: DeLong's test for "
+            "AUC, McNemar's exact one for decisions at probability 0.5 (not shown where the two "
+            f"decide differently on fewer than {LEAST_COUNT} patients, who can tell no "
+            f"difference). One is claimed where p is below {LEVEL}; the interval then leaves out "
+            "0. Else it is open which model is better. They tell how the result would vary with "
+            "other patients, not with another seed, and are not widened for the number of "
+            "comparisons: of twenty between models that are alike one is claimed by chance. The "
+            "opponents were tuned on validation records; test records tuned nothing.",
             "note",
         )
     )
@@ -106,21 +109,25 @@ def _item(
         both = area_of(data, FEDERATED, name), area_of(data, own_model(name), name)
         words = (
             f"On its own test patients the federated model has AUC {_value(both[0])}, its own "
-            f"{_value(both[1])}: a difference of {signed(mine.auc)}."
+            f"{_value(both[1])}: a difference of {tested(mine.auc)}."
         )
         mark = MARKS[judged(mine)]
-        words += _brier_words(mine)
+        words += _brier_words(mine) + _decision_words(mine)
     if all_ is not None:
-        words += f" On the patients of all hospitals: {signed(all_.auc)}, {_than(all_)}."
+        words += f" On the patients of all hospitals: {tested(all_.auc)}, {_than(all_)}."
     return Item(mark, name, words)
 
 
 def _brier_words(item: Comparison) -> str:
-    if item.brier.low > 0:
-        return f" Its probabilities are less accurate (Brier score {signed(item.brier)})."
-    if item.brier.high < 0:
-        return f" Its probabilities are more accurate (Brier score {signed(item.brier)})."
-    return ""
+    words = {Finding.BETTER: "less", Finding.WORSE: "more"}.get(finding(item.brier))  # it is a loss
+    return f" Its probabilities are {words} accurate (Brier score {tested(item.brier)})." * bool(
+        words
+    )
+
+
+def _decision_words(item: Comparison) -> str:
+    words = {Finding.BETTER: "more", Finding.WORSE: "less"}.get(finding(item.accuracy))
+    return f" It decides rightly {words} often (accuracy {tested(item.accuracy)})." * bool(words)
 
 
 def _than(item: Comparison) -> str:
@@ -132,7 +139,7 @@ def _than(item: Comparison) -> str:
 
 
 def _value(area: Estimate | None) -> str:
-    return NONE if area is None else f"{area.value:.3f}"
+    return NONE if area is None else share(area.value)
 
 
 def _against_centralised(data: ReportData) -> list[Block]:
@@ -147,7 +154,7 @@ def _against_centralised(data: ReportData) -> list[Block]:
     return [
         Text(
             "Beside a model that is trained on all records in one place, which no hospital "
-            f"could do: AUC {signed(item.auc)} on the patients of all hospitals; {words}."
+            f"could do: AUC {tested(item.auc)} on the patients of all hospitals; {words}."
         )
     ]
 
@@ -177,14 +184,15 @@ def _table(
                     "its own patients" if where == name else "all hospitals' patients",
                     figure(area_of(data, FEDERATED, where)),
                     figure(area_of(data, own_model(name), where)),
-                    signed(item.auc if item else None),
-                    signed(item.brier if item else None),
+                    tested(item.auc if item else None),
+                    tested(item.brier if item else None),
+                    tested(item.accuracy if item else None),
                     Cell(MARKS[judged(item)] if item else "too few to show"),
                 )
             )
     columns = (
         *("hospital", "tested on", "federated AUC", "own model's AUC", "AUC difference"),
-        *("Brier difference", "finding"),
+        *("Brier difference", "accuracy difference", "finding by AUC"),
     )
     caption = "The federated model and each hospital's own model, 95 % intervals"
-    return table("differences", caption, SIMULATED, columns, rows, words=(1, 6))
+    return table("differences", caption, SIMULATED, columns, rows, words=(1, 7))

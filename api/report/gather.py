@@ -25,7 +25,7 @@ from api.report.data import (
 from api.report.lineage import read_provenance
 from chain.types import StudyId
 from federated.evaluation.result import FEDERATED, Evaluation
-from federated.metrics import Estimate, Scores
+from federated.metrics import FIGURES, Estimate, Scores
 from federated.models import parameter_schema
 from federated.party import Party
 from federated.purposes import describe
@@ -101,15 +101,12 @@ def _signed(rows: Sequence[Tree], evaluation: Evaluation) -> tuple[Signed, ...]:
     """Rows of the federated model that hospitals signed; a withheld hospital signed no counts."""
     withheld = {test.name for test in evaluation.tests if test.withheld}
     return tuple(
-        Signed(row["test"], Scores(*(_estimate(row, name) for name in _FIGURES)))
+        Signed(row["test"], Scores(*(_estimate(row, name) for name in FIGURES)))
         for row in rows
         if row["computed_by"] == "hospital"
         and row["model"] == FEDERATED
         and row["test"] not in withheld
     )
-
-
-_FIGURES = ("accuracy", "sensitivity", "specificity", "auc")
 
 
 def _estimate(row: Tree, name: str) -> Estimate | None:
@@ -132,7 +129,10 @@ def _quality(name: str, store: RecordStore) -> Quality:
     report = store.report()
     changed = Counter(change.rule.value for change in store.changes())
     cleaned = tuple(Cleaned(rule, _coarse(cells)) for rule, cells in sorted(changed.items()))
-    return Quality(name, report.rows, _coarse(report.quarantined), cleaned)
+    quarantined = _coarse(report.quarantined)
+    # All hospitals' rows less all patients asked would give what one of them set aside.
+    rows = None if quarantined is None else report.rows
+    return Quality(name, rows, quarantined, cleaned)
 
 
 def _coarse(count: int) -> int | None:

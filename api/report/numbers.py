@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from federated.evaluation.paired import Difference
 from federated.metrics import Estimate
 
 TOKEN = 10**18
@@ -27,6 +28,14 @@ def signed(found: Estimate | None, decimals: int = 3) -> str:
         return NONE
     value, low, high = (plus(x, decimals) for x in (found.value, found.low, found.high))
     return f"{value} ({low} to {high})"
+
+
+def tested(found: Difference | None) -> str:
+    """A difference with its p, as +0.024 (−0.006 to +0.043), p 0.140."""
+    if found is None or found.p is None:
+        return signed(found)
+    p = "< 0.001" if found.p < 0.0005 else share(found.p)
+    return f"{signed(found)}, p {p}"
 
 
 def plus(value: float, decimals: int = 3) -> str:

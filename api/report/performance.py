@@ -16,6 +16,7 @@ from api.report.blocks import (
 from api.report.data import ReportData
 from api.report.findings import TOO_FEW, area_of
 from api.report.numbers import NONE, count, figure
+from federated.evaluation.disclosure import NOTHING
 from federated.evaluation.result import (
     CENTRALISED,
     FEDERATED,
@@ -24,9 +25,13 @@ from federated.evaluation.result import (
     TestSet,
     own_model,
 )
-from federated.metrics import Scores
+from federated.metrics import FIGURES, Scores
 
 ALL = "all hospitals"
+COLUMNS = ("accuracy", "balanced accuracy", "sensitivity", "specificity", "AUC")
+"""The figures of `Scores`, as people read them."""
+
+TUNED = "beside models tuned without federation"
 
 
 def tested_on(name: str) -> str:
@@ -45,42 +50,58 @@ def figures(data: ReportData) -> Section:
     signed_by = {item.hospital: item.scores for item in data.signed}
     rows = [_figures_row(name, tests.get(name), signed_by.get(name)) for name in data.hospitals]
     where = f"{data.study.outcome}: {data.study.positive}"
-    columns = (
-        *("test patients", f"of them {where}", "accuracy", "sensitivity", "specificity", "AUC"),
-    )
+    columns = ("test patients", f"of them {where}", *COLUMNS)
     caption = "The final model at each hospital, at probability 0.5, with 95 % intervals"
     blocks: list[Block] = [
         table("signed", caption, SIGNED, ("hospital", *columns), rows),
         _pooled_table(data, columns),
+        *_beside_table(data),
         *withheld(data.evaluation),
     ]
     return Section("figures", "How good the final model is", tuple(blocks))
 
 
 def _pooled_table(data: ReportData, columns: tuple[str, ...]) -> Table:
-    """The federated and the centralised model on all test patients; the AUC alone where rounded."""
+    """Every model on all test patients; the AUC alone where rounded."""
     pool = next(test for test in data.evaluation.tests if test.name == POOLED)
     rows = [
-        _figures_row(name, pool, data.evaluation.cell(name, POOLED))
-        for name in (FEDERATED, CENTRALISED)
+        _figures_row(model_name(name), pool, data.evaluation.cell(name, POOLED))
+        for name in (FEDERATED, CENTRALISED, *map(own_model, data.hospitals))
     ]
     if data.evaluation.pool_rounded:
         columns, rows = columns[-1:], [(line[0], line[-1]) for line in rows]
-    caption = "On the patients of all hospitals, with 95 % intervals"
+    caption = f"On the patients of all hospitals, {TUNED}, with 95 % intervals"
     return table("pooled", caption, SIMULATED, ("model", *columns), rows)
 
 
+def _beside_table(data: ReportData) -> list[Block]:
+    """What else a hospital could have had, on its own patients."""
+    rows = [
+        row(name, model_name(model), *_shown(data.evaluation.cell(model, name)))
+        for name in (test.name for test in data.evaluation.tests if not test.withheld)
+        for model in (FEDERATED, own_model(name), CENTRALISED)
+        if name != POOLED
+    ]
+    if not rows:
+        return []
+    caption = f"On each hospital's patients, {TUNED}, with 95 % intervals"
+    return [
+        table("beside", caption, SIMULATED, ("test patients", "model", *COLUMNS), rows, words=(1,))
+    ]
+
+
 def _figures_row(name: str, test: TestSet | None, found: Scores | None) -> tuple[Cell, ...]:
-    scores = found or Scores(None, None, None, None)
+    scores = found or NOTHING
     sizes = (test.count, test.positives) if test else (None, None)
     return row(
         name,
         *(NONE if size is None else count(size) for size in sizes),
-        figure(scores.accuracy),
-        figure(scores.sensitivity),
-        figure(scores.specificity),
-        figure(scores.auc),
+        *_shown(scores),
     )
+
+
+def _shown(scores: Scores) -> tuple[str, ...]:
+    return tuple(figure(getattr(scores, name)) for name in FIGURES)
 
 
 def withheld(evaluation: Evaluation) -> list[Block]:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from federated.evaluation.bootstrap import percentile_interval
+from federated.evaluation.brier import Parts, brier, parts
 from federated.metrics import Z95, Estimate, wilson
 from federated.schema import Array
 
@@ -33,11 +35,13 @@ class Bin:
 class Calibration:
     """`intercept` is 0 and `slope` 1 where probabilities are right; None where none is estimable.
 
-    `expected` and `observed` are the mean probability and the share of positives.
+    `expected` and `observed` are the mean probability and the share of positives. The Brier score's
+    interval is of bootstrapped people.
     """
 
     count: int
-    brier: float
+    brier: Estimate
+    parts: Parts
     expected: float
     observed: float
     intercept: Estimate | None
@@ -45,18 +49,31 @@ class Calibration:
     bins: tuple[Bin, ...]
 
 
-def calibrate(labels: Array, predicted: Array) -> Calibration | None:
+def calibrate(
+    labels: Array, predicted: Array, *, seed: int, name: str, people: Array | None = None
+) -> Calibration | None:
     """Calibration of probabilities against labels of 0 and 1; None without records.  # (n,), (n,)
 
-    Bins hold equally many records, at least `LEAST_IN_BIN`: a bin of one patient would show him.
+    `seed`, `name` and `people` are those of `percentile_interval`. Bins hold equally many records,
+    at least `LEAST_IN_BIN`: a bin of one patient would show him.
     """
     if not len(labels):
         return None
     truth, chance = labels.astype(np.float64), predicted.astype(np.float64)
-    odds = _logit(chance)
+    odds, score = _logit(chance), brier(truth, chance)
+    around = percentile_interval(
+        score,
+        lambda rows: brier(truth[rows], chance[rows]),
+        truth,
+        seed=seed,
+        name=name,
+        people=people,
+    )
+    assert around is not None
     return Calibration(
         count=len(truth),
-        brier=float(((chance - truth) ** 2).mean()),
+        brier=around,
+        parts=parts(truth, chance),
         expected=float(chance.mean()),
         observed=float(truth.mean()),
         intercept=_fit(truth, np.ones((len(truth), 1)), odds),

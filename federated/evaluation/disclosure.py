@@ -1,18 +1,25 @@
 """What figures may leave the hospitals: none of fewer than five people of a label.
 
-Two ways in which a total tells about a hospital that is left out of it are closed here: where all
-other hospitals' counts stand beside the pool's, a difference gives the missing hospital's; and an
-AUC of full precision is a fraction whose denominator gives the pool's counts. So the pool of a
-study with withheld hospitals has no counts, and its figures are rounded.
+People are counted, not rows: two records of one patient are one patient. Three ways in which one
+table tells about people whom another leaves out are closed here:
+
+- where all other hospitals' counts stand beside the pool's, a difference gives the missing
+  hospital's; a withheld hospital knows its own counts and could subtract these too;
+- an AUC of full precision is a fraction whose denominator gives the pool's counts. So the pool of a
+  study with withheld hospitals has no counts, and its figures are rounded;
+- two tables over nearly the same people, as before and after somebody withdrew, give a table of
+  those few as their difference.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
+from federated.evaluation.paired import Difference
 from federated.metrics import Estimate, Scores
 from federated.results import LEAST_COUNT
 from federated.schema import Array
@@ -21,32 +28,51 @@ DECIMALS = 3
 ROC_DECIMALS = 2
 
 
-def enough(labels: Array) -> bool:
-    """Whether figures of records with these labels of 0 and 1 may be shown."""
-    positives = int(np.count_nonzero(labels == 1))
-    return min(positives, len(labels) - positives) >= LEAST_COUNT
+_Figure = TypeVar("_Figure", bound=Estimate)
+
+
+def enough(labels: Array, people: Array | None = None) -> bool:
+    """Whether figures of records with these labels of 0 and 1 may be shown.
+
+    `people` tells whose each record is; without it each is one person's.  # (n,), (n,)
+    """
+    of = np.arange(len(labels)) if people is None else people
+    return min(len(np.unique(of[labels == 1])), len(np.unique(of[labels != 1]))) >= LEAST_COUNT
 
 
 def pool_tells(labels: Mapping[str, Array]) -> bool:
     """Whether the pool less the hospitals shown leaves too few people of a label.
 
-    `labels` are those of every hospital by name.
+    For anybody, and for each withheld hospital, which subtracts its own people too. `labels` are
+    those of every hospital by name.
     """
     hidden = [found for found in labels.values() if not enough(found)]
-    return bool(hidden) and not enough(np.concatenate(hidden))
+    rests = [hidden[:at] + hidden[at + 1 :] for at in range(len(hidden))]
+    return any(not rest or not enough(np.concatenate(rest)) for rest in rests)
 
 
-def blurred(figure: Estimate | None) -> Estimate | None:
-    """An estimate to three decimals."""
+def differ_by_few(people: Set[str], told: Iterable[Set[str]]) -> bool:
+    """Whether a table of these people less one told before would be a table of one to four.
+
+    The same people may be told again: then the difference is of models and not of people.
+    """
+    return any(0 < len(people ^ earlier) < LEAST_COUNT for earlier in told)
+
+
+def blurred(figure: _Figure | None) -> _Figure | None:
+    """An estimate to three decimals, its p too: exact p values are fractions of the counts."""
     if figure is None:
         return None
-    return Estimate(*(round(x, DECIMALS) for x in (figure.value, figure.low, figure.high)))
+    parts = ("value", "low", "high")
+    rounded = replace(figure, **{name: round(getattr(figure, name), DECIMALS) for name in parts})
+    if isinstance(rounded, Difference) and rounded.p is not None:
+        return replace(rounded, p=round(rounded.p, DECIMALS))
+    return rounded
 
 
 def only_area(scores: Scores) -> Scores:
-    """The AUC to three decimals; accuracy, sensitivity and specificity would give counts."""
-    nothing = dict.fromkeys(("accuracy", "sensitivity", "specificity"))
-    return replace(scores, auc=blurred(scores.auc), **nothing)
+    """The AUC to three decimals; all figures at a threshold would give counts."""
+    return replace(NOTHING, auc=blurred(scores.auc))
 
 
-NOTHING = Scores(None, None, None, None)
+NOTHING = Scores(None, None, None, None, None)

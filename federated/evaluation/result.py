@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from federated.evaluation.calibration import Calibration
+from federated.evaluation.paired import Difference
 from federated.evaluation.roc import Point
 from federated.metrics import Estimate, Scores
 
@@ -80,13 +81,15 @@ class Calibrated:
 class Comparison:
     """The federated model and a rival on the same test records, federated minus rival.
 
-    `auc` above 0 and `brier` below 0 speak for the federated model.
+    `auc` and `accuracy` above 0 and `brier` below 0 speak for the federated model. `accuracy` is
+    None where they decide differently on too few patients to show or to tell anything.
     """
 
     rival: str
     test: str
-    auc: Estimate
-    brier: Estimate
+    auc: Difference
+    brier: Difference
+    accuracy: Difference | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import numpy as np
 from federated.evaluation import disclosure
 from federated.evaluation.calibration import calibrate
 from federated.evaluation.disclosure import enough
+from federated.evaluation.mcnemar import accuracy_difference
 from federated.evaluation.paired import auc_difference, brier_difference
 from federated.evaluation.result import (
     CENTRALISED,
@@ -69,6 +70,7 @@ class _Test:
     labels: Array
     predicted: Mapping[str, Array]
     rounded: bool
+    seed: int
 
     @property
     def shown(self) -> bool:
@@ -103,7 +105,10 @@ class _Test:
     def calibrations(self) -> list[Calibrated]:
         if not self.shown or self.rounded:
             return []
-        found = [(name, calibrate(self.labels, self.predicted[name])) for name in self.rivals]
+        found = [
+            (name, calibrate(self.labels, self.predicted[name], seed=self.seed, name=self.name))
+            for name in self.rivals
+        ]
         return [Calibrated(name, self.name, item) for name, item in found if item is not None]
 
     def comparison(self, rival: str) -> Comparison | None:
@@ -111,9 +116,12 @@ class _Test:
             return None
         both = self.labels, self.predicted[FEDERATED], self.predicted[rival]
         area, brier = auc_difference(*both), brier_difference(*both)
+        accuracy = None if self.rounded else accuracy_difference(*both)
         if self.rounded:
             area, brier = disclosure.blurred(area), disclosure.blurred(brier)
-        return Comparison(rival, self.name, area, brier) if area and brier else None
+        if area is None or brier is None:
+            return None
+        return Comparison(rival, self.name, area, brier, accuracy)
 
 
 def _tests(
@@ -128,6 +136,7 @@ def _tests(
             site.test[1],
             {model: probabilities(found, site.test[0], spec) for model, found in models.items()},
             rounded=False,
+            seed=spec.seed,
         )
         for name, site in sites.items()
     ]
@@ -137,6 +146,7 @@ def _tests(
         np.concatenate([part.labels for part in parts]),
         {model: np.concatenate([part.predicted[model] for part in parts]) for model in models},
         rounded=disclosure.pool_tells(everyone),
+        seed=spec.seed,
     )
     return [pool, *parts]
 

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from federated.evaluation.calibration import LEAST_IN_BIN, calibrate
-from federated.evaluation.disclosure import enough, pool_tells
-from federated.evaluation.paired import Finding, auc_difference, brier_difference, finding
+from federated.evaluation.paired import (
+    Difference,
+    Finding,
+    auc_difference,
+    brier_difference,
+    finding,
+)
 from federated.evaluation.result import FEDERATED, POOLED, own_model
 from federated.evaluation.roc import roc
-from federated.metrics import Estimate, auc
+from federated.metrics import auc
 from federated.schema import Array
 from tests.api.report_sample import HOSPITALS, evaluation
+
+KEYS: Any = {"seed": 1, "name": "pooled"}
 
 LABELS = st.lists(st.tuples(st.booleans(), st.integers(0, 9), st.integers(0, 9)), min_size=4)
 
@@ -90,17 +99,71 @@ def test_pairing_tells_what_two_intervals_cannot() -> None:
 @pytest.mark.parametrize(
     ("difference", "word"),
     [
-        (Estimate(0.1, 0.01, 0.19), Finding.BETTER),
-        (Estimate(-0.1, -0.19, -0.01), Finding.WORSE),
-        (Estimate(0.1, -0.01, 0.21), Finding.UNCLEAR),
-        (Estimate(0.0, 0.0, 0.0), Finding.UNCLEAR),
+        (Difference(0.1, 0.01, 0.19, 0.03), Finding.BETTER),
+        (Difference(-0.1, -0.19, -0.01, 0.03), Finding.WORSE),
+        (Difference(0.1, -0.01, 0.21, 0.08), Finding.UNCLEAR),
+        (Difference(0.0, 0.0, 0.0, 1.0), Finding.UNCLEAR),
+        (Difference(1.0, 1.0, 1.0, None), Finding.UNCLEAR),
         (None, Finding.UNCLEAR),
     ],
 )
-def test_only_an_interval_beside_0_tells_a_difference(
-    difference: Estimate | None, word: Finding
-) -> None:
+def test_only_a_small_p_claims_a_difference(difference: Difference | None, word: Finding) -> None:
     assert finding(difference) is word
+
+
+@given(LABELS)
+def test_a_difference_is_claimed_where_its_interval_leaves_out_0(
+    rows: list[tuple[bool, int, int]],
+) -> None:
+    both = arrays(rows)
+    for found in (auc_difference(*both), brier_difference(*both)):
+        if found is None or found.p is None or abs(found.p - 0.05) < 1e-9:
+            continue
+        assert (found.p < 0.05) is (found.low > 0 or found.high < 0)
+
+
+def test_delongs_p_is_that_on_paper() -> None:
+    # Positives 3, 2, 1 and negatives 0, 0, 0 are ranked without error by the first model; of the
+    # second's pairs the positives win 2/3, 1, 1/3 and the negatives lose 1, 2/3, 1/3.
+    labels = np.array([1.0, 1.0, 1.0, 0.0, 0.0, 0.0])
+    first = np.array([0.9, 0.8, 0.7, 0.1, 0.2, 0.3])
+    second = np.array([0.5, 0.9, 0.3, 0.2, 0.4, 0.6])
+    found = auc_difference(labels, first, second)
+    assert found is not None
+    assert found.value == pytest.approx(1 - 2 / 3)
+    variance = 2 * ((1 / 9) / 3)  # variance of 2/3, 1, 1/3 is 1/9, on each side of three
+    z = (1 / 3) / variance**0.5
+    assert found.p == pytest.approx(math.erfc(z / 2**0.5))
+    assert found.p == pytest.approx(0.2207, abs=1e-4)
+
+
+def test_models_that_rank_alike_have_p_1_and_are_not_told_apart() -> None:
+    labels = np.array([1.0, 0.0] * 20)
+    chance = np.random.default_rng(1).random(40)
+    found = auc_difference(labels, chance, chance**3)
+    assert found == Difference(0.0, 0.0, 0.0, 1.0)
+
+
+def test_a_difference_without_spread_claims_nothing() -> None:
+    labels = np.array([1.0, 1.0, 0.0, 0.0])
+    found = auc_difference(labels, labels, 1 - labels)  # one never errs, the other always
+    assert found == Difference(1.0, 1.0, 1.0, None)
+    shifted = brier_difference(labels, np.full(4, 0.5), np.abs(labels - 0.9) * 0 + 0.5 + 1e-17)
+    assert shifted is not None
+    assert finding(shifted) is Finding.UNCLEAR
+
+
+def test_the_lead_over_several_models_is_over_their_mean() -> None:
+    order = np.random.default_rng(9)
+    labels = (order.random(60) < 0.5).astype(np.float64)
+    first, second, third = (order.random(60) + labels * s for s in (1.0, 0.4, 0.1))
+    lead = auc_difference(labels, first, second, third)
+    over = [auc_difference(labels, first, one) for one in (second, third)]
+    assert lead is not None
+    assert over[0] is not None
+    assert over[1] is not None
+    assert lead.value == pytest.approx((over[0].value + over[1].value) / 2)
+    assert auc_difference(labels, first, second, second) == auc_difference(labels, first, second)
 
 
 def test_a_brier_difference_is_the_mean_difference_of_squared_errors() -> None:
@@ -136,22 +199,23 @@ def test_right_probabilities_have_intercept_0_and_slope_1() -> None:
     order = np.random.default_rng(2)
     chance = order.random(20_000)
     labels = (order.random(20_000) < chance).astype(np.float64)
-    found = calibrate(labels, chance)
+    found = calibrate(labels, chance, **KEYS)
     assert found is not None
     assert found.intercept is not None
     assert found.slope is not None
     assert found.intercept.low < 0 < found.intercept.high
     assert found.slope.low < 1 < found.slope.high
     assert found.expected == pytest.approx(found.observed, abs=0.01)
-    assert found.brier == pytest.approx(1 / 6, abs=0.005)
+    assert found.brier.value == pytest.approx(1 / 6, abs=0.005)
+    assert found.brier.low < 1 / 6 < found.brier.high
 
 
 def test_too_extreme_and_too_high_probabilities_are_seen() -> None:
     order = np.random.default_rng(4)
     odds = order.normal(size=20_000)
     labels = (order.random(20_000) < 1 / (1 + np.exp(-odds))).astype(np.float64)
-    extreme = calibrate(labels, 1 / (1 + np.exp(-2 * odds)))
-    high = calibrate(labels, 1 / (1 + np.exp(-(odds + 1))))
+    extreme = calibrate(labels, 1 / (1 + np.exp(-2 * odds)), **KEYS)
+    high = calibrate(labels, 1 / (1 + np.exp(-(odds + 1))), **KEYS)
     assert extreme is not None
     assert extreme.slope is not None
     assert extreme.slope.value == pytest.approx(0.5, abs=0.03)
@@ -162,32 +226,20 @@ def test_too_extreme_and_too_high_probabilities_are_seen() -> None:
 
 def test_separated_labels_have_no_slope() -> None:
     labels = np.repeat([0.0, 1.0], 20)
-    found = calibrate(labels, np.linspace(0.01, 0.99, 40))
+    found = calibrate(labels, np.linspace(0.01, 0.99, 40), **KEYS)
     assert found is not None
     assert found.slope is None
 
 
+@settings(deadline=None, max_examples=30)
 @given(st.integers(1, 200))
 def test_no_point_of_a_calibration_curve_is_of_few_patients(count: int) -> None:
     order = np.random.default_rng(count)
-    found = calibrate((order.random(count) < 0.5).astype(np.float64), order.random(count))
+    labels = (order.random(count) < 0.5).astype(np.float64)
+    found = calibrate(labels, order.random(count), **KEYS)
     assert found is not None
     assert sum(part.count for part in found.bins) == count
     assert len(found.bins) == 1 or min(part.count for part in found.bins) >= LEAST_IN_BIN
-
-
-def test_five_of_each_label_are_enough_and_four_are_not() -> None:
-    assert enough(np.array([1.0] * 5 + [0.0] * 5))
-    assert not enough(np.array([1.0] * 4 + [0.0] * 50))
-    assert not enough(np.array([1.0] * 50 + [0.0] * 4))
-
-
-def test_a_pool_tells_unless_the_hidden_hospitals_are_many_together() -> None:
-    seen, few = np.array([0.0, 1.0] * 5), np.array([1.0] * 4 + [0.0] * 6)
-    others = np.array([0.0] * 4 + [1.0] * 6)
-    assert not pool_tells({"a": seen, "b": seen})
-    assert pool_tells({"a": seen, "b": few})
-    assert not pool_tells({"a": seen, "b": few, "c": others})
 
 
 def test_nothing_of_a_hospital_with_few_of_a_label_is_told() -> None:
@@ -196,7 +248,7 @@ def test_nothing_of_a_hospital_with_few_of_a_label_is_told() -> None:
     assert (hidden.withheld, hidden.count, hidden.positives) == (True, None, None)
     for cell in found.cells:
         if cell.test == "lakeside":
-            assert set(asdict(cell.scores).values()) == {None}
+            assert set(asdict(cell.scores).values()) == {None}  # and not 0
     kinds = (found.rocs, found.calibrations)
     assert all(item.test != "lakeside" for kind in kinds for item in kind)
     assert found.comparison(own_model("lakeside"), "lakeside") is None
@@ -209,7 +261,8 @@ def test_the_pool_does_not_give_a_hidden_hospital_as_a_difference() -> None:
     pool = next(test for test in found.tests if test.name == POOLED)
     assert (pool.count, pool.positives) == (None, None)
     scores = found.cell(FEDERATED, POOLED)
-    assert (scores.accuracy, scores.sensitivity, scores.specificity) == (None, None, None)
+    figures = asdict(scores)
+    assert {name for name, figure in figures.items() if figure is not None} == {"auc"}
     assert scores.auc is not None
     assert round(scores.auc.value, 3) == scores.auc.value  # else a fraction whose denominator tells
     assert all(item.test != POOLED for item in found.calibrations)
@@ -218,6 +271,9 @@ def test_the_pool_does_not_give_a_hidden_hospital_as_a_difference() -> None:
     own = found.comparison(own_model("lakeside"), POOLED)
     assert own is not None
     assert round(own.brier.value, 3) == own.brier.value
+    assert own.auc.p is not None
+    assert round(own.auc.p, 3) == own.auc.p
+    assert own.accuracy is None  # its exact p is a fraction of counts
 
 
 def test_with_enough_patients_everything_is_told() -> None:

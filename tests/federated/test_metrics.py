@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import balanced_accuracy_score
 
 from federated.metrics import (
     LOSS_CAP,
@@ -14,6 +15,7 @@ from federated.metrics import (
     Confusion,
     accuracy,
     auc,
+    balanced_accuracy,
     confusion,
     scores,
     sensitivity,
@@ -41,6 +43,45 @@ def test_rates_are_those_on_paper_and_none_where_nobody_can_tell() -> None:
     assert sensitivity(Confusion(0, 1, 3, 0, 0)) is None
     assert specificity(Confusion(1, 0, 0, 3, 0)) is None
     assert scores(np.zeros(0), np.zeros(0)).accuracy is None
+
+
+def test_balanced_accuracy_is_the_mean_of_both_rates() -> None:
+    found = balanced_accuracy(Confusion(tp=2, fp=1, tn=3, fn=1, loss=0))
+    assert found is not None
+    assert found.value == pytest.approx((2 / 3 + 3 / 4) / 2)
+    assert balanced_accuracy(Confusion(0, 1, 3, 0, 0)) is None
+
+
+def test_who_calls_everybody_healthy_has_half_the_balanced_accuracy() -> None:
+    idle = Confusion(tp=0, fp=0, tn=95, fn=5, loss=0)
+    plain, balanced = accuracy(idle), balanced_accuracy(idle)
+    assert plain is not None
+    assert balanced is not None
+    assert (plain.value, balanced.value) == (0.95, 0.5)
+    assert balanced.low < 0.5 < balanced.high
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 9)), min_size=1, max_size=60))
+def test_balanced_accuracy_is_scikit_learns(rows: list[tuple[bool, int]]) -> None:
+    labels = np.array([int(label) for label, _ in rows])
+    chances = np.array([score / 9 for _, score in rows])
+    found = balanced_accuracy(confusion(labels, chances))
+    if len(set(labels.tolist())) < 2:
+        assert found is None
+        return
+    assert found is not None
+    assert found.value == pytest.approx(balanced_accuracy_score(labels, chances >= 0.5))
+    assert 0 <= found.low <= found.value <= found.high <= 1
+
+
+def test_newcombes_bounds_of_balanced_accuracy_cover_it_about_19_times_of_20() -> None:
+    order, covered = np.random.default_rng(5), 0
+    for _ in range(2000):
+        tp, tn = int(order.binomial(30, 0.8)), int(order.binomial(70, 0.9))
+        found = balanced_accuracy(Confusion(tp, 70 - tn, tn, 30 - tp, 0))
+        assert found is not None
+        covered += found.low <= 0.85 <= found.high
+    assert 0.93 < covered / 2000 < 0.98
 
 
 def test_counts_of_hospitals_add_up() -> None:
