@@ -8,7 +8,7 @@ import json
 from rich.console import Console
 from rich.table import Table
 
-from bench import aggregate
+from bench import aggregate, scale
 from bench.report import Claim, report
 
 
@@ -18,7 +18,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="small sizes, no judgement")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
-    claims = aggregate.run(options.quick)
+    claims = [*aggregate.run(options.quick), *scale.run(options.quick)]
     if options.json:
         print(json.dumps(report(claims)))
     else:

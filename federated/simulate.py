@@ -9,25 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
 from federated.baselines import Opponent, fitting
 from federated.combining import total_of
-from federated.grid import Grid
+from federated.local_work import Lie, Records, pieces, train_piece
 from federated.metrics import Scores, scores
-from federated.models import parameter_schema
 from federated.networks import probabilities
-from federated.schema import Array, Parameters
+from federated.schema import Parameters
 from federated.spec import StudySpec
 from federated.state import GlobalState, initial_state, next_state
-from federated.training import local_update
-
-Records = tuple[Array, Array]
-"""Inputs (n, width) float32 and labels (n,)."""
-
-Lie = Callable[[dict[str, Array]], dict[str, Array]]
-"""What a hospital makes of its update (float64) before it clips."""
+from federated.workers import Here, Workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,25 +47,24 @@ def simulate(
     cohorts: Sequence[Mapping[str, Records]],
     *,
     lies: Mapping[str, Lie] | None = None,
+    workers: Workers | None = None,
 ) -> list[GlobalState]:
     """The states of a study whose rounds train on these records, by hospital name.
 
     The first state is the study's own. The states equal those that the actors finalize when
     nobody is excluded and hospitals' indices are in the order of `cohorts`. A hospital named in
     `lies` submits what its lie makes of its honest update, clipped so that no rule excludes it.
+
+    Hospitals train one after the other here, or in `workers` that are started: the same states. In
+    memory are one accumulator, or a robust rule's segment, and the updates under way.
     """
     states = [initial_state(spec)]
-    schema, grid = parameter_schema(spec), Grid.of(spec.grid)
     for number, cohort in enumerate(cohorts, start=1):
         start, total = states[-1], total_of(spec)
-        for name, (inputs, labels) in cohort.items():
-            delta = local_update(
-                start.parameters, inputs, labels, spec, hospital=name, round_number=number
-            )
-            if lies and name in lies:
-                delta = lies[name](delta)
-            steps = schema.flatten(grid.quantise(delta, schema))
-            total.add([steps], min(len(labels), spec.grid.max_weight))
+        work = pieces(spec, start.parameters, number, cohort, lies or {})
+        updates = chain.from_iterable((workers or Here()).map(train_piece, work))
+        for (_, labels), update in zip(cohort.values(), updates, strict=True):
+            total.add([update], min(len(labels), spec.grid.max_weight))
         states.append(next_state(spec, start, total.mean(), number))
     return states
 

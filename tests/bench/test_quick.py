@@ -17,5 +17,9 @@ def test_quick_run_prints_every_claim() -> None:
     )
     shown = json.loads(done.stdout)
     assert {"machine", "versions", "date", "claims"} == set(shown)
-    assert [claim["id"] for claim in shown["claims"]] == ["sum_10x10m"]
+    assert [claim["id"] for claim in shown["claims"]] == [
+        "sum_10x10m",
+        "simulate_hospitals",
+        "simulate_parameters",
+    ]
     assert all(claim["ok"] is None and claim["value"] > 0 for claim in shown["claims"])
