@@ -98,7 +98,7 @@ def calibration(data: ReportData) -> Section:
     """Whether the probabilities are right."""
     evaluation = data.evaluation
     found = {(item.test, item.model): item.calibration for item in evaluation.calibrations}
-    panels, rows, bins = [], [], []
+    panels, rows, scored, bins = [], [], [], []
     for place, test in enumerate(evaluation.tests):
         drawn = [found.get((test.name, model)) for model in _drawn(evaluation, test.name)]
         if not any(drawn):
@@ -114,11 +114,13 @@ def calibration(data: ReportData) -> Section:
         for (label, _), item in zip(MODEL_KEY, drawn, strict=True):
             if item is not None:
                 rows.append(_calibration_row(title, label, item))
+                scored.append(_brier_row(title, label, item))
                 bins += _bin_rows(title, label, item)
     columns = (
-        *("test patients", "model", "patients", "Brier score", "miscalibration", "discrimination"),
-        *("mean predicted", "observed", "intercept (ideal 0)", "slope (ideal 1)"),
+        *("test patients", "model", "mean predicted", "observed"),
+        *("intercept (ideal 0)", "slope (ideal 1)"),
     )
+    parts = ("patients", "Brier score", "= miscalibration", "− discrimination", "+ uncertainty")
     in_bins = ("test patients", "model", "patients", "mean predicted", "observed (95 % interval)")
     blocks: list[Block] = [
         Text(
@@ -127,10 +129,19 @@ def calibration(data: ReportData) -> Section:
             "the diagonal a probability of 0.3 means three of ten. An intercept below 0 says that "
             "probabilities are too high, a slope below 1 that they are too extreme. Of the Brier "
             "score, miscalibration is what correcting the probabilities could spare, and "
-            "discrimination what they spare beside telling everybody the observed share."
+            "discrimination what they spare beside telling everybody the observed share, which has "
+            "the score called uncertainty."
         ),
         Plots(tuple(panels), MODEL_KEY[:2]),
         table("calibrations", "Calibration, 95 % intervals", SIMULATED, columns, rows, words=(1,)),
+        table(
+            "brier",
+            "Brier score, 95 % intervals, and what it is made of",
+            SIMULATED,
+            ("test patients", "model", *parts),
+            scored,
+            words=(1,),
+        ),
         table(
             "bins",
             "The points of the calibration plots",
@@ -149,15 +160,17 @@ def _calibration_row(title: str, label: str, item: Calibration) -> tuple[Cell, .
     return row(
         title,
         label,
-        count(item.count),
-        figure(item.brier),
-        share(item.parts.miscalibration),
-        share(item.parts.discrimination),
         share(item.expected),
         share(item.observed),
         signed(item.intercept, 2),
         _interval(item.slope),
     )
+
+
+def _brier_row(title: str, label: str, item: Calibration) -> tuple[Cell, ...]:
+    made_of = item.parts
+    parts = (made_of.miscalibration, made_of.discrimination, made_of.uncertainty)
+    return row(title, label, count(item.count), figure(item.brier), *map(share, parts))
 
 
 def _bin_rows(title: str, label: str, item: Calibration) -> list[tuple[Cell, ...]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from api.report.blocks import SIMULATED, Block, Cell, Item, Items, Plots, Section, Text, row, table
 from api.report.data import ReportData
-from api.report.numbers import NONE, figure, share, tested
+from api.report.numbers import NONE, share, with_p
 from api.report.plots import forest_plot
 from federated.evaluation.paired import LEVEL, Finding, finding
 from federated.evaluation.result import CENTRALISED, FEDERATED, POOLED, Comparison, own_model
@@ -58,7 +58,7 @@ def helped_words(found: dict[str, Comparison | None]) -> str:
 
 
 def section(data: ReportData) -> Section:
-    """Where it did not help first, then every figure."""
+    """Where it is not shown to help first, then every figure."""
     own, pool = on_own_patients(data), on_all_patients(data)
     not_helped = [name for name in data.hospitals if judged(own[name]) is not Finding.BETTER]
     blocks: list[Block] = [_lead(data, not_helped)]
@@ -78,7 +78,7 @@ def section(data: ReportData) -> Section:
             "note",
         )
     )
-    return Section("not-helped", "Where federated training did not help", tuple(blocks))
+    return Section("not-helped", "Where federated training is not shown to help", tuple(blocks))
 
 
 def _lead(data: ReportData, not_helped: list[str]) -> Text:
@@ -109,25 +109,25 @@ def _item(
         both = area_of(data, FEDERATED, name), area_of(data, own_model(name), name)
         words = (
             f"On its own test patients the federated model has AUC {_value(both[0])}, its own "
-            f"{_value(both[1])}: a difference of {tested(mine.auc)}."
+            f"{_value(both[1])}: a difference of {with_p(mine.auc)}."
         )
         mark = MARKS[judged(mine)]
         words += _brier_words(mine) + _decision_words(mine)
     if all_ is not None:
-        words += f" On the patients of all hospitals: {tested(all_.auc)}, {_than(all_)}."
+        words += f" On the patients of all hospitals: {with_p(all_.auc)}, {_than(all_)}."
     return Item(mark, name, words)
 
 
 def _brier_words(item: Comparison) -> str:
     words = {Finding.BETTER: "less", Finding.WORSE: "more"}.get(finding(item.brier))  # it is a loss
-    return f" Its probabilities are {words} accurate (Brier score {tested(item.brier)})." * bool(
+    return f" Its probabilities are {words} accurate (Brier score {with_p(item.brier)})." * bool(
         words
     )
 
 
 def _decision_words(item: Comparison) -> str:
     words = {Finding.BETTER: "more", Finding.WORSE: "less"}.get(finding(item.accuracy))
-    return f" It decides rightly {words} often (accuracy {tested(item.accuracy)})." * bool(words)
+    return f" It decides rightly {words} often (accuracy {with_p(item.accuracy)})." * bool(words)
 
 
 def _than(item: Comparison) -> str:
@@ -154,7 +154,7 @@ def _against_centralised(data: ReportData) -> list[Block]:
     return [
         Text(
             "Beside a model that is trained on all records in one place, which no hospital "
-            f"could do: AUC {tested(item.auc)} on the patients of all hospitals; {words}."
+            f"could do: AUC {with_p(item.auc)} on the patients of all hospitals; {words}."
         )
     ]
 
@@ -182,17 +182,15 @@ def _table(
                 row(
                     name,
                     "its own patients" if where == name else "all hospitals' patients",
-                    figure(area_of(data, FEDERATED, where)),
-                    figure(area_of(data, own_model(name), where)),
-                    tested(item.auc if item else None),
-                    tested(item.brier if item else None),
-                    tested(item.accuracy if item else None),
+                    with_p(item.auc if item else None),
+                    with_p(item.brier if item else None),
+                    with_p(item.accuracy if item else None),
                     Cell(MARKS[judged(item)] if item else "too few to show"),
                 )
             )
     columns = (
-        *("hospital", "tested on", "federated AUC", "own model's AUC", "AUC difference"),
-        *("Brier difference", "accuracy difference", "finding by AUC"),
+        *("hospital", "tested on", "AUC difference", "Brier difference", "accuracy difference"),
+        "finding by AUC",
     )
-    caption = "The federated model and each hospital's own model, 95 % intervals"
-    return table("differences", caption, SIMULATED, columns, rows, words=(1, 7))
+    caption = "The federated model less each hospital's own model, 95 % intervals"
+    return table("differences", caption, SIMULATED, columns, rows, words=(1, 5))

@@ -30,7 +30,7 @@ def signed(found: Estimate | None, decimals: int = 3) -> str:
     return f"{value} ({low} to {high})"
 
 
-def tested(found: Difference | None) -> str:
+def with_p(found: Difference | None) -> str:
     """A difference with its p, as +0.024 (−0.006 to +0.043), p 0.140."""
     if found is None or found.p is None:
         return signed(found)

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from api.report.data import Share, Transfer
-from api.report.numbers import figure, tested
+from api.report.numbers import figure, with_p
 from api.report.svg import FAINT, INK, SERIES, drawing, inline, panel
 from federated.evaluation.calibration import Calibration
 from federated.evaluation.result import Comparison, LearningPoint
@@ -158,7 +158,7 @@ def forest_plot(name: str, title: str, found: Mapping[str, Comparison]) -> Panel
         axes.set_xlim(-1.15 * most - 0.005, 1.15 * most + 0.005)
         axes.locator_params(axis="x", nbins=5)
         _frame(axes, "← own better | federated better →", "")
-        told = "; ".join(f"{key}: {tested(item.auc)}" for key, item in found.items())
+        told = "; ".join(f"{key}: {with_p(item.auc)}" for key, item in found.items())
         return Panel(
             title, inline(drawn, name, title, f"Difference of AUC with 95 % interval. {told}.")
         )

@@ -157,7 +157,9 @@ def sample(rare: int = 3) -> ReportData:
             300, 220, 80, 2, ((60, 50, 40, 30), (60, 50, 40, None), (59, 49, 40, 30))
         ),
         quality=tuple(
-            Quality(name, 80, None if name == "valley" else 0, (Cleaned("imputed", 12),))
+            Quality(name, None, None, (Cleaned("imputed", 12),))
+            if name == "valley"
+            else Quality(name, 80, 0, (Cleaned("imputed", 12),))
             for name in HOSPITALS
         ),
         money=Money(

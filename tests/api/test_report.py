@@ -15,12 +15,15 @@ from markupsafe import escape
 
 from api.cli.main import main
 from api.errors import ReportError
-from api.report import conduct, tracing
+from api.report import conduct, findings, tracing
+from api.report.blocks import Items, Section, Table, Text
 from api.report.data import Failure, ReportData
 from api.report.file import read_data, write_data
-from api.report.numbers import coarse, figure, plus, round_tokens, signed, size, tokens
+from api.report.numbers import coarse, figure, plus, round_tokens, signed, size, tokens, with_p
 from api.report.page import render
 from api.report.summary import summary
+from federated.evaluation.paired import Difference
+from federated.evaluation.result import CENTRALISED, POOLED, Comparison
 from federated.metrics import Estimate
 from tests.api.report_sample import HOSPITALS, hostile, sample
 
@@ -57,6 +60,38 @@ def data() -> ReportData:
 @pytest.fixture(scope="module")
 def page(data: ReportData) -> str:
     return render(data)
+
+
+BESIDE = ("pooled", "beside")
+
+
+def compared(
+    data: ReportData,
+    auc: Difference,
+    brier: Difference | None = None,
+    accuracy: Difference | None = None,
+) -> ReportData:
+    """The same data, every comparison with these differences, and nobody withheld."""
+    found = data.evaluation
+    pairs = [(f"local:{name}", where) for name in HOSPITALS for where in (name, POOLED)]
+    items = [
+        Comparison(rival, where, auc, brier or auc, accuracy)
+        for rival, where in [*pairs, (CENTRALISED, POOLED)]
+    ]
+    return replace(data, evaluation=replace(found, comparisons=tuple(items)))
+
+
+def plain(section: Section) -> str:
+    """The text of a section's blocks, without its plots."""
+    told = []
+    for block in section.blocks:
+        if isinstance(block, Text):
+            told.append(block.text)
+        elif isinstance(block, Items):
+            told += [item.text for item in block.items]
+        elif isinstance(block, Table):
+            told += [cell.text for line in block.rows for cell in line]
+    return "\n".join(told)
 
 
 def words(page: str) -> str:
@@ -161,13 +196,67 @@ def test_a_failed_audit_is_said_first_and_each_failure_listed(data: ReportData) 
 
 def test_each_hospital_that_was_not_helped_is_told_why(data: ReportData, page: str) -> None:
     told = words(page)
-    start = told.rindex("Where federated training did not help")
+    start = told.rindex("Where federated training is not shown to help")
     section = told[start : told.index("Cross-site matrix", start)]
     assert "lakeside not shown It has fewer than 5 test patients" in section
     for name in HOSPITALS[:3]:
         item = data.evaluation.comparison(f"local:{name}", name)
         assert item is not None
         assert signed(item.auc) in section
+
+
+def test_a_difference_is_claimed_by_its_p_alone(data: ReportData) -> None:
+    clear = Difference(0.05, 0.01, 0.09, 0.014)
+    unclear = Difference(0.05, -0.01, 0.11, 0.102)
+    for found, claims in ((clear, True), (unclear, False)):
+        judged = compared(data, found)
+        told, helps = plain(findings.section(judged)), summary(judged)[3].text
+        assert with_p(found) in told
+        assert ("At every hospital the federated model is better" in told) is claims
+        assert ("federated training ranked patients better than that" in told) is claims
+        assert ("does not show that the federated model" in told) is not claims
+        assert ("better than the own model for 4 of 4" in helps) is claims
+        assert ("no difference can be told for 4 of 4" in helps) is not claims
+
+
+def test_probabilities_and_decisions_are_judged_by_their_own_tests(data: ReportData) -> None:
+    unclear, better = Difference(0.0, -0.1, 0.1, 1.0), Difference(0.05, 0.01, 0.09, 0.014)
+    worse = Difference(-0.05, -0.09, -0.01, 0.014)
+    told = plain(findings.section(compared(data, unclear, brier=better, accuracy=worse)))
+    assert f"Its probabilities are less accurate (Brier score {with_p(better)})" in told
+    assert f"It decides rightly less often (accuracy {with_p(worse)})" in told
+    told = plain(findings.section(compared(data, unclear, brier=worse, accuracy=better)))
+    assert f"Its probabilities are more accurate (Brier score {with_p(worse)})" in told
+    assert f"It decides rightly more often (accuracy {with_p(better)})" in told
+    told = plain(findings.section(compared(data, unclear, brier=unclear, accuracy=None)))
+    assert "Its probabilities" not in told
+    assert "It decides" not in told
+
+
+def test_tuned_models_stand_beside_the_federated_one_with_intervals(page: str) -> None:
+    tables = {x: page[page.index(f'id="t-{x}"') :].partition("</table>")[0] for x in BESIDE}
+    for name in HOSPITALS[:3]:
+        assert f"own of {name}" in tables["beside"]
+        assert f"own of {name}" in tables["pooled"]
+    assert "lakeside" not in tables["beside"]  # it is withheld
+    for found in tables.values():
+        figures = re.findall(r"<td[^>]*>(.*?)</td>", found)
+        values = [x for x in figures if re.match(r"[01]\.\d", x)]
+        assert len(values) > 5
+        assert all('<span class="ci">(' in x for x in values)
+
+
+def test_a_hospital_that_set_few_rows_aside_is_not_given_by_the_rows_of_all(
+    data: ReportData, page: str
+) -> None:
+    valley = data.quality[2]
+    assert valley.quarantined is None
+    assert valley.rows is None
+    shown = [item.rows for item in data.quality if item.rows is not None]
+    assert len(shown) == 3
+    told = words(page)
+    assert re.search(r"valley – 1–4", told)
+    assert "0 to 4" not in told
 
 
 def test_voided_and_excluded_updates_are_told_in_words(page: str) -> None:
@@ -262,6 +351,11 @@ def test_a_page_that_cannot_be_written_is_said_so(
 def test_figures_have_one_form_each() -> None:
     assert figure(Estimate(0.86546, 0.82045, 0.91046)) == "0.865 (0.820–0.910)"
     assert signed(Estimate(-0.0004, -0.02, 0.5)) == "0.000 (−0.020 to +0.500)"
+    assert (
+        with_p(Difference(0.024, -0.006, 0.043, 0.14)) == "+0.024 (−0.006 to +0.043), p\u00a00.140"
+    )
+    assert with_p(Difference(0.2, 0.1, 0.3, 0.0)).endswith("p\u00a0<\u202f0.001")
+    assert with_p(Difference(1.0, 1.0, 1.0, None)) == "+1.000 (+1.000 to +1.000)"
     assert plus(0.5, 2) == "+0.50"
     assert tokens(131_504_500_642_948_992_713) == "131.5045"
     assert round_tokens(1600 * 10**18) == "1,600"
