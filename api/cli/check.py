@@ -15,6 +15,7 @@ from chain.deploy import verify_deployment
 from chain.errors import ChainError
 from chain.node import Node
 from chain.participants import Role
+from federated.hospital.policy.standing import policies_at
 from federated.party import Party
 from storage.keys import fetch_key
 
@@ -54,6 +55,8 @@ def _findings() -> list[Finding]:
             found.append(("encryption key", _failing(own.identity)))
     else:
         found.append(("recovery phrase", _failing(lambda: _phrase(home))))
+    if home.config.role is HomeRole.HOSPITAL:
+        found.append(("policy", _failing(lambda: policies_at(home.path / "policy.toml"))))
     found.append(("store", _failing(home.store)))
     rpc = place().rpc or home.config.rpc
     found.append(("node", _failing(lambda: Node(rpc))))

@@ -23,6 +23,7 @@ from federated.hospital.policy import Asked, Finding, Outcome, Policy, defaults_
 from federated.hospital.policy.standing import (
     Standing,
     policies_at,
+    remembered,
     strictest,
     studies_going_on,
 )
@@ -81,12 +82,20 @@ def approve(study: StudyNumber, policy: PolicyFile = None) -> None:
 
 
 @policy.command()
-def show(policy: PolicyFile = None, as_json: AsJson = False) -> None:
+def show(
+    study: Annotated[
+        int | None,
+        typer.Option(min=1, help="Show also the policy under which this study was approved."),
+    ] = None,
+    policy: PolicyFile = None,
+    as_json: AsJson = False,
+) -> None:
     """Show every rule that holds now, and which are defaults.
 
     Example: consilium --home homes/north hospital policy show
     """
-    held = _standing(_home(), policy)
+    home = _home()
+    held = (*_approved(home, study), *_standing(home, policy))
     if as_json:
         json_object({item.where: _tree(item.policy) for item in held})
         return
@@ -155,6 +164,15 @@ def _standing(home: Home, given: Path | None) -> tuple[Standing, ...]:
     if given is not None:
         return (Standing(f"in {given}", steps.read_policy(given)), *held)
     return held or (Standing("of the defaults", Policy()),)
+
+
+def _approved(home: Home, study: int | None) -> tuple[Standing, ...]:
+    if study is None:
+        return ()
+    found = remembered(Journal(home.path / "journal"), StudyId(study))
+    if found is None:
+        raise ApiError(f"study {study} is not approved here: run `consilium hospital approve`")
+    return (Standing(f"as approved for study {study}", found[1]),)
 
 
 def _examined(

@@ -12,8 +12,9 @@ import pytest
 
 from api.cli.main import main
 from api.home import Home, HomeConfig, HomeRole
-from federated.codec import Address
+from federated.codec import Address, Form, to_tree
 from federated.hospital import Policy, read_policy
+from federated.journal import Journal
 from federated.spec_files import read_json
 from federated.studies import wisconsin_spec
 
@@ -159,6 +160,28 @@ def test_a_broken_policy_is_an_error_of_every_command(run: Run, spec: Path, home
         status, _, err = run(*arguments)
         assert status == 1
         assert "the nearest known is least_cohort" in err
+
+
+def test_check_reports_a_broken_policy_among_the_homes_settings(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home / "policy.toml").write_text("least_cohort = nan\n")
+    assert main(["--home", str(home), "check"]) == 1
+    shown = capsys.readouterr().out
+    assert "a whole number is expected" in next(x for x in shown.splitlines() if "policy" in x)
+
+
+def test_the_policy_under_which_a_study_was_approved_is_shown_beside_the_file(
+    run: Run, home: Path
+) -> None:
+    words = to_tree(Policy(least_cohort=40), Policy, Form.TEXT)
+    Journal(home / "journal").put("approved-3", {"spec": "00" * 32, "policy": words})
+    _, out, _ = run("show", "--study", "3", "--json")
+    approved, now = json.loads(out).values()
+    assert (approved["least_cohort"]["value"], now["least_cohort"]["value"]) == (40, 20)
+    status, _, err = run("show", "--study", "4")
+    assert status == 1
+    assert "study 4 is not approved here" in err
 
 
 def test_init_writes_the_defaults_once(run: Run, home: Path) -> None:

@@ -158,6 +158,23 @@ def test_an_unknown_study_is_named_with_those_that_exist(
     assert world.sent(home) == before
 
 
+def test_a_dry_run_and_an_approval_name_every_rule_that_refuses(world: World) -> None:
+    center = json.loads((world.run.folder / "center" / "participant.json").read_text())["address"]
+    strict = world.run.folder / "strict.toml"
+    strict.write_text(f'modes = ["masked"]\nmost_rounds = 1\ndenied_centers = ["{center}"]\n')
+    before = world.sent("north")
+    wanted = ["modes", "most_rounds", "denied_centers"]
+    dry = world.run("north", "hospital", "policy", "check", "1", "--policy", str(strict), "--json")
+    assert (dry.code, dry.json()["refused"]) == (1, wanted)
+    outcomes = {item["rule"]: item["outcome"] for item in dry.json()["rules"]}
+    assert (outcomes["tokens"], outcomes["terms"], outcomes["budget"]) == ("passes",) * 3
+    done = world.run("north", "hospital", "approve", "1", "--policy", str(strict))
+    _assert_refused(world, done, *(f"{rule}: " for rule in wanted))
+    assert all(f" {rule} " in done.out for rule in outcomes), "the same list"
+    assert world.sent("north") == before
+    assert world.run("north", "hospital", "policy", "check", "1").code == 0
+
+
 def test_an_unknown_round_is_named(world: World) -> None:
     done = world.run("north", "hospital", "freeze", "1", "7")
     _assert_refused(world, done, "study 1 has no round 7")

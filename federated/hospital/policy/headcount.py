@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from federated.hospital.policy.judge import Finding, Outcome
+from federated.hospital.policy.finding import Finding, Outcome
 from federated.hospital.policy.policy import Policy
 from records.cohort import Member
 from records.splits import Part

@@ -16,8 +16,9 @@ from federated.codec import Form, from_tree, to_tree
 from federated.errors import StepError
 from federated.hospital.node import HospitalNode
 from federated.hospital.policy.file import is_there, read_policy
+from federated.hospital.policy.finding import Asked, Finding, Outcome
 from federated.hospital.policy.headcount import Headcount, judge_cohort
-from federated.hospital.policy.judge import Asked, Finding, Outcome, judge, refuse
+from federated.hospital.policy.judge import judge, refuse
 from federated.hospital.policy.policy import Policy
 from federated.journal import Journal
 from federated.study import Study
@@ -54,12 +55,20 @@ def policies_at(path: Path) -> tuple[Standing, ...]:
 
 def approved_policy(node: HospitalNode, study: Study) -> Policy:
     """The policy under which this very spec was approved. Raises `StepError` where it was not."""
-    record = node.party.journal.get(_step(study.number))
-    if record is None or record["spec"] != study.spec_digest.hex():
+    found = remembered(node.party.journal, study.number)
+    if found is None or found[0] != study.spec_digest.hex():
         raise StepError(
             f"study {study.number} is not approved here; run `consilium hospital approve` first"
         )
-    return from_tree(Policy, record["policy"], Form.TEXT)
+    return found[1]
+
+
+def remembered(journal: Journal, number: StudyId) -> tuple[str, Policy] | None:
+    """The digest of the spec that was approved under a number, and the policy; None without one."""
+    record = journal.get(_step(number))
+    if record is None:
+        return None
+    return record["spec"], from_tree(Policy, record["policy"], Form.TEXT)
 
 
 def remember(node: HospitalNode, study: Study, policy: Policy) -> None:
