@@ -9,7 +9,7 @@ from typing import TypeAlias
 from federated.aggregate import WeightedSum
 from federated.codec import Config
 from federated.grid import Grid
-from federated.models import parameter_schema
+from federated.models import update_schema
 from federated.schema import Array, Schema
 from federated.spec import StudySpec
 from federated.strategies import strategy_of
@@ -43,7 +43,7 @@ Total: TypeAlias = WeightedSum | Compared
 
 def total_of(spec: StudySpec, folder: Path | None = None) -> Total:
     """What a round of the study begins with. A robust rule keeps updates in `folder` meanwhile."""
-    schema, grid = parameter_schema(spec), Grid.of(spec.grid)
+    schema, grid = update_schema(spec), Grid.of(spec.grid)
     strategy = strategy_of(spec.strategy.name)
     if isinstance(strategy, RobustRule):
         return Compared(strategy, spec.strategy.config, schema, grid, folder)

@@ -21,6 +21,7 @@ from federated.errors import SpecError
 from federated.grid import Grid
 from federated.schema import Array, Schema
 from federated.spec import StudySpec
+from federated.strategies import strategy_of
 
 MAX_PARAMETERS = 100_000_000
 VARY = {"shift": 16.0, "zoom": 0.5, "exposure": 4.0}
@@ -130,8 +131,9 @@ def parameter_schema(spec: StudySpec) -> Schema:
 
 
 def update_schema(spec: StudySpec) -> Schema:
-    """An update's tensors: the model's, as integers on the study's grid."""
-    return parameter_schema(spec).with_dtype(Grid.of(spec.grid).dtype)
+    """An update's tensors, integers on the study's grid: the model's, and what a strategy adds."""
+    declared = strategy_of(spec.strategy.name).declared(parameter_schema(spec))
+    return declared.with_dtype(Grid.of(spec.grid).dtype)
 
 
 def initial_parameters(spec: StudySpec) -> dict[str, Array]:

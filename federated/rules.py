@@ -202,6 +202,8 @@ def _check_strategy(spec: StudySpec) -> None:
         f"{' or '.join(strategy.rewards)}"
     )
     _require(spec.reward.rule in strategy.rewards, "reward.rule", unsummed)
+    plain = spec.training.momentum == 0 or not strategy.plain_steps
+    _require(plain, "training.momentum", f"{strategy.name} is defined for steps without it; set 0")
     least = strategy.least(spec.strategy.config)
     too_few = f"{strategy.name} needs at least {least} with these settings ({strategy.needs})"
     _require(spec.min_hospitals >= least, "min_hospitals", too_few)

@@ -15,12 +15,13 @@ import numpy as np
 
 from federated.baselines import Opponent, fitting
 from federated.combining import total_of
-from federated.local_work import Lie, Records, pieces, train_piece
+from federated.local_work import pieces, train_piece
 from federated.metrics import Scores, scores
 from federated.networks import probabilities
 from federated.schema import Parameters
 from federated.spec import StudySpec
 from federated.state import GlobalState, initial_state, next_state
+from federated.training import Lie, Records, kept_of
 from federated.workers import Here, Workers
 
 
@@ -58,13 +59,15 @@ def simulate(
     Hospitals train one after the other here, or in `workers` that are started: the same states. In
     memory are one accumulator, or a robust rule's segment, and the updates under way.
     """
-    states = [initial_state(spec)]
+    states, kept = [initial_state(spec)], dict[str, Parameters]()
     for number, cohort in enumerate(cohorts, start=1):
         start, total = states[-1], total_of(spec)
-        work = pieces(spec, start.parameters, number, cohort, lies or {})
+        work = pieces(spec, start, number, cohort, kept, lies or {})
         updates = chain.from_iterable((workers or Here()).map(train_piece, work))
-        for (_, labels), update in zip(cohort.values(), updates, strict=True):
+        for (name, (_, labels)), update in zip(cohort.items(), updates, strict=True):
             total.add([update], min(len(labels), spec.grid.max_weight))
+            if (own := kept_of(spec, update)) is not None:
+                kept[name] = own
         states.append(next_state(spec, start, total.mean(), number))
     return states
 

@@ -14,13 +14,13 @@ from federated.aggregate import WeightedSum
 from federated.candidates import Candidate
 from federated.grid import Grid
 from federated.left_out import Update, counts_of, left_out_states, may_report
-from federated.models import parameter_schema
+from federated.models import update_schema
 from federated.reports import Evaluation, Report
-from federated.schema import Array
+from federated.schema import Array, Parameters
 from federated.simulate import Site
 from federated.spec import StudySpec
 from federated.state import GlobalState, initial_state
-from federated.training import local_update
+from federated.training import kept_of, local_round
 
 _NONE = bytes(32)
 
@@ -33,9 +33,9 @@ def simulate_reports(
     Hospitals in `idle` return the global model as they got it. Reports are bound to no chain.
     """
     names, reports = list(sites), []
-    state = initial_state(spec)
+    state, own = initial_state(spec), dict[str, Parameters | None]()
     for number in range(1, spec.rounds + 1):
-        total, updates = _updates(spec, sites, state, number, idle)
+        total, updates = _updates(spec, sites, state, number, idle, own)
         models = list(left_out_states(spec, state, number, total, updates))
         for index, name in enumerate(names):
             rows = _judge(spec, sites[name], index, models)
@@ -58,19 +58,19 @@ def _updates(
     state: GlobalState,
     number: int,
     idle: Collection[str],
+    own: dict[str, Parameters | None],
 ) -> tuple[WeightedSum, list[Update]]:
-    schema, grid = parameter_schema(spec), Grid.of(spec.grid)
+    schema, grid = update_schema(spec), Grid.of(spec.grid)
     total, updates = WeightedSum(schema, grid), []
     for index, (name, site) in enumerate(sites.items()):
         steps: Array = np.zeros(schema.size, dtype=np.int64)
         if name not in idle:
-            delta = local_update(
-                state.parameters, *site.train, spec, hospital=name, round_number=number
+            steps = local_round(
+                state, site.train, spec, hospital=name, round_number=number, own=own.get(name)
             )
-            steps = schema.flatten(grid.quantise(delta, schema))
-        update = Update(index, steps, min(len(site.train[1]), spec.grid.max_weight))
-        total.add([update.steps], update.weight)
-        updates.append(update)
+            own[name] = kept_of(spec, steps)
+        updates.append(Update(index, steps, min(len(site.train[1]), spec.grid.max_weight)))
+        total.add([steps], updates[-1].weight)
     return total, updates
 
 

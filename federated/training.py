@@ -6,7 +6,9 @@ the aggregate.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -16,10 +18,44 @@ from torch import Tensor
 
 from federated.canonical import tagged_hash
 from federated.errors import TrainingError
+from federated.grid import Grid
+from federated.models import update_schema
 from federated.networks import deterministic, logits, to_torch, varied
 from federated.schema import Array, Parameters
 from federated.spec import StudySpec, Training
+from federated.state import GlobalState
 from federated.strategies import strategy_of
+
+Gradients: TypeAlias = Sequence[Tensor]
+Records: TypeAlias = tuple[Array, Array]
+"""Inputs (n, width) float32 and labels (n,)."""
+Lie: TypeAlias = Callable[[dict[str, Array]], dict[str, Array]]
+"""What a hospital makes of its update (float64) before it clips."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """What a strategy adds to each gradient: μ·(w − start), and a constant by tensor (float64)."""
+
+    proximal: float = 0.0
+    correction: Parameters | None = None
+
+    def towards(self, start: Parameters) -> Callable[[Gradients, Gradients], Gradients]:
+        """(gradients, weights) → gradients, both in the order of `start`; nothing is added to 0."""
+        anchors = list(to_torch(start).values())
+        constants = [] if self.correction is None else [self.correction[name] for name in start]
+        added = [torch.from_numpy(constant.astype(np.float32)) for constant in constants]
+
+        def pulled(gradients: Gradients, weights: Gradients) -> Gradients:
+            with torch.no_grad():
+                if self.proximal:
+                    pairs = zip(gradients, weights, anchors, strict=True)
+                    gradients = [torch.add(g, w - a, alpha=self.proximal) for g, w, a in pairs]
+                if added:
+                    gradients = [g + c for g, c in zip(gradients, added, strict=True)]
+            return gradients
+
+        return pulled
 
 
 def local_update(
@@ -30,17 +66,60 @@ def local_update(
     *,
     hospital: str,
     round_number: int,
+    correction: Parameters | None = None,
 ) -> dict[str, Array]:
-    """Trained minus given parameters, float64.
+    """Trained minus given parameters, and what else the strategy has an update carry; float64.
 
     `inputs` (n, width) float32 and `labels` (n,) of 0 and 1 are in the order of the records' local
     keys. `hospital` is the name that seeds its shuffles, with the study's seed and the round; it is
-    not the index on-chain, which depends on who enrolled first.
+    not the index on-chain, which depends on who enrolled first. `correction` is the strategy's, for
+    what the hospital kept.
     """
     order = shuffles(spec.seed, hospital, round_number)
-    mu = strategy_of(spec.strategy.name).proximal(spec.strategy.config)
-    trained = fit(parameters, inputs, labels, spec, spec.training, order, proximal=mu)
-    return {name: trained[name].astype(np.float64) - parameters[name] for name in parameters}
+    strategy, training = strategy_of(spec.strategy.name), spec.training
+    pull = Pull(strategy.proximal(spec.strategy.config), correction)
+    trained = fit(parameters, inputs, labels, spec, training, order, pull=pull)
+    change = {name: trained[name].astype(np.float64) - parameters[name] for name in parameters}
+    if correction is None:
+        return change
+    rate = training.learning_rate * training.epochs * -(-len(labels) // training.batch_size)
+    return {**change, **strategy.control(correction, change, rate)}
+
+
+def local_round(
+    start: GlobalState,
+    records: Records,
+    spec: StudySpec,
+    *,
+    hospital: str,
+    round_number: int,
+    own: Parameters | None = None,
+    lie: Lie | None = None,
+) -> Array:
+    """A hospital's update as it submits it: flat grid steps in the order of the update's schema.
+
+    `own` is what it kept of its last one (`kept_of`); `lie` is what one that lies makes of the
+    honest update before it clips.
+    """
+    schema = update_schema(spec)
+    delta = local_update(
+        start.parameters,
+        *records,
+        spec,
+        hospital=hospital,
+        round_number=round_number,
+        correction=strategy_of(spec.strategy.name).correction(start.server, own),
+    )
+    steps = Grid.of(spec.grid).quantise(lie(delta) if lie else delta, schema)
+    return schema.flatten(steps)
+
+
+def kept_of(spec: StudySpec, update: Array) -> Parameters | None:
+    """What a hospital keeps of an update that it submits; None where the strategy keeps nothing."""
+    strategy = strategy_of(spec.strategy.name)
+    if not strategy.keeps:
+        return None
+    return strategy.kept(Grid.of(spec.grid).dequantise(update_schema(spec).unflatten(update)))
 
 
 def shuffles(seed: int, hospital: str, round_number: int) -> Generator:
@@ -57,17 +136,17 @@ def fit(
     training: Training,
     order: Generator,
     *,
-    proximal: float = 0.0,
+    pull: Pull | None = None,
 ) -> dict[str, Array]:
     """Parameters after `training.epochs` of stochastic gradient descent; float32.
 
-    With `proximal` μ the loss has the term ½μ‖w − parameters‖² (Li et al. 2020).
+    `pull` is what a strategy adds to the loss's gradients.
     Raises `TrainingError` without records, and when a parameter is no longer finite.
     """
     if not len(inputs) or len(inputs) != len(labels):
         raise TrainingError(f"{len(inputs)} records and {len(labels)} labels; nothing to train on")
     tensors = {name: tensor.requires_grad_() for name, tensor in to_torch(parameters).items()}
-    anchors = list(to_torch(parameters).values())
+    pulled = (pull or Pull()).towards(parameters)
     momenta = [torch.zeros_like(tensor) for tensor in tensors.values()]
     x = torch.from_numpy(np.array(inputs, dtype=np.float32))  # (n, width)
     y = torch.from_numpy(np.array(labels, dtype=np.float32))  # (n,)
@@ -80,26 +159,12 @@ def fit(
                 loss = nn.binary_cross_entropy_with_logits(odds, truth)
                 weights = list(tensors.values())
                 gradients = torch.autograd.grad(loss, weights)
-                if proximal:
-                    gradients = _held(gradients, weights, anchors, proximal)
-                _descend(weights, gradients, momenta, training)
+                _descend(weights, pulled(gradients, weights), momenta, training)
     trained: dict[str, Array] = {name: t.detach().numpy() for name, t in tensors.items()}
     for name, array in trained.items():
         if not np.isfinite(array).all():
             raise TrainingError(f"tensor {name} is not finite; lower training.learning_rate")
     return trained
-
-
-def _held(
-    gradients: Sequence[Tensor],
-    tensors: Sequence[Tensor],
-    anchors: Sequence[Tensor],
-    proximal: float,
-) -> tuple[Tensor, ...]:
-    """Gradients of the loss with the proximal term, which is μ·(w − anchor)."""
-    with torch.no_grad():
-        triples = zip(gradients, tensors, anchors, strict=True)
-        return tuple(torch.add(g, w - anchor, alpha=proximal) for g, w, anchor in triples)
 
 
 def _descend(

@@ -9,14 +9,15 @@ from chain.outbox import LIVE
 from chain.types import RoundNumber, StudyId
 from federated.context import update_context
 from federated.errors import StepError
-from federated.grid import Grid
+from federated.hospital.control import Control, latest_control, write_control
 from federated.hospital.data import arrays
 from federated.hospital.freeze import frozen_commitment, frozen_count, frozen_members
 from federated.hospital.node import HospitalNode
 from federated.hospital.policy.standing import require_allowed
-from federated.models import parameter_schema, update_schema
+from federated.models import update_schema
 from federated.party import Party, recipient_at
 from federated.published import open_state
+from federated.strategies import strategy_of
 from federated.study import Study, read_study
 from federated.tensors import encode_tensors
 from records.splits import Part
@@ -115,19 +116,31 @@ def submit(node: HospitalNode, number: StudyId, round_number: RoundNumber) -> fl
 
 
 def _update(node: HospitalNode, study: Study, round_number: RoundNumber) -> bytes:
-    from federated.training import local_update  # torch takes seconds: only who trains waits
+    from federated.training import (
+        kept_of,
+        local_round,
+    )  # torch takes seconds: only who trains waits
 
     party, spec = node.party, study.spec
     block = party.head()
     round_ = party.chain.rounds.round(study.number, round_number, block_identifier=block)
-    start = open_state(party, study, RoundNumber(round_.parent), block)
-    members = frozen_members(node, study, round_number)
-    inputs, labels = arrays([m for m in members if m.part is Part.TRAIN], spec)
-    delta = local_update(
-        start.parameters, inputs, labels, spec, hospital=party.name, round_number=round_number
+    parent = RoundNumber(round_.parent)
+    start = open_state(party, study, parent, block)
+    members = [m for m in frozen_members(node, study, round_number) if m.part is Part.TRAIN]
+    keeps = strategy_of(spec.strategy.name).keeps
+    update = local_round(
+        start,
+        arrays(members, spec),
+        spec,
+        hospital=party.name,
+        round_number=round_number,
+        own=latest_control(party, study, parent, block) if keeps else None,
     )
-    steps = Grid.of(spec.grid).quantise(delta, parameter_schema(spec))
-    return encode_tensors(steps, update_schema(spec))
+    if (kept := kept_of(spec, update)) is not None:
+        control = Control(tuple(member.consent for member in members), kept)
+        write_control(party, study, round_number, control)
+    schema = update_schema(spec)
+    return encode_tensors(schema.unflatten(update), schema)
 
 
 def _seal(

@@ -15,6 +15,7 @@ from federated.strategies.median import Median
 from federated.strategies.multi_krum import MultiKrum
 from federated.strategies.norm_bounding import NormBounding
 from federated.strategies.robust import RobustRule
+from federated.strategies.scaffold import Scaffold
 from federated.strategies.trimmed_mean import TrimmedMean
 
 __all__ = ["STRATEGIES", "RobustRule", "ServerState", "Strategy", "strategy_of"]
@@ -24,6 +25,7 @@ STRATEGIES: dict[str, Strategy] = {
     for strategy in (
         FedAvg(),
         FedProx(),
+        Scaffold(),
         FedAdagrad(),
         FedAdam(),
         FedYogi(),

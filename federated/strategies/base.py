@@ -19,7 +19,8 @@ class Strategy:
 
     The updates' weighted mean is exact (`WeightedSum`), unless the strategy is a `RobustRule`.
     `modes` and `rewards` are those of a study that it goes with, `needs` says in words what `least`
-    computes, `state` names what the server keeps.
+    computes, `state` names what the server keeps. `plain_steps` asks for training without momentum,
+    `keeps` says that hospitals keep something between rounds.
     """
 
     name: ClassVar[str]
@@ -29,6 +30,8 @@ class Strategy:
     modes: ClassVar[tuple[str, ...]] = ("open", "masked")
     rewards: ClassVar[tuple[str, ...]] = ("count", "leave-one-out")
     weighted: ClassVar[bool] = True
+    plain_steps: ClassVar[bool] = False
+    keeps: ClassVar[bool] = False
     needs: ClassVar[str] = "1"
 
     def check(self, config: Config) -> None:
@@ -44,6 +47,31 @@ class Strategy:
         """μ of the term ½μ‖w − global‖² that hospitals add to their loss; 0 adds nothing."""
         del config
         return 0.0
+
+    def declared(self, schema: Schema) -> Schema:
+        """The tensors of an update: those of the parameters, and whatever else it carries."""
+        return schema
+
+    def correction(self, server: ServerState, own: Parameters | None) -> Parameters | None:
+        """What hospitals add to every gradient (float64); None adds nothing.
+
+        `own` is what `kept` gave for the hospital's last update in the model, None for a first one.
+        """
+        del server, own
+        return None
+
+    def control(self, correction: Parameters, change: Parameters, rate: float) -> Parameters:
+        """What an update carries beside `change` (float64): the parameters' way at that `rate`.
+
+        `rate` is the learning rate times the number of steps.
+        """
+        del correction, change, rate
+        return {}
+
+    def kept(self, update: Parameters) -> Parameters | None:
+        """What a hospital keeps for its next update, from the one that it sends (float64)."""
+        del update
+        return None
 
     def initial(self, schema: Schema, config: Config) -> ServerState:
         """The server state before the first round: tensors of the schema's shapes by `state`."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator
+import stat
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,19 +15,25 @@ from federated.aggregate import WeightedSum
 from federated.auditor import Level
 from federated.center import finalize
 from federated.grid import Grid
-from federated.models import parameter_schema
+from federated.hospital.control import latest_control, path_of
+from federated.hospital.freeze import frozen_members
+from federated.models import update_schema
 from federated.published import open_state
 from federated.schema import Parameters
 from federated.spec import Choice, StudySpec
 from federated.state import GlobalState
+from federated.strategies import strategy_of
+from records.splits import Part
+from storage.errors import CorruptPayload
 from tests.e2e import kit
-from tests.e2e.kit import World
+from tests.e2e.kit import Asked, World
 
 pytestmark = [pytest.mark.engine("anvil"), pytest.mark.slow]
 
 collecting = importlib.import_module("federated.center.inputs")
 FEDADAM = Choice("fedadam", {"learning_rate": 0.1, "beta1": 0.9, "beta2": 0.99, "tau": 0.001})
 MEDIAN = Choice("median")
+SCAFFOLD = Choice("scaffold", {"learning_rate": 0.5})
 
 
 @pytest.fixture
@@ -34,7 +41,8 @@ def learning(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     """The first round is finalized, the second has all submissions."""
     world = kit.build_world(tmp_path / "world")
     with world.anvil:
-        kit.enrol_all(world, kit.study_spec(world, strategy=request.param, min_hospitals=3))
+        spec = kit.study_spec(world, strategy=request.param, min_hospitals=3)
+        kit.enrol_all(world, replace(spec, training=replace(spec.training, momentum=0.0)))
         kit.open_tiers(world)
         kit.ask_all(world)
         kit.run_round(world)
@@ -48,14 +56,18 @@ def _state(world: World, number: int) -> GlobalState:
     return open_state(center, world.read(), RoundNumber(number), center.head())
 
 
-@pytest.mark.parametrize("learning", [FEDADAM, MEDIAN], indirect=True, ids=lambda c: c.name)
+def _named(choice: Choice) -> str:
+    return choice.name
+
+
+@pytest.mark.parametrize("learning", [FEDADAM, MEDIAN, SCAFFOLD], indirect=True, ids=_named)
 def test_a_study_is_replayed_and_its_plain_mean_is_found(
     learning: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Round 1 is honest. In round 2 the center adds the plain mean, whatever the study says."""
     kit.assert_sound(learning)
-    strategy = learning.read().spec.strategy.name
-    assert set(_state(learning, 1).server) == ({"m", "v"} if strategy == "fedadam" else set())
+    strategy = strategy_of(learning.read().spec.strategy.name)
+    assert set(_state(learning, 1).server) == set(strategy.state)
     assert not list((learning.folder / "center" / "journal").glob("tmp*"))
     _use_the_plain_mean(monkeypatch)
     finalize(learning.center, learning.study, RoundNumber(2))
@@ -75,6 +87,67 @@ def _use_the_plain_mean(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         collecting,
         "total_of",
-        lambda spec, _: WeightedSum(parameter_schema(spec), Grid.of(spec.grid)),
+        lambda spec, _: WeightedSum(update_schema(spec), Grid.of(spec.grid)),
     )
     monkeypatch.setattr(center, "next_state", plain)
+
+
+@pytest.mark.parametrize("learning", [SCAFFOLD], indirect=True, ids=_named)
+def test_a_hospital_forgets_what_it_kept_when_one_of_its_patients_withdraws(
+    learning: World,
+) -> None:
+    """Only that hospital, and both of its files; a file that was altered is named."""
+    finalize(learning.center, learning.study, RoundNumber(2))
+    kept = {name: _control_of(learning, name, RoundNumber(2)) for name in kit.HOSPITALS}
+    assert all(control is not None for control in kept.values())
+    c = _state(learning, 2).server["c"]["out.bias"][0]
+    assert min(_bias(kept)) < c < max(_bias(kept))
+
+    seen = next(patient for patient in learning.patients if _was_seen(learning, patient))
+    kit.revoke(learning, seen)
+    assert _control_of(learning, seen.hospital, RoundNumber(2)) is None
+    assert not list((learning.folder / seen.hospital / "journal").glob("*.sealed"))
+    others = set(kit.HOSPITALS) - {seen.hospital}
+    assert all(_control_of(learning, name, RoundNumber(2)) is not None for name in others)
+
+    name = others.pop()
+    path = path_of(learning.party(name), learning.read(), RoundNumber(2))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    path.write_bytes(path.read_bytes()[:-1] + b"\0")
+    with pytest.raises(CorruptPayload, match=str(path)):
+        _control_of(learning, name, RoundNumber(2))
+
+
+@pytest.mark.parametrize("learning", [SCAFFOLD], indirect=True, ids=_named)
+def test_a_hospital_goes_on_from_what_belongs_to_the_round_s_model(learning: World) -> None:
+    """Round 2 is not final: who starts from round 1 takes what was kept with round 1."""
+    party, study = learning.party("north"), learning.read()
+    path_of(party, study, RoundNumber(1)).rename(path_of(party, study, RoundNumber(2)))
+    with pytest.raises(CorruptPayload):  # each file is bound to its round
+        _control_of(learning, "north", RoundNumber(1))
+    path_of(party, study, RoundNumber(2)).unlink()
+    assert _control_of(learning, "north", RoundNumber(2)) is None
+    assert _control_of(learning, "harbor", RoundNumber(1)) is not None
+    first = _control_of(learning, "harbor", RoundNumber(2))  # round 2 includes nobody yet
+    finalize(learning.center, learning.study, RoundNumber(2))
+    second = _control_of(learning, "harbor", RoundNumber(2))
+    assert first is not None
+    assert second is not None
+    assert any((first[name] != second[name]).any() for name in first)
+
+
+def _control_of(world: World, hospital: str, parent: RoundNumber) -> Parameters | None:
+    party = world.party(hospital)
+    return latest_control(party, world.read(), parent, party.head())
+
+
+def _bias(kept: Mapping[str, Parameters | None]) -> list[float]:
+    return [float(control["out.bias"][0]) for control in kept.values() if control is not None]
+
+
+def _was_seen(world: World, patient: Asked) -> bool:
+    if patient.will != "grants":
+        return False
+    members = frozen_members(world.node(patient.hospital), world.read(), RoundNumber(2))
+    seen = {member.consent for member in members if member.part is Part.TRAIN}
+    return world.consent_of(patient) in seen

@@ -23,6 +23,7 @@ SERVER = {"learning_rate": 0.2, "beta1": 0.9, "tau": 0.001}
 CHOICES = [
     Choice("fedavg"),
     Choice("fedprox", {"mu": 0.1}),
+    Choice("scaffold", {"learning_rate": 1.0}),
     Choice("fedadam", SERVER | {"beta2": 0.99}),
     Choice("fedyogi", SERVER | {"beta2": 0.99}),
     Choice("fedadagrad", SERVER | {"learning_rate": 1.0, "beta1": 0.0}),
@@ -36,6 +37,7 @@ CHOICES = [
 ]
 ROBUST = [choice for choice in CHOICES if isinstance(STRATEGIES[choice.name], RobustRule)]
 BY_NAME = {"ids": lambda choice: "-".join([choice.name, *map(str, choice.config.values())])}
+ROUNDS = 5
 NAMES = [f"hospital-{place}" for place in range(7)]
 
 
@@ -54,7 +56,7 @@ def study(spec: StudySpec, strategy: Choice) -> StudySpec:
     """Seven hospitals, five rounds, a clip that leaves a liar room."""
     changed = replace(
         spec,
-        rounds=5,
+        rounds=ROUNDS,
         min_hospitals=7,
         max_hospitals=7,
         strategy=strategy,
@@ -77,9 +79,9 @@ def test_every_registered_strategy_is_tried_here() -> None:
 @pytest.mark.parametrize("choice", CHOICES, **BY_NAME)
 def test_a_study_learns_and_gives_the_same_bits_again(spec: StudySpec, choice: Choice) -> None:
     tried = study(spec, choice)
-    states = simulate(tried, [COHORTS] * tried.rounds)
+    states = simulate(tried, [COHORTS] * ROUNDS)
     assert accuracy(tried, states[-1]) > 0.9
-    again = simulate(tried, [COHORTS] * tried.rounds)
+    again = simulate(tried, [COHORTS] * ROUNDS)
     digests = [state_digest(tried, state) for state in states]
     assert digests == [state_digest(tried, state) for state in again]
     assert len(set(digests)) == len(digests)
@@ -98,7 +100,7 @@ LIES = {"hospital-3": opposed}
 
 def test_one_of_seven_that_lies_turns_the_plain_mean_round(spec: StudySpec) -> None:
     plain = study(spec, Choice("fedavg"))
-    assert accuracy(plain, simulate(plain, [COHORTS] * 5, lies=LIES)[-1]) < 0.2
+    assert accuracy(plain, simulate(plain, [COHORTS] * ROUNDS, lies=LIES)[-1]) < 0.2
 
 
 @pytest.mark.parametrize("choice", ROBUST, **BY_NAME)
@@ -106,7 +108,7 @@ def test_one_of_seven_that_lies_does_not_move_a_robust_rule(
     spec: StudySpec, choice: Choice
 ) -> None:
     tried = study(spec, choice)
-    assert accuracy(tried, simulate(tried, [COHORTS] * 5, lies=LIES)[-1]) > 0.9
+    assert accuracy(tried, simulate(tried, [COHORTS] * ROUNDS, lies=LIES)[-1]) > 0.9
 
 
 def masked(spec: StudySpec) -> StudySpec:

@@ -113,8 +113,8 @@ def test_large_models_go_one_by_one_and_small_ones_together(
     study: StudySpec, cohort: dict[str, Records]
 ) -> None:
     def sizes(spec: StudySpec) -> list[int]:
-        start = initial_state(spec).parameters
-        return [len(piece.hospitals) for piece in pieces(spec, start, 1, cohort, {})]
+        start = initial_state(spec)
+        return [len(piece.hospitals) for piece in pieces(spec, start, 1, cohort, {}, {})]
 
     assert sizes(study) == [16, 16, 5]
     assert sizes(replace(study, model=Choice("mlp", {"hidden": [1024, 1024]}))) == [1] * HOSPITALS
