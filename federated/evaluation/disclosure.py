@@ -13,8 +13,9 @@ table tells about people whom another leaves out are closed here:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import replace
+from random import Random
 from typing import TypeVar
 
 import numpy as np
@@ -57,6 +58,21 @@ def differ_by_few(people: Set[str], told: Iterable[Set[str]]) -> bool:
     The same people may be told again: then the difference is of models and not of people.
     """
     return any(0 < len(people ^ earlier) < LEAST_COUNT for earlier in told)
+
+
+def tellable(people: Set[str], told: Collection[frozenset[str]], order: Random) -> frozenset[str]:
+    """As many of these people as a table may count beside those told before.
+
+    Where it would differ from one of these by one to four people, either the people of an earlier
+    table are counted again, or people drawn by `order` stay out with those who left, until five
+    are the difference. The draw must not be foreseen: whoever knows who stays out subtracts them.
+    """
+    chosen, leaving = set(people), sorted(people)
+    order.shuffle(leaving)
+    while differ_by_few(chosen, told):
+        chosen.discard(leaving.pop())
+    again = [earlier for earlier in told if earlier <= people]
+    return max([*again, frozenset(chosen)], key=len)
 
 
 def blurred(figure: _Figure | None) -> _Figure | None:

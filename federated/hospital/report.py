@@ -1,7 +1,8 @@
 """Judge a round's candidates on the hospital's own validation patients, and sign the counts.
 
-Only patients of the cohort frozen for that round are counted, never those for testing. With too few
-people of a class the report says so and counts nobody.
+Only patients of the cohort frozen for that round are counted, never those for testing, and of them
+those whose counts may leave beside what left before. With too few people of a class the report says
+so and counts nobody.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from federated.hospital.data import arrays
 from federated.hospital.freeze import frozen_commitment, frozen_count, frozen_members
 from federated.hospital.node import HospitalNode
 from federated.hospital.policy.standing import require_allowed
-from federated.left_out import counts_of, may_report
+from federated.hospital.told import may_tell, tellable_members
+from federated.left_out import counts_of
 from federated.models import parameter_schema
 from federated.party import signers_between
 from federated.phase import is_complete, standing
@@ -126,10 +128,11 @@ def _proposed(
 def _judge(node: HospitalNode, study: Study, candidates: Candidates, signer: Signer) -> Report:
     number = RoundNumber(candidates.round_number)
     index = study.index_of(node.party.address)
-    members = frozen_members(node, study, number)
-    inputs, labels = arrays([m for m in members if m.part is Part.VALIDATION], study.spec)
+    own = [m for m in frozen_members(node, study, number) if m.part is Part.VALIDATION]
+    members = tellable_members(node, own)
+    inputs, labels = arrays(members, study.spec)
     rows: list[Evaluation] = []
-    if may_report(labels):
+    if may_tell(node, members, labels):
         opened = _open(node, study, candidates, signer)
         for item, parameters in decode_models(study.spec, candidates, opened.payload.segments()):
             if item.without != index:

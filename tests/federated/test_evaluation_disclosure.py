@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from federated.errors import RecordError
 from federated.evaluation.disclosure import (
@@ -17,6 +20,7 @@ from federated.evaluation.disclosure import (
     enough,
     only_area,
     pool_tells,
+    tellable,
 )
 from federated.evaluation.paired import Difference
 from federated.metrics import Confusion, confusion, scores
@@ -106,6 +110,52 @@ def test_the_same_people_and_quite_other_people_may_be_told() -> None:
     assert not differ_by_few(people, [people])
     assert not differ_by_few(people - {f"p{i}" for i in range(5)}, [people])
     assert not differ_by_few({f"q{i}" for i in range(30)}, [people])
+
+
+MOVES = st.lists(
+    st.tuples(st.booleans(), st.sets(st.integers(0, 39), max_size=6)), min_size=1, max_size=8
+)
+
+
+@settings(deadline=None)
+@given(MOVES, st.randoms(use_true_random=False))
+def test_no_two_tables_of_a_hospital_differ_by_one_to_four_people(
+    moves: list[tuple[bool, set[int]]], order: Random
+) -> None:
+    people, told = {f"p{i}" for i in range(30)}, []
+    for joins, some in moves:
+        names = {f"p{i}" for i in some}
+        people = people | names if joins else people - names
+        chosen = tellable(people, told, order)
+        assert chosen <= people
+        assert not differ_by_few(chosen, told)
+        told.append(chosen)
+
+
+def test_with_who_leaves_four_others_stay_out_and_who_they_are_is_drawn() -> None:
+    before = frozenset(f"p{i:02}" for i in range(30))
+    after = [tellable(before - {"p00"}, [before], Random(seed)) for seed in range(20)]
+    assert {len(people) for people in after} == {25}
+    assert len(set(after)) > 15
+
+
+def test_who_joins_waits_until_five_have_joined() -> None:
+    before = frozenset(f"p{i:02}" for i in range(30))
+    assert tellable(before | {"new"}, [before], Random(1)) == before
+    five = before | {f"new{i}" for i in range(5)}
+    assert tellable(five, [before], Random(1)) == five
+
+
+def test_after_a_withdrawal_the_same_people_are_told_of_round_after_round() -> None:
+    before = frozenset(f"p{i:02}" for i in range(30))
+    first = tellable(before - {"p00"}, [before], Random(1))
+    for seed in range(2, 6):
+        assert tellable(before - {"p00"}, [before, first], Random(seed)) == first
+
+
+def test_of_a_handful_nobody_is_told_when_one_leaves() -> None:
+    before = frozenset("abcdefg")
+    assert not enough(labels(2, len(tellable(before - {"a"}, [before], Random(1))) - 2))
 
 
 def test_no_figure_of_a_rounded_pool_is_a_fraction_of_its_counts() -> None:
