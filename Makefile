@@ -57,6 +57,7 @@ fuzz: setup
 
 bench: setup
 	$(BIN)/python -m bench
+	$(BIN)/python bench/federated.py
 
 lint: setup
 	$(BIN)/ruff check

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import platform
 import time
@@ -11,6 +13,9 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from statistics import median
 from typing import Any
+
+from rich.console import Console
+from rich.table import Table
 
 PACKAGES = ("numpy", "torch", "web3", "cryptography")
 
@@ -56,6 +61,32 @@ def report(claims: list[Claim]) -> dict[str, Any]:
         "date": datetime.now(UTC).date().isoformat(),
         "claims": [asdict(claim) for claim in claims],
     }
+
+
+def main(doc: str | None, *benches: Callable[[bool], list[Claim]]) -> int:
+    """Run benches as a program; exit status 1 where a judged claim does not hold."""
+    parser = argparse.ArgumentParser(description=doc)
+    parser.add_argument("--quick", action="store_true", help="small sizes, no judgement")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    options = parser.parse_args()
+    claims = [claim for bench in benches for claim in bench(options.quick)]
+    if options.json:
+        print(json.dumps(report(claims)))
+    else:
+        Console().print(_table(claims))
+    return int(any(claim.ok is False for claim in claims))
+
+
+def _table(claims: list[Claim]) -> Table:
+    table = Table(title="ratios, medians of pairs in one run")
+    for column in ("claim", "ours", "peer", "ratio", "limit", "holds"):
+        table.add_column(column, justify="left" if column == "claim" else "right")
+    for claim in claims:
+        figures = (f"{x:.4g} {claim.unit}" for x in (claim.ours, claim.peer))
+        verdict = "not judged" if claim.ok is None else ("yes" if claim.ok else "NO")
+        limit = f"{claim.sense} {claim.limit}"
+        table.add_row(claim.id, *figures, f"{claim.value:.2f}", limit, verdict)
+    return table
 
 
 def _seconds(work: Callable[[], object]) -> float:

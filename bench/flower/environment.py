@@ -1,0 +1,48 @@
+"""Flower's environment: made once from its own hashed lock, in the cache folder of the user.
+
+Installed beside ours, Flower's requirements would silently bring older packages for both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+LOCK = Path(__file__).with_name("requirements.lock")
+UV = ROOT / ".venv" / "bin" / "uv"
+
+
+def flower_python() -> Path:
+    """The interpreter of the environment, which is built first where it is not there yet."""
+    name = hashlib.sha256(LOCK.read_bytes()).hexdigest()[:16]
+    folder = _cache() / f"flower-{name}"
+    python = folder / "bin" / "python"
+    if python.exists():
+        return python
+    sys.stderr.write("bench: builds Flower's environment, once\n")
+    beside = folder.with_name(f"{folder.name}.{os.getpid()}")
+    try:
+        _run(UV, "venv", "--quiet", "--relocatable", "--python", sys.executable, beside)
+        at = ("--python", beside / "bin" / "python")
+        _run(UV, "pip", "install", "--quiet", "--require-hashes", *at, "-r", LOCK)
+        beside.rename(folder)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return python
+
+
+def _cache() -> Path:
+    home = os.environ.get("XDG_CACHE_HOME", "")
+    base = Path(home) if Path(home).is_absolute() else Path.home() / ".cache"
+    folder = base / "consilium" / "engines"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _run(*command: str | Path) -> None:
+    subprocess.run([str(word) for word in command], check=True)
