@@ -1,4 +1,4 @@
-"""The bench beside Flower runs for a moment, in Flower's own environment; it judges nothing here."""
+"""The bench beside Flower, in its own environment, runs for a moment; it judges nothing here."""
 
 from __future__ import annotations
 
