@@ -94,8 +94,9 @@ def run_demo(folder: Path, name: str, seed: int, say: Say, backend: str = EMBEDD
         say = in_step(world.swarm, say)
         try:
             result = _study(world, name, seed, say, started)
-            (folder / "result.json").write_text(json.dumps(result.to_json(), indent=1), "utf-8")
-            write_report(world, result)
+            shown = result.to_json()
+            (folder / "result.json").write_text(json.dumps(shown, indent=1), "utf-8")
+            write_report(world, result.number, result.evaluation, shown)
             return result
         finally:
             world.stop()
