@@ -40,6 +40,7 @@ def _model(tree: dict[str, Any]) -> Iterator[str]:
         what = {
             "global": "the global one, kept",
             "fine-tuned": "the global one, trained further here",
+            "ditto": "this hospital's own, held near the global one",
             "own": "one of your own patients alone",
         }[model["kind"]]
         yield f"model: {what}, for {model['why']}"

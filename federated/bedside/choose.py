@@ -25,6 +25,7 @@ class Kind(StrEnum):
 
     GLOBAL = "global"
     TUNED = "fine-tuned"
+    DITTO = "ditto"
     OWN = "own"
 
 

@@ -10,7 +10,7 @@ from federated.metrics import confusion
 from federated.networks import probabilities
 from federated.schema import Array, Parameters
 from federated.spec import StudySpec
-from federated.training import fit, shuffles
+from federated.training import Pull, fit, shuffles
 
 RATES = (0.1, 0.3)
 """Learning rates that are tried, as shares of the study's: what was learned shall not be undone."""
@@ -45,6 +45,24 @@ def fine_tune(
             if (loss := _loss(parameters, validation, spec)) < least:
                 best, least = dict(parameters), loss
     return best
+
+
+def hold_near(
+    start: Parameters,
+    train: tuple[Array, Array],
+    spec: StudySpec,
+    strength: float,
+    *,
+    hospital: str,
+) -> dict[str, Array]:
+    """A model of one hospital's records whose loss has the term ½·strength·‖w − start‖² (Ditto).
+
+    It trains as long as the hospital did in all of the study's rounds. Raises `TrainingError` where
+    it diverges.
+    """
+    training = replace(spec.training, epochs=spec.rounds * spec.training.epochs)
+    order = shuffles(spec.seed, f"ditto {hospital}", 1)
+    return fit(start, *train, spec, training, order, pull=Pull(strength))
 
 
 def _loss(parameters: Parameters, records: tuple[Array, Array], spec: StudySpec) -> int:

@@ -16,6 +16,7 @@ from federated.hospital.personal import Personal, write_personal
 from federated.provenance import standing_round
 from federated.published import open_state
 from federated.schema import Parameters
+from federated.strategies import strategy_of
 from federated.study import Study, read_study
 from records.cohort import Member
 from records.splits import Part
@@ -25,9 +26,10 @@ def personalise(node: HospitalNode, number: StudyId, folder: Path) -> Personal:
     """Train, compare, keep the better model in `folder`, and say which.
 
     Candidates: the global model, the same trained further here, one of this hospital's patients
-    alone. Only patients whose consent is active now are learned from or judged by; the rule is that
-    of `choose`. One seed and the same patients give the same model. Raises `StepError` while the
-    study goes on, and what `open_state` does for a model that is not the one on-chain.
+    alone, and in a study by Ditto another of these that is held near the global one. Only patients
+    whose consent is active now are learned from or judged by; the rule is that of `choose`. One
+    seed and the same patients give the same model. Raises `StepError` while the study goes on, and
+    what `open_state` does for a model that is not the one on-chain.
     """
     party, block = node.party, node.party.head()
     study = read_study(party.chain, party.store, number, block)
@@ -77,17 +79,20 @@ def _candidates(
     judges: list[Member],
 ) -> Mapping[Kind, Parameters]:
     from federated.baselines import fit_baseline  # torch takes seconds: only who trains waits
-    from federated.bedside.tune import fine_tune
+    from federated.bedside.tune import fine_tune, hold_near
 
     if not train or not judges:
         return {Kind.GLOBAL: start}
     spec, name = study.spec, node.party.name
     own, held = arrays(train, spec), arrays(judges, spec)
-    return {
+    models = {
         Kind.GLOBAL: start,
         Kind.TUNED: fine_tune(start, own, held, spec, hospital=name),
-        Kind.OWN: fit_baseline(own, held, spec, name),
     }
+    strength = strategy_of(spec.strategy.name).personal(spec.strategy.config)
+    if strength is not None:
+        models[Kind.DITTO] = hold_near(start, own, spec, strength, hospital=name)
+    return {**models, Kind.OWN: fit_baseline(own, held, spec, name)}
 
 
 def _choose(models: Mapping[Kind, Parameters], judges: list[Member], study: Study) -> Choice:

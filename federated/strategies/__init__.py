@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from federated.errors import SpecError
 from federated.strategies.base import ServerState, Strategy
+from federated.strategies.ditto import Ditto
 from federated.strategies.fedadagrad import FedAdagrad
 from federated.strategies.fedadam import FedAdam
 from federated.strategies.fedavg import FedAvg
@@ -26,6 +27,7 @@ STRATEGIES: dict[str, Strategy] = {
         FedAvg(),
         FedProx(),
         Scaffold(),
+        Ditto(),
         FedAdagrad(),
         FedAdam(),
         FedYogi(),

@@ -48,6 +48,11 @@ class Strategy:
         del config
         return 0.0
 
+    def personal(self, config: Config) -> float | None:
+        """λ of ½λ‖w − global‖² in the loss of a hospital's own model; None asks for none."""
+        del config
+        return None
+
     def declared(self, schema: Schema) -> Schema:
         """The tensors of an update: those of the parameters, and whatever else it carries."""
         return schema

@@ -13,10 +13,12 @@ import pytest
 from chain.types import RoundNumber
 from federated.aggregate import WeightedSum
 from federated.auditor import Level
+from federated.bedside.choose import Kind
 from federated.center import finalize
 from federated.grid import Grid
 from federated.hospital.control import latest_control, path_of
 from federated.hospital.freeze import frozen_members
+from federated.hospital.personalise import personalise
 from federated.models import update_schema
 from federated.published import open_state
 from federated.schema import Parameters
@@ -33,6 +35,7 @@ pytestmark = [pytest.mark.engine("anvil"), pytest.mark.slow]
 collecting = importlib.import_module("federated.center.inputs")
 FEDADAM = Choice("fedadam", {"learning_rate": 0.1, "beta1": 0.9, "beta2": 0.99, "tau": 0.001})
 MEDIAN = Choice("median")
+DITTO = Choice("ditto", {"lambda": 0.5})
 SCAFFOLD = Choice("scaffold", {"learning_rate": 0.5})
 
 
@@ -134,6 +137,19 @@ def test_a_hospital_goes_on_from_what_belongs_to_the_round_s_model(learning: Wor
     assert first is not None
     assert second is not None
     assert any((first[name] != second[name]).any() for name in first)
+
+
+@pytest.mark.parametrize("learning", [DITTO], indirect=True, ids=_named)
+def test_after_a_study_by_ditto_a_hospital_judges_its_own_model_beside_the_others(
+    learning: World,
+) -> None:
+    finalize(learning.center, learning.study, RoundNumber(2))
+    kit.assert_sound(learning)
+    home = learning.folder / "personal"
+    found = personalise(learning.node("north"), learning.study, home)
+    assert [item.kind for item in found.judged] == list(Kind)
+    losses = {item.kind: item.loss for item in found.judged}
+    assert losses[Kind.DITTO] not in (losses[Kind.GLOBAL], losses[Kind.OWN], losses[Kind.TUNED])
 
 
 def _control_of(world: World, hospital: str, parent: RoundNumber) -> Parameters | None:

@@ -23,6 +23,7 @@ SERVER = {"learning_rate": 0.2, "beta1": 0.9, "tau": 0.001}
 CHOICES = [
     Choice("fedavg"),
     Choice("fedprox", {"mu": 0.1}),
+    Choice("ditto", {"lambda": 0.5}),
     Choice("scaffold", {"learning_rate": 1.0}),
     Choice("fedadam", SERVER | {"beta2": 0.99}),
     Choice("fedyogi", SERVER | {"beta2": 0.99}),

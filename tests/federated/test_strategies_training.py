@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from federated.bedside.tune import hold_near
 from federated.combining import total_of
 from federated.errors import SpecError
 from federated.models import update_schema
@@ -73,6 +74,30 @@ def test_fedprox_without_a_pull_trains_the_very_bits_of_fedavg(spec: StudySpec) 
         for study in (long, replace(long, strategy=Choice("fedprox", {"mu": 0})))
     ]
     assert all(found[0][name].tobytes() == found[1][name].tobytes() for name in START)
+
+
+def test_ditto_holds_two_hospitals_own_models_near_the_global_one_as_on_paper(
+    spec: StudySpec,
+) -> None:
+    """Two rounds of one epoch make two steps: those of FedProx above, from the same start."""
+    training = Training(epochs=1, batch_size=4, learning_rate=0.5)
+    study = replace(spec, strategy=Choice("ditto", {"lambda": 1.0}), rounds=2, training=training)
+    strength = STRATEGIES["ditto"].personal(study.strategy.config)
+    assert strength == 1.0
+    own = [
+        hold_near(START, one(dose, label), study, strength, hospital="north")
+        for dose, label in ((2.0, 1), (1.0, 0))
+    ]
+    assert [float(model["out.weight"][0, 1]) for model in own] == [
+        pytest.approx(0.472700, abs=1e-6),
+        pytest.approx(-0.313770, abs=1e-6),
+    ]
+    plain = replace(study, strategy=Choice("fedavg"))
+    rounds = [
+        local_update(START, *one(2.0, 1), of, hospital="north", round_number=1)
+        for of in (study, plain)
+    ]
+    assert all((rounds[0][name] == rounds[1][name]).all() for name in START)
 
 
 SCAFFOLD = Choice("scaffold", {"learning_rate": 0.5})
