@@ -14,6 +14,7 @@ from federated.errors import AggregationError
 from federated.grid import Grid
 from federated.schema import Array, Parameters, Schema
 
+_SEGMENT = 1 << 16  # elements that are worked on at once: what a core keeps close
 _EXACT = 1 << 53
 _INT64_MAX = (1 << 63) - 1
 
@@ -39,27 +40,35 @@ class WeightedSum:
             raise AggregationError(f"weight {weight} is below 1, or the sum could leave 64 bits")
         offset, self._broken = 0, True
         for segment in segments:
-            end = offset + len(segment)
-            if end > len(self._steps) or not self._grid.in_range(segment):
-                raise AggregationError("a segment is too long or off the grid; judge updates first")
-            self._steps[offset:end] += segment.astype(np.int64) * weight
-            offset = end
+            for start in range(0, len(segment), _SEGMENT):
+                part = segment[start : start + _SEGMENT]
+                self._add(offset + start, part, weight)
+            offset += len(segment)
         if offset != len(self._steps):
             raise AggregationError(f"an update has {offset} of {len(self._steps)} elements")
         self.weight += weight
         self._broken = False
 
+    def _add(self, offset: int, part: Array, weight: int) -> None:
+        end = offset + len(part)
+        if end > len(self._steps) or not self._grid.in_range(part):
+            raise AggregationError("a segment is too long or off the grid; judge updates first")
+        self._steps[offset:end] += part.astype(np.int64) * weight
+
     def steps(self) -> Array:
         """The sum so far, in weighted grid steps.  # (size,) int64"""
-        if self._broken:
-            raise AggregationError("an update was added in part; begin the sum anew")
-        return self._steps.copy()
+        return self._whole().copy()
 
     def mean(self) -> dict[str, Array]:
         """The weighted mean as float64 tensors, each element rounded once."""
         if not self.weight:
             raise AggregationError("nothing was added; a mean needs at least one update")
-        return self._schema.unflatten(divide(self.steps(), self.weight << self._grid.bits))
+        return self._schema.unflatten(divide(self._whole(), self.weight << self._grid.bits))
+
+    def _whole(self) -> Array:
+        if self._broken:
+            raise AggregationError("an update was added in part; begin the sum anew")
+        return self._steps
 
     def mean_without(self, update: Array, weight: int) -> dict[str, Array]:
         """The mean as if the hospital of an update that was added had returned zeros.
@@ -82,11 +91,15 @@ def divide(numerators: Array, denominator: int) -> Array:
     integers, which also rounds once.
     """
     odd_part = denominator >> ((denominator & -denominator).bit_length() - 1)
-    if odd_part >= _EXACT or denominator.bit_length() > 900:  # beyond, quotients turn subnormal
-        return np.array([int(value) / denominator for value in numerators], dtype=np.float64)
-    result: Array = numerators.astype(np.float64) / float(denominator)
-    for index in np.flatnonzero((numerators > _EXACT) | (numerators < -_EXACT)):
-        result[index] = int(numerators[index]) / denominator
+    exact = odd_part < _EXACT and denominator.bit_length() <= 900  # beyond, some turn subnormal
+    result: Array = np.empty(len(numerators))
+    for start in range(0, len(numerators), _SEGMENT):
+        part = numerators[start : start + _SEGMENT]
+        wide = np.flatnonzero((part > _EXACT) | (part < -_EXACT)) if exact else range(len(part))
+        if exact:
+            result[start : start + _SEGMENT] = part.astype(np.float64) / float(denominator)
+        for index in wide:
+            result[start + index] = int(part[index]) / denominator
     return result
 
 

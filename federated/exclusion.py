@@ -5,10 +5,10 @@ from __future__ import annotations
 from enum import StrEnum
 
 from federated.errors import TensorSchemaError, TensorShapeError
-from federated.grid import Grid
+from federated.grid import Grid, squared_norm
 from federated.models import update_schema
 from federated.spec import StudySpec
-from federated.tensors import decode_vector
+from federated.stored import Stored
 
 
 class ExclusionCode(StrEnum):
@@ -28,18 +28,26 @@ class ExclusionCode(StrEnum):
 
 
 def judge(data: bytes, spec: StudySpec) -> ExclusionCode | None:
-    """The code that excludes an open-mode update with these plaintext bytes, or None.
+    """As `judge_stored`, of bytes in memory."""
+    return judge_stored(Stored.of(data), spec)
+
+
+def judge_stored(update: Stored, spec: StudySpec) -> ExclusionCode | None:
+    """The code that excludes an open-mode update with this plaintext, or None.
 
     Updates are integers, so "non-finite" means a coordinate outside of ±B. Rules apply in the
-    order of the enum; the first that fails is the code.
+    order of the enum; the first that fails is the code. Memory is one segment.
     """
-    grid = Grid.of(spec.grid)
+    grid, schema = Grid.of(spec.grid), update_schema(spec)
     try:
-        vector = decode_vector(data, update_schema(spec))
+        update.check(schema)
     except TensorSchemaError:
         return ExclusionCode.SCHEMA
     except TensorShapeError:
         return ExclusionCode.SHAPE
-    if not grid.in_range(vector):
-        return ExclusionCode.NON_FINITE
-    return None if grid.in_clip(vector) else ExclusionCode.OVER_CLIP
+    norm = 0
+    for segment in update.segments(schema):
+        if not grid.in_range(segment):
+            return ExclusionCode.NON_FINITE
+        norm += squared_norm(segment)
+    return None if norm <= grid.bound**2 else ExclusionCode.OVER_CLIP

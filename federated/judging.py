@@ -12,14 +12,14 @@ from chain.types import BlockNumber
 from federated.cohort import Leaf
 from federated.context import update_context
 from federated.errors import CohortError, StepError
-from federated.exclusion import ExclusionCode, judge
+from federated.exclusion import ExclusionCode, judge_stored
 from federated.leaf_list import read_leaves
 from federated.missing import confirmed_missing
 from federated.models import update_schema
 from federated.party import Party, recipient_at, signer_at
-from federated.schema import Array
+from federated.stored import Stored
 from federated.study import Study
-from federated.tensors import MAX_HEADER, decode_vector, encoded_size
+from federated.tensors import MAX_HEADER, encoded_size
 from federated.unopened import confirmed_unopened
 from storage.artefact import Opened, open_artefact, rewrap
 from storage.errors import (
@@ -37,13 +37,13 @@ UPDATE_KIND = "update"
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """The update as a flat vector of grid steps, or the code that excludes it.
+    """The update's plaintext, which `segments` reads as grid steps, or the code that excludes it.
 
     `opened` tells that its key was found, `size` is that of the payload in bytes, `envelope` the
     CID (bytes) of an auditor's word that the update does not open.
     """
 
-    vector: Array | None
+    update: Stored | None
     code: ExclusionCode | None
     size: int = 0
     envelope: bytes = b""
@@ -89,14 +89,13 @@ def _judge_bytes(
             ) from exc
         return Judged(None, ExclusionCode.UNDECRYPTABLE, envelope=bytes(word) if word else b"")
     try:
-        data = opened.read()
+        update = Stored.spooled(opened.payload.segments(), party.journal.folder)
     except (ArtefactError, MalformedBlock):  # the key is right: everybody who opens sees the same
         code: ExclusionCode | None = ExclusionCode.UNDECRYPTABLE
         return Judged(None, code, manifest.payload_size, opened=True)
-    if (code := judge(data, study.spec)) is not None:
+    if (code := judge_stored(update, study.spec)) is not None:
         return Judged(None, code, manifest.payload_size, opened=True)
-    vector = decode_vector(data, update_schema(study.spec))
-    return Judged(vector, None, manifest.payload_size, opened=True)
+    return Judged(update, None, manifest.payload_size, opened=True)
 
 
 def open_update(party: Party, study: Study, frozen: Frozen, event: Submitted) -> Opened:

@@ -9,6 +9,7 @@ Source: the safetensors format (8 bytes of little-endian header length, JSON hea
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -44,13 +45,27 @@ def decode_tensors(data: bytes, schema: Schema) -> dict[str, Array]:
 
 def decode_vector(data: bytes, schema: Schema) -> Array:
     """All elements as one read-only vector; header and length are checked, values are not."""
+    check_encoding(lambda offset, size: data[offset : offset + size], len(data), schema)
+    return np.frombuffer(data, DTYPES[schema.dtype], offset=data_offset(schema))  # (size,)
+
+
+def check_encoding(
+    read: Callable[[int, int], bytes | bytearray], size: int, schema: Schema
+) -> None:
+    """Raise `TensorError` unless `size` bytes, by offset and size, can be tensors of this schema.
+
+    The header is compared with the only right one, the length with what has to follow it.
+    """
     header = _header(schema)
-    dtype = DTYPES[schema.dtype]
-    if not data.startswith(header):
-        raise _difference(data, schema)
-    if len(data) != len(header) + schema.size * dtype.itemsize:
-        raise TensorShapeError("", f"{len(data)} bytes do not fit the schema; send them whole")
-    return np.frombuffer(data, dtype=dtype, offset=len(header))  # (size,)
+    if bytes(read(0, len(header))) != header:
+        raise _difference(bytes(read(0, 8 + MAX_HEADER)), schema)
+    if size != encoded_size(schema):
+        raise TensorShapeError("", f"{size} bytes do not fit the schema; send them whole")
+
+
+def data_offset(schema: Schema) -> int:
+    """Where the elements begin."""
+    return len(_header(schema))
 
 
 def encoded_size(schema: Schema) -> int:

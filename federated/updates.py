@@ -1,14 +1,10 @@
 """A round's updates beside each other, for rules that compare them: on disk, read by segment.
 
-Memory is one segment of all updates, whatever their number and size. Each update betrays a little
-of its hospital's patients: the file has mode 600, and its name is gone before the first byte is in
-it, so that a killed process leaves none behind.
+Memory is one segment of all updates, whatever their number and size.
 """
 
 from __future__ import annotations
 
-import tempfile
-import weakref
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -17,6 +13,7 @@ import numpy as np
 from federated.errors import AggregationError
 from federated.grid import Grid
 from federated.schema import DTYPES, Array
+from federated.spool import Spool
 
 _SEGMENT = 1 << 18
 """Elements of a segment, of all updates together."""
@@ -26,17 +23,11 @@ class Updates:
     """Updates of one schema as grid steps, with their weights, in the order of hospital index."""
 
     def __init__(self, size: int, grid: Grid, folder: Path | None = None) -> None:
-        """`folder` must be on a disk, not in memory; without one it is the system's own."""
         self.size = size
         self.grid = grid
         self.weights: list[int] = []
-        self._folder = folder
         self._dtype = DTYPES[grid.dtype]
-        try:
-            self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115
-        except OSError as exc:
-            raise self._refused(exc) from exc
-        weakref.finalize(self, self._file.close)
+        self._spool = Spool(folder)
 
     def __len__(self) -> int:
         return len(self.weights)
@@ -53,7 +44,8 @@ class Updates:
         for segment in segments:
             if filled + len(segment) > self.size or not self.grid.in_range(segment):
                 raise AggregationError("a segment is too long or off the grid; judge updates first")
-            self._write(start + filled * self._dtype.itemsize, segment)
+            data = segment.astype(self._dtype).tobytes()
+            self._spool.write(start + filled * self._dtype.itemsize, data)
             filled += len(segment)
         if filled != self.size:
             raise AggregationError(f"an update has {filled} of {self.size} elements")
@@ -69,30 +61,8 @@ class Updates:
             yield slice(start, end), np.stack([self._read(i, start, end) for i in range(len(self))])
 
     def _read(self, index: int, start: int, end: int) -> Array:
-        self._file.seek(self._offset(index, start))
-        data = bytearray((end - start) * self._dtype.itemsize)
-        view = memoryview(data)
-        while view:
-            if not (count := self._file.readinto(view)):
-                raise AggregationError("the file of updates was cut short; aggregate again")
-            view = view[count:]
+        data = self._spool.read(self._offset(index, start), (end - start) * self._dtype.itemsize)
         return np.frombuffer(data, self._dtype).astype(np.int64)
-
-    def _write(self, offset: int, segment: Array) -> None:
-        view = memoryview(segment.astype(self._dtype).tobytes())
-        try:
-            self._file.seek(offset)
-            while view:
-                view = view[self._file.write(view) :]
-        except OSError as exc:
-            raise self._refused(exc) from exc
 
     def _offset(self, index: int, element: int) -> int:
         return (index * self.size + element) * self._dtype.itemsize
-
-    def _refused(self, exc: OSError) -> AggregationError:
-        where = self._folder or tempfile.gettempdir()
-        return AggregationError(
-            f"{where}: updates cannot be kept there while they are compared ({exc.strerror}): make "
-            "room, then aggregate again"
-        )

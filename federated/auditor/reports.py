@@ -17,6 +17,7 @@ from federated.candidates import Candidate
 from federated.errors import StepError
 from federated.judging import judge_submission
 from federated.left_out import Update, left_out_states
+from federated.models import update_schema
 from federated.party import Party
 from federated.phase import report_by
 from federated.published import open_state
@@ -148,6 +149,7 @@ def _updates(party: Party, study: Study, facts: Facts) -> Iterator[Update]:
             continue
         frozen = facts.frozen[hospital]
         judged = judge_submission(party, study, frozen, event)
-        if judged.vector is None:
+        if judged.update is None:
             raise StepError(f"the update of hospital {hospital} does not open any more")
-        yield Update(hospital, judged.vector, frozen.freeze.weight)
+        steps = judged.update.vector(update_schema(study.spec))
+        yield Update(hospital, steps, frozen.freeze.weight)

@@ -13,6 +13,7 @@ from federated.combining import Total, total_of
 from federated.exclusion import ExclusionCode
 from federated.judging import check_manifest, is_oversized, judge_submission
 from federated.missing import confirmed_missing
+from federated.models import update_schema
 from federated.party import Party
 from federated.published import open_state
 from federated.round_manifest import RoundManifest
@@ -175,6 +176,6 @@ def _add(
         judged = judge_submission(party, study, frozen, event)
         detail = f"the manifest says {code or 'included'}, the rule {judged.code or 'included'}"
         agree = checks.add("exclusion", judged.code == code, detail, at)
-        if judged.vector is not None:
-            total.add([judged.vector], frozen.freeze.weight)
+        if judged.update is not None:
+            total.add(judged.update.segments(update_schema(study.spec)), frozen.freeze.weight)
     return agree

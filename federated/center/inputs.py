@@ -14,6 +14,7 @@ from federated.errors import StepError
 from federated.exclusion import ExclusionCode
 from federated.judging import Judged, judge_submission, wrap_for_auditors
 from federated.left_out import Update
+from federated.models import update_schema
 from federated.party import Party, recipient_at
 from federated.published import open_state
 from federated.round_manifest import Entry
@@ -91,8 +92,8 @@ def collect(party: Party, study: Study, inputs: Inputs, *, wrap: bool) -> Collec
         entries.append(_entry(frozen, event, judged))
         if wrap and judged.opened and study.auditors:
             wrap_for_auditors(party, study, frozen, event)
-        if judged.vector is not None:
-            total.add([judged.vector], frozen.freeze.weight)
+        if judged.update is not None:
+            total.add(judged.update.segments(update_schema(study.spec)), frozen.freeze.weight)
     _check_enough(study, inputs, entries)
     return Collected(start, total, tuple(entries), tuple(downloads))
 
@@ -107,12 +108,13 @@ def updates_of(
             continue
         frozen = inputs.frozen[event.index]
         judged = judge_submission(party, study, frozen, event)
-        if judged.vector is None:
+        if judged.update is None:
             raise StepError(
                 f"study {study.number}: round {inputs.number}: the update of {event.hospital} was "
                 "included and does not open any more: ask who keeps its blocks, then run again"
             )
-        yield Update(event.index, judged.vector, frozen.freeze.weight)
+        steps = judged.update.vector(update_schema(study.spec))
+        yield Update(event.index, steps, frozen.freeze.weight)
 
 
 def _entry(frozen: Frozen, event: Submitted, judged: Judged) -> Entry:

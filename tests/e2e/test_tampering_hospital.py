@@ -190,13 +190,13 @@ def test_a_center_that_includes_it_all_the_same_is_found(
     kit.assert_sound(granted)
     _submit_anothers(granted)
     honest, north = collecting.judge_submission, granted.index("north")
-    vectors = []
+    updates = []
 
     def cheat(party: Any, study: Any, frozen: Any, event: Any) -> Judged:
         judged = honest(party, study, frozen, event)
         if event.index == north:
-            vectors.append(judged.vector)
-        return judged if judged.vector is not None else Judged(vectors[0], None)
+            updates.append(judged.update)
+        return judged if judged.update is not None else Judged(updates[0], None)
 
     assert north < granted.index("valley")
     monkeypatch.setattr(collecting, "judge_submission", cheat)

@@ -81,6 +81,7 @@ from storage.cid import dag_cbor_cid
 from storage.embedded import EmbeddedStore
 from storage.keys import Identity, Profile
 from storage.signing import Sender, SigningKey
+from tests.federated.strategy_vectors import strategy_vectors
 
 FOLDER = Path(__file__).parents[1] / "vectors" / "protocol"
 CHAIN_ID = 31337
@@ -624,6 +625,7 @@ def grant() -> Json:
 def vector_files() -> dict[Path, Json]:
     """What the files should hold."""
     made = {"chain": chain_vectors, "learning": learning_vectors, "records": record_vectors}
+    made["strategies"] = lambda: strategy_vectors(study())
     return {FOLDER / f"{name}.json": plain(make()) for name, make in made.items()}
 
 

@@ -190,7 +190,7 @@ def test_updates_are_kept_under_no_name_for_nobody_else(tmp_path: Path) -> None:
     updates = Updates(3, GRID, tmp_path)
     updates.add([np.array([1, 2, 3])], 1)
     assert list(tmp_path.iterdir()) == []
-    status = os.fstat(updates._file.fileno())
+    status = os.fstat(updates._spool._file.fileno())
     assert (stat.S_IMODE(status.st_mode), status.st_size) == (0o600, 12)
 
 
@@ -221,8 +221,8 @@ def test_a_folder_without_room_is_named() -> None:
     """/dev/full is what the kernel gives for a disk without room."""
     updates = Updates(3, GRID)
     with open("/dev/full", "r+b", buffering=0) as full:  # noqa: PTH123
-        updates._file.close()
-        updates._file = full
+        updates._spool._file.close()
+        updates._spool._file = full
         with pytest.raises(AggregationError, match="No space left on device"):
             updates.add([np.array([1, 2, 3])], 1)
 
