@@ -17,14 +17,17 @@ from federated.bedside.choose import Kind
 from federated.center import finalize
 from federated.grid import Grid
 from federated.hospital.control import latest_control, path_of
+from federated.hospital.data import arrays
 from federated.hospital.freeze import frozen_members
 from federated.hospital.personalise import personalise
 from federated.models import update_schema
 from federated.published import open_state
 from federated.schema import Parameters
+from federated.simulate import simulate
 from federated.spec import Choice, StudySpec
-from federated.state import GlobalState
+from federated.state import GlobalState, state_digest
 from federated.strategies import strategy_of
+from federated.training import Records
 from records.splits import Part
 from storage.errors import CorruptPayload
 from tests.e2e import kit
@@ -119,6 +122,24 @@ def test_a_hospital_forgets_what_it_kept_when_one_of_its_patients_withdraws(
     path.write_bytes(path.read_bytes()[:-1] + b"\0")
     with pytest.raises(CorruptPayload, match=str(path)):
         _control_of(learning, name, RoundNumber(2))
+
+
+@pytest.mark.parametrize("learning", [SCAFFOLD, MEDIAN], indirect=True, ids=_named)
+def test_a_simulation_comes_to_the_states_of_the_chain(learning: World) -> None:
+    """Control variates included, which here lie sealed in homes and there in memory."""
+    finalize(learning.center, learning.study, RoundNumber(2))
+    spec = learning.read().spec
+    names = sorted(kit.HOSPITALS, key=learning.index)
+    cohorts = [{name: _trained(learning, name, RoundNumber(n)) for name in names} for n in (1, 2)]
+    states = simulate(spec, cohorts)
+    assert [state_digest(spec, state) for state in states[1:]] == [
+        kit.state_of(learning, number) for number in (1, 2)
+    ]
+
+
+def _trained(world: World, name: str, number: RoundNumber) -> Records:
+    members = frozen_members(world.node(name), world.read(), number)
+    return arrays([member for member in members if member.part is Part.TRAIN], world.read().spec)
 
 
 @pytest.mark.parametrize("learning", [SCAFFOLD], indirect=True, ids=_named)
