@@ -76,7 +76,7 @@ def read_inputs(party: Party, study: Study, number: RoundNumber, block: BlockNum
 
 
 def collect(party: Party, study: Study, inputs: Inputs, *, wrap: bool) -> Collected:
-    """Fetch, judge and add all submissions, one in memory at a time.
+    """Fetch, judge and add all submissions, a segment of one in memory at a time.
 
     With `wrap`, every update that opened is wrapped for the named auditors. Raises `StepError`
     where fewer than k updates can be included.
