@@ -37,10 +37,9 @@ def post_all(
     store: BlockStore, to: Address, kind: str, bodies: Iterable[Mapping[str, Any]]
 ) -> list[Cid]:
     """Leave many messages of one kind, announced at once. Idempotent."""
-    cids = []
-    for body in bodies:
-        cids.append(put_record(store, {"body": dict(body), "format": _FORMAT, "kind": kind}))
-        store.pin(cids[-1])
+    messages = ({"body": dict(body), "format": _FORMAT, "kind": kind} for body in bodies)
+    cids = [put_record(store, message) for message in messages]
+    store.pin(*cids)
     store.announce(_topic(to), *cids)
     return cids
 

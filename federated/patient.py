@@ -75,10 +75,15 @@ class Patient:
         """The address of the one-time key for an agreement."""
         return address_of(self.key_for(agreement))
 
-    def grant(self, agreement: AgreementId, *, deadline: int) -> SignedGrant:
-        """Consent under an agreement, after the tier as it stands. Raises `StepError`."""
+    def grant(
+        self, agreement: AgreementId, *, deadline: int, shown: Tier | None = None
+    ) -> SignedGrant:
+        """Consent under an agreement, after the tier as it stands, or as it was `shown`.
+
+        The signature is over the tier's terms: Consents takes none over others. Raises `StepError`.
+        """
         block = self._head()
-        tier = self._tier(agreement, block)
+        tier = shown or self._tier(agreement, block)
         key = self.key_for(agreement)
         address = address_of(key)
         nonce = self._next_nonce(address, agreement, block)

@@ -9,7 +9,7 @@ tmp/                           what is being written; nothing reads it
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -72,10 +72,9 @@ class EmbeddedStore:
         """See BlockStore."""
         return export_file(cid, self.get_block, offset, length)
 
-    def pin(self, cid: Cid) -> None:
+    def pin(self, *cids: Cid) -> None:
         """See BlockStore. Here a pin is a record; nothing collects blocks yet."""
-        seen = {cid}
-        stack = [cid]
+        seen, stack = set(cids), list(cids)
         while stack:
             current = stack.pop()
             if not self.has(current):
@@ -83,7 +82,7 @@ class EmbeddedStore:
             fresh = [link for link in self._links(current) if link not in seen]
             seen.update(fresh)
             stack.extend(fresh)
-        self._touch(self.path / "pins" / str(cid))
+        self._touch(self.path / "pins", cids)
 
     def unpin(self, cid: Cid) -> None:
         """See BlockStore."""
@@ -98,9 +97,7 @@ class EmbeddedStore:
 
     def announce(self, topic: bytes, *cids: Cid) -> None:
         """See BlockStore."""
-        folder = self._topic_path(topic)
-        for cid in cids:
-            self._touch(folder / str(cid))
+        self._touch(self._topic_path(topic), cids)
 
     def announced(self, topic: bytes) -> list[Cid]:
         """See BlockStore."""
@@ -125,14 +122,16 @@ class EmbeddedStore:
     def _links(self, cid: Cid) -> list[Cid]:
         return [] if cid.codec is Codec.RAW else links(cid, self.get_block(cid))
 
-    def _touch(self, path: Path) -> None:
+    def _touch(self, folder: Path, cids: Iterable[Cid]) -> None:
+        """Names of CIDs in a folder, on the disk when this returns."""
         self._check_present()
         with _reported(self.path):
-            if path.is_file():
-                return
-            make_folder(path.parent)
-            path.touch()
-            sync_folder(path.parent)
+            make_folder(folder)
+            fresh = [path for cid in cids if not (path := folder / str(cid)).is_file()]
+            for path in fresh:
+                path.touch()
+            if fresh:
+                sync_folder(folder)
 
     def _listed(self, folder: Path) -> list[Cid]:
         self._check_present()

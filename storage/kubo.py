@@ -29,7 +29,7 @@ from storage.unixfs import CHUNK_SIZE, MAX_LINKS, Readable, export_file, import_
 CALL_S = 60.0  # a disk under load takes its time
 FIND_S = 10.0  # with all members one hop away, who has a block gives it at once
 TRANSFER_S = 3600.0
-_DROPPED_AT_ONCE = 100  # a node looks through all its pins for each call
+_AT_ONCE = 100  # CIDs in a call: a node looks through all its pins for each one
 _IN_MEMORY = 16 << 20  # of a file to be added; more is spooled to the disk
 _CODECS = {Codec.RAW: "raw", Codec.DAG_PB: "dag-pb", Codec.DAG_CBOR: "dag-cbor"}
 # Profile unixfs-v1-2025, said with each call: a node of other settings gives the same CIDs.
@@ -108,13 +108,16 @@ class KuboStore:
             return read_ahead(cid, self.get_block)
         return export_file(cid, self.get_block, offset, length)
 
-    def pin(self, cid: Cid) -> None:
+    def pin(self, *cids: Cid) -> None:
         """See BlockStore. What the node lacks it fetches from the other members."""
-        try:
-            self.control.pin(str(cid), self.find_s)
-        except (TooSlow, MissingBlock):
-            self._fetch_all(cid)
-            self.control.pin(str(cid), TRANSFER_S)
+        for start in range(0, len(cids), _AT_ONCE):
+            part = cids[start : start + _AT_ONCE]
+            try:
+                self.control.pin(map(str, part), self.find_s)
+            except (TooSlow, MissingBlock):
+                for cid in part:
+                    self._fetch_all(cid)
+                self.control.pin(map(str, part), TRANSFER_S)
 
     def unpin(self, cid: Cid) -> None:
         """See BlockStore."""
@@ -143,8 +146,8 @@ class KuboStore:
         """
         doomed = [str(cid) for cid in self._below(root)]
         kept = ""
-        for start in range(0, len(doomed), _DROPPED_AT_ONCE):
-            asked = {"arg": doomed[start : start + _DROPPED_AT_ONCE], "force": "true"}
+        for start in range(0, len(doomed), _AT_ONCE):
+            asked = {"arg": doomed[start : start + _AT_ONCE], "force": "true"}
             answer = self.rpc.read("block/rm", asked, limit=1 << 20)
             kept = next((line for line in answer.decode().splitlines() if '"Error"' in line), kept)
         if kept:

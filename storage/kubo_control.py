@@ -4,7 +4,7 @@
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -41,10 +41,10 @@ class KuboControl:
             found = self._client.swarm.peers(**self._limits())["Peers"]
         return sorted({str(peer["Peer"]) for peer in found or ()})
 
-    def pin(self, cid: str, timeout_s: float) -> None:
-        """Keep a root and all below it. Raises MissingBlock, TooSlow, Unreachable."""
+    def pin(self, cids: Iterable[str], timeout_s: float) -> None:
+        """Keep roots and all below them. Raises MissingBlock, TooSlow, Unreachable."""
         with self._reported():
-            self._client.pin.add(cid, **self._limits(timeout_s))
+            self._client.pin.add(*cids, **self._limits(timeout_s))
 
     def unpin(self, cid: str) -> None:
         """Forget a root; nothing happens where it is none. Raises Unreachable."""

@@ -38,8 +38,8 @@ class BlockStore(Protocol):
         """The verified bytes `[offset, offset + length)` of a file, to its end if None."""
         ...
 
-    def pin(self, cid: Cid) -> None:
-        """Keep the block and all that it links to. Idempotent. Raises MissingBlock."""
+    def pin(self, *cids: Cid) -> None:
+        """Keep these blocks and all that they link to. Idempotent. Raises MissingBlock."""
         ...
 
     def unpin(self, cid: Cid) -> None:

@@ -102,7 +102,11 @@ def ask_all(
 ) -> Consenting:
     """Everybody is asked; who consents signs, the hospital admits, the relayer sends."""
     done = Consenting(asked=len(patients))
-    deadline = world.clock.now() + GRANT_FOR_S
+    deadline, block = world.clock.now() + GRANT_FOR_S, world.center.head()
+    shown = {
+        agreement: world.center.chain.agreements.tier(agreement, block_identifier=block)
+        for agreement in tiers.values()
+    }
     for name, node in world.hospitals.items():
         say(name, "asks its patients and admits those who sign")
         presented = []
@@ -111,7 +115,7 @@ def ask_all(
                 done.refused += 1
                 continue
             agreement = tiers[name, patient.will]
-            grant = patient.wallet.grant(agreement, deadline=deadline)
+            grant = patient.wallet.grant(agreement, deadline=deadline, shown=shown[agreement])
             presented.append(Presented(patient.local_key, grant))
             done.agreements[patient.local_key] = agreement
         key = world.homes[f"hospitals/{name}"].account_key()

@@ -93,9 +93,9 @@ class CachedStore:
         """See BlockStore."""
         return self._store.cat(cid, offset, length)
 
-    def pin(self, cid: Cid) -> None:
+    def pin(self, *cids: Cid) -> None:
         """See BlockStore."""
-        self._store.pin(cid)
+        self._store.pin(*cids)
 
     def unpin(self, cid: Cid) -> None:
         """See BlockStore."""

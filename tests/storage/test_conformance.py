@@ -164,6 +164,20 @@ def test_pins_are_listed_once_and_forgotten_on_demand(store: BlockStore) -> None
     assert [cid for cid in store.pins() if cid in cids] == sorted(cids[1:])
 
 
+def test_many_are_pinned_at_once_and_one_that_is_missing_is_not(store: BlockStore) -> None:
+    cids = [store.put_block(Codec.RAW, b"pinned at once %d" % n) for n in range(205)]
+    store.pin(*cids)
+    assert set(cids) <= set(store.pins())
+    other, absent = store.put_block(Codec.RAW, b"beside a missing one"), raw_cid(os.urandom(32))
+    with pytest.raises(MissingBlock):
+        store.pin(other, absent)
+    assert absent not in store.pins()
+    store.pin()
+    store.unpin(cids[0])
+    assert cids[0] not in store.pins()
+    assert cids[1] in store.pins()
+
+
 def test_what_lacks_a_block_far_below_cannot_be_pinned(backend: kit.Backend) -> None:
     store, content = backend.store, fresh(2 * CHUNK_SIZE)
     record = put_record(store, {"file": [store.add_file(io.BytesIO(content))]})
