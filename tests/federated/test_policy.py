@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from federated.codec import Address, Form, from_tree, to_tree
 from federated.errors import PolicyRefused
@@ -28,6 +30,15 @@ CENTER, OTHER = Address("0x" + "c0" * 20), Address("0x" + "0d" * 20)
 TOKEN = Address("0x" + "70" * 20)
 AUDITOR = Address("0x" + "a1" * 20)
 NAMES = [item.name for item in fields(Policy)]
+POLICIES = st.builds(
+    Policy,
+    modes=st.sampled_from([(), ("open",), ("masked",)]),
+    most_rounds=st.integers(1, 9),
+    least_cohort=st.integers(0, 2000),
+    centers=st.sampled_from([(), (CENTER,), (OTHER,)]),
+    most_studies=st.integers(0, 5),
+    epsilon_per_year=st.none() | st.floats(0, 9),
+)
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "policy.md"
 
 
@@ -262,6 +273,17 @@ def test_of_two_policies_the_stricter_answers_and_says_where_it_stands(asked: As
         refused = [item for item in found if item.outcome is Outcome.REFUSES]
         assert [item.rule for item in refused] == ["most_rounds"]
         assert refused[0].why.endswith("at most 1 (in now)")
+
+
+@given(first=POLICIES, second=POLICIES)
+def test_two_policies_together_refuse_just_what_either_of_them_refuses(
+    first: Policy, second: Policy
+) -> None:
+    asked = Asked(wisconsin_spec(), CENTER, TOKEN, others=2)
+    both = (Standing("as approved", first), Standing("in the file now", second))
+    found = strictest(both, lambda policy: judge(policy, asked))
+    refused = {item.rule for item in found if item.outcome is Outcome.REFUSES}
+    assert refused == {*_refused(first, asked), *_refused(second, asked)}
 
 
 def test_what_is_remembered_of_a_policy_is_that_policy() -> None:
