@@ -26,6 +26,7 @@ class WeightedSum:
         self._schema = schema
         self._grid = grid
         self._steps = np.zeros(schema.size, dtype=np.int64)
+        self._weighted = np.empty(min(_SEGMENT, schema.size), dtype=np.int64)
         self._broken = False
         self.weight = 0
 
@@ -53,7 +54,9 @@ class WeightedSum:
         end = offset + len(part)
         if end > len(self._steps) or not self._grid.in_range(part):
             raise AggregationError("a segment is too long or off the grid; judge updates first")
-        self._steps[offset:end] += part.astype(np.int64) * weight
+        weighted = self._weighted[: len(part)]
+        np.multiply(part, weight, out=weighted, dtype=np.int64)
+        self._steps[offset:end] += weighted
 
     def steps(self) -> Array:
         """The sum so far, in weighted grid steps.  # (size,) int64"""

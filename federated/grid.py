@@ -69,7 +69,8 @@ class Grid:
 
     def in_range(self, vector: Array) -> bool:
         """Whether no coordinate exceeds B in magnitude."""
-        return bool(((vector >= -self.bound) & (vector <= self.bound)).all())
+        inside = not len(vector) or (-self.bound <= vector.min() and vector.max() <= self.bound)
+        return bool(inside)
 
     def in_clip(self, vector: Array) -> bool:
         """Whether the exact norm is at most B."""
