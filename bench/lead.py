@@ -17,16 +17,15 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.selection import STUDIES
+from bench.selection import STUDIES, by_part
 from federated.evaluation.paired import Difference, auc_difference
 from federated.evaluation.result import CENTRALISED, FEDERATED
-from federated.hospital.data import read_file, record_arrays
 from federated.metrics import Estimate, auc
 from federated.networks import probabilities
 from federated.simulate import Site, all_models, simulate
 from federated.spec import StudySpec
 from records import heart, pneumonia
-from records.splits import Part, assign
+from records.splits import Part
 
 DEAL = {"heart": heart.deal, "pneumonia": pneumonia.deal}
 OWN_MEAN = "mean of own models"
@@ -45,17 +44,9 @@ class Lead:
 
 def sites_of(spec: StudySpec, folder: Path) -> dict[str, Site]:
     """Every hospital's records by part, the test part too."""
-    sites = {}
-    for name, file in DEAL[spec.name](folder, spec.seed).items():
-        records = read_file(file, spec).records
-        fractions = {"validation": spec.split.validation, "test": spec.split.test}
-        parts = assign(records, seed=spec.seed, hospital=name, **fractions)
-        own = (
-            record_arrays([x for x in records if parts[x.key] is part], spec)
-            for part in (Part.TRAIN, Part.VALIDATION, Part.TEST)
-        )
-        sites[name] = Site(*own)
-    return sites
+    files = DEAL[spec.name](folder, spec.seed)
+    found = by_part(spec, files, (Part.TRAIN, Part.VALIDATION, Part.TEST))
+    return {name: Site(*own) for name, own in found.items()}
 
 
 def leads(spec: StudySpec, sites: Mapping[str, Site]) -> list[Lead]:

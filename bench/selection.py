@@ -71,17 +71,23 @@ def learning_sites(spec: StudySpec, folder: Path) -> dict[str, Learning]:
         files = pneumonia.deal(folder, spec.seed, official_test=False)
     else:
         files = heart.deal(folder, spec.seed)
-    sites = {}
+    found = by_part(spec, files, (Part.TRAIN, Part.VALIDATION))
+    return {name: Learning(*own) for name, own in found.items()}
+
+
+def by_part(
+    spec: StudySpec, files: Mapping[str, Path], wanted: Sequence[Part]
+) -> dict[str, list[Records]]:
+    """Every hospital's records of the wanted parts, in their order."""
+    found = {}
     for name, file in files.items():
         records = read_file(file, spec).records
         fractions = {"validation": spec.split.validation, "test": spec.split.test}
         parts = assign(records, seed=spec.seed, hospital=name, **fractions)
-        chosen = (
-            record_arrays([x for x in records if parts[x.key] is part], spec)
-            for part in (Part.TRAIN, Part.VALIDATION)
-        )
-        sites[name] = Learning(*chosen)
-    return sites
+        found[name] = [
+            record_arrays([x for x in records if parts[x.key] is part], spec) for part in wanted
+        ]
+    return found
 
 
 def judge(candidate: Candidate, study: str, sites: Mapping[int, Mapping[str, Learning]]) -> Judged:

@@ -18,12 +18,9 @@ from federated.models import initial_parameters
 from federated.networks import probabilities
 from federated.schema import Array
 from federated.spec import StudySpec
-from federated.training import fit, shuffles
+from federated.training import Records, fit, shuffles
 
 _PROCESSES = 2
-
-Records = tuple[Array, Array]
-"""Inputs (n, width) float32 and labels (n,)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
 from federated.aggregate import WeightedSum
 from federated.metrics import Confusion, confusion
-from federated.results import LEAST_COUNT
 from federated.schema import Array, Parameters
 from federated.spec import StudySpec
 from federated.state import GlobalState, next_state
@@ -51,9 +48,3 @@ def counts_of(spec: StudySpec, parameters: Parameters, inputs: Array, labels: Ar
     from federated.networks import probabilities  # torch takes seconds: only who evaluates waits
 
     return confusion(labels, probabilities(parameters, inputs, spec))
-
-
-def may_report(labels: Array) -> bool:
-    """Whether there are enough people of both classes for counts to leave a hospital.  # (n,)"""
-    positives = int(np.count_nonzero(labels))
-    return min(positives, len(labels) - positives) >= LEAST_COUNT

@@ -14,12 +14,11 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self, TypeVar
 
 from federated.errors import TrainingError
-from federated.workers import in_order
+from federated.workers import AHEAD, in_order
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-_AHEAD = 2
 _STORE_BYTES = 256 << 20  # shared memory; pieces under way are few
 
 
@@ -43,7 +42,7 @@ class RayWorkers:
         if self._ray is None:
             raise RuntimeError("Ray is not started: use `with`")
         remote = self._ray.remote(num_cpus=1, max_retries=1)(work)
-        return in_order(remote.remote, self._result, pieces, _AHEAD * self._count)
+        return in_order(remote.remote, self._result, pieces, AHEAD * self._count)
 
     def _result(self, begun: Any) -> Any:
         try:

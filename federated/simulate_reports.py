@@ -12,8 +12,9 @@ import numpy as np
 
 from federated.aggregate import WeightedSum
 from federated.candidates import Candidate
+from federated.evaluation.disclosure import enough
 from federated.grid import Grid
-from federated.left_out import Update, counts_of, left_out_states, may_report
+from federated.left_out import Update, counts_of, left_out_states
 from federated.models import update_schema
 from federated.reports import Evaluation, Report
 from federated.schema import Array, Parameters
@@ -78,7 +79,7 @@ def _judge(
     spec: StudySpec, site: Site, index: int, models: list[tuple[int | None, GlobalState]]
 ) -> tuple[Evaluation, ...]:
     inputs, labels = site.validation
-    if not may_report(labels):
+    if not enough(labels):
         return ()
     return tuple(
         Evaluation(

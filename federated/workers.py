@@ -18,7 +18,7 @@ from typing import Any, Protocol, Self, TypeVar
 T = TypeVar("T")
 R = TypeVar("R")
 
-_AHEAD = 2  # pieces under way for each worker: one in work, one that waits
+AHEAD = 2  # pieces under way for each worker: one in work, one that waits
 
 
 class Workers(Protocol):
@@ -68,7 +68,7 @@ class Processes:
         def begin(piece: T) -> Future[R]:
             return pool.submit(work, piece)
 
-        return in_order(begin, Future[R].result, pieces, _AHEAD * self._count)
+        return in_order(begin, Future[R].result, pieces, AHEAD * self._count)
 
     def __enter__(self) -> Self:
         self._pool = ProcessPoolExecutor(self._count, mp_context=get_context("spawn"))

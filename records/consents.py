@@ -60,11 +60,8 @@ class ConsentTable:
 
         Raises `StoreError` when a patient would consent to one study under two keys.
         """
-        with (
-            self._guarded(),
-            self._db,
-        ):  # each row is held against those before it, of this call too
-            for row in consents:
+        with self._guarded(), self._db:
+            for row in consents:  # each is held against those before it, of this call too
                 self._check_one_key(row)
                 self._db.execute(
                     "INSERT OR IGNORE INTO consent VALUES (?, ?, ?, ?, ?, ?)",

@@ -12,6 +12,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from storage.toolchain import engines_folder
+
 ROOT = Path(__file__).resolve().parents[2]
 LOCK = Path(__file__).with_name("requirements.lock")
 UV = ROOT / ".venv" / "bin" / "uv"
@@ -20,10 +22,11 @@ UV = ROOT / ".venv" / "bin" / "uv"
 def flower_python() -> Path:
     """The interpreter of the environment, which is built first where it is not there yet."""
     name = hashlib.sha256(LOCK.read_bytes()).hexdigest()[:16]
-    folder = _cache() / f"flower-{name}"
+    folder = engines_folder() / f"flower-{name}"
     python = folder / "bin" / "python"
     if python.exists():
         return python
+    folder.parent.mkdir(parents=True, exist_ok=True)
     sys.stderr.write("bench: builds Flower's environment, once\n")
     beside = folder.with_name(f"{folder.name}.{os.getpid()}")
     try:
@@ -34,14 +37,6 @@ def flower_python() -> Path:
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return python
-
-
-def _cache() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME", "")
-    base = Path(home) if Path(home).is_absolute() else Path.home() / ".cache"
-    folder = base / "consilium" / "engines"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def _run(*command: str | Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import isotonic_regression
 
 from federated.schema import Array
 
@@ -47,17 +48,9 @@ def parts(labels: Array, predicted: Array) -> Parts:
 def isotonic(labels: Array, predicted: Array) -> Array:
     """The increasing function of `predicted` that is nearest to `labels`, at each record.
 
-    Pool adjacent violators (Ayer and others, 1955) over distinct probabilities: O(n log n).
+    Pool adjacent violators (Ayer and others, 1955) over distinct probabilities.
     """
     _, place, count = np.unique(predicted, return_inverse=True, return_counts=True)
-    total = np.bincount(place, weights=labels.astype(np.float64), minlength=len(count))
-    blocks: list[tuple[float, int, int]] = []  # positives, records, distinct probabilities
-    for positives, records in zip(total.tolist(), count.tolist(), strict=True):
-        block = (positives, records, 1)
-        while blocks and blocks[-1][0] * block[1] >= block[0] * blocks[-1][1]:
-            last = blocks.pop()
-            block = (last[0] + block[0], last[1] + block[1], last[2] + block[2])
-        blocks.append(block)
-    levels = np.repeat([x / n for x, n, _ in blocks], [width for _, _, width in blocks])
-    fitted: Array = levels[place]
+    positives = np.bincount(place, weights=labels.astype(np.float64))
+    fitted: Array = isotonic_regression(positives / count, weights=count).x[place]
     return fitted

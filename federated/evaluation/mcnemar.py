@@ -6,17 +6,13 @@ of the two decides wrongly tell anything: if the models are alike, each of these
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-
 import numpy as np
+from scipy.special import betaincinv
 
 from federated.evaluation.paired import Difference
 from federated.metrics import OPERATING_POINT
 from federated.results import LEAST_COUNT
 from federated.schema import Array
-
-_HALVINGS = 60
 
 
 def accuracy_difference(
@@ -55,32 +51,8 @@ def exact_p(won: int, lost: int) -> float:
 
 
 def clopper_pearson(successes: int, trials: int) -> tuple[float, float]:
-    """The exact 95 % interval of a proportion; `trials` > 0."""
-    choices = np.array(
-        [
-            math.lgamma(trials + 1) - math.lgamma(k + 1) - math.lgamma(trials - k + 1)
-            for k in range(trials + 1)
-        ]
-    )
-
-    def tail(share: float, first: int, last: int) -> float:
-        k = np.arange(first, last + 1)
-        logs = choices[k] + k * math.log(share) + (trials - k) * math.log1p(-share)
-        return float(np.exp(logs).sum())
-
-    low = _crossing(lambda x: tail(x, successes, trials)) if successes else 0.0
-    if successes == trials:
-        return low, 1.0
-    return low, 1 - _crossing(lambda x: tail(1 - x, 0, successes))
-
-
-def _crossing(rising: Callable[[float], float]) -> float:
-    """Where a function that rises from 0 to 1 over (0, 1) reaches 0.025, by halving."""
-    low, high = 0.0, 1.0
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        if rising(middle) < 0.025:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
+    """The exact 95 % interval of a proportion, quantiles of beta distributions; `trials` > 0."""
+    failures = trials - successes
+    low = float(betaincinv(successes, failures + 1, 0.025)) if successes else 0.0
+    high = float(betaincinv(successes + 1, failures, 0.975)) if failures else 1.0
+    return low, high

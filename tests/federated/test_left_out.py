@@ -17,8 +17,9 @@ from federated.candidates import (
     models_size,
 )
 from federated.errors import AggregationError, RecordError
+from federated.evaluation.disclosure import enough
 from federated.grid import Grid
-from federated.left_out import Update, left_out_states, may_report
+from federated.left_out import Update, left_out_states
 from federated.models import parameter_schema
 from federated.schema import Array
 from federated.spec import StudySpec
@@ -136,7 +137,7 @@ def test_another_model_than_was_signed_is_refused(
 
 
 def test_counts_of_too_few_people_of_a_class_do_not_leave_a_hospital() -> None:
-    assert may_report(np.array([1.0] * 5 + [0.0] * 5))
-    assert not may_report(np.array([1.0] * 4 + [0.0] * 50))
-    assert not may_report(np.array([1.0] * 50 + [0.0] * 4))
-    assert not may_report(np.array([]))
+    assert enough(np.array([1.0] * 5 + [0.0] * 5))
+    assert not enough(np.array([1.0] * 4 + [0.0] * 50))
+    assert not enough(np.array([1.0] * 50 + [0.0] * 4))
+    assert not enough(np.array([]))
