@@ -3,7 +3,8 @@
 Two forms of a tree exist. The *canonical* form is what is hashed: every key is present, amounts are
 32 bytes and addresses 20. The *text* form is what people write as TOML or JSON: keys with a default
 may be left out, amounts are decimal text, addresses are 0x text, and a whole number may stand for a
-float.
+float. What may be absent (`X | None = None`) is left out of both forms when it is: a document that
+does not use a newer key has the bytes, and the digest, that it had before the key existed.
 """
 
 from __future__ import annotations
@@ -40,7 +41,13 @@ def to_tree(value: Any, kind: Any, form: Form) -> Value:
     """The tree of a dataclass `kind`, or of anything that one of its fields may hold."""
     if is_dataclass(kind):
         hints = get_type_hints(kind)
-        return {f.name: to_tree(getattr(value, f.name), hints[f.name], form) for f in fields(kind)}
+        held = {f.name: getattr(value, f.name) for f in fields(kind)}
+        absent = {f.name for f in fields(kind) if f.default is None and held[f.name] is None}
+        return {
+            name: to_tree(item, hints[name], form)
+            for name, item in held.items()
+            if name not in absent
+        }
     if get_origin(kind) is tuple:
         return [to_tree(item, get_args(kind)[0], form) for item in value]
     if isinstance(kind, UnionType):
@@ -87,7 +94,11 @@ def _section(kind: Any, tree: Value, path: str, form: Form) -> Any:
     values = {}
     for name, item in known.items():
         if name in tree:
+            if form is Form.CANONICAL and tree[name] is None and item.default is None:
+                raise SpecError(_join(path, name), "leave the key out where it says nothing")
             values[name] = _read(hints[name], tree[name], _join(path, name), form)
+        elif item.default is None:
+            continue
         elif form is Form.CANONICAL or (item.default, item.default_factory) == (MISSING, MISSING):
             raise SpecError(_join(path, name), "missing key; add it")
     return kind(**values)

@@ -128,6 +128,9 @@ def _check_learning(spec: StudySpec) -> None:
     _require(0 <= spec.seed < 1 << 63, "seed", "a whole number in [0, 2^63) is expected")
     _require(1 <= spec.rounds <= 256, "rounds", "1 to 256 are expected")
     _require(1 <= training.epochs <= 1000, "training.epochs", "1 to 1000 are expected")
+    if training.updates is not None:
+        _require(1 <= training.updates <= 100_000, "training.updates", "1 to 100000 are expected")
+        _require(training.epochs == 1, "training.epochs", "1 is expected beside updates")
     _require(1 <= training.batch_size <= 65536, "training.batch_size", "1 to 65536 are expected")
     _require(training.learning_rate > 0, "training.learning_rate", "must be above 0")
     _require(0 <= training.momentum < 1, "training.momentum", "must lie in [0, 1)")

@@ -78,13 +78,24 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """Local training by stochastic gradient descent in each round."""
+    """Local training by stochastic gradient descent in each round.
+
+    With `updates`, a hospital takes that many steps however many records it has, and `epochs` is 1:
+    the batches of one pass after the other until they are taken.
+    """
 
     epochs: int
     batch_size: int
     learning_rate: float
     momentum: float = 0.0
     weight_decay: float = 0.0
+    updates: int | None = None
+
+    def steps(self, records: int) -> int:
+        """How many steps a round's training on so many records takes."""
+        if self.updates is not None:
+            return self.updates
+        return self.epochs * -(-records // self.batch_size)
 
 
 @dataclass(frozen=True, slots=True)

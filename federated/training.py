@@ -6,7 +6,8 @@ the aggregate.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -82,7 +83,7 @@ def local_update(
     change = {name: trained[name].astype(np.float64) - parameters[name] for name in parameters}
     if correction is None:
         return change
-    rate = training.learning_rate * training.epochs * -(-len(labels) // training.batch_size)
+    rate = training.learning_rate * training.steps(len(labels))
     return {**change, **strategy.control(correction, change, rate)}
 
 
@@ -138,7 +139,7 @@ def fit(
     *,
     pull: Pull | None = None,
 ) -> dict[str, Array]:
-    """Parameters after `training.epochs` of stochastic gradient descent; float32.
+    """Parameters after `training.steps` of stochastic gradient descent; float32.
 
     `pull` is what a strategy adds to the loss's gradients.
     Raises `TrainingError` without records, and when a parameter is no longer finite.
@@ -151,20 +152,30 @@ def fit(
     x = torch.from_numpy(np.array(inputs, dtype=np.float32))  # (n, width)
     y = torch.from_numpy(np.array(labels, dtype=np.float32))  # (n,)
     with deterministic():
-        for _ in range(training.epochs):
-            shuffled = torch.from_numpy(order.permutation(len(x)))
-            batches = (torch.split(part[shuffled], training.batch_size) for part in (x, y))
-            for patients, truth in zip(*batches, strict=True):  # (batch, width), (batch,)
-                odds = logits(tensors, varied(patients, spec, order), spec)  # (batch,)
-                loss = nn.binary_cross_entropy_with_logits(odds, truth)
-                weights = list(tensors.values())
-                gradients = torch.autograd.grad(loss, weights)
-                _descend(weights, pulled(gradients, weights), momenta, training)
+        for patients, truth in _batches(x, y, training, order):  # (batch, width), (batch,)
+            odds = logits(tensors, varied(patients, spec, order), spec)  # (batch,)
+            loss = nn.binary_cross_entropy_with_logits(odds, truth)
+            weights = list(tensors.values())
+            gradients = torch.autograd.grad(loss, weights)
+            _descend(weights, pulled(gradients, weights), momenta, training)
     trained: dict[str, Array] = {name: t.detach().numpy() for name, t in tensors.items()}
     for name, array in trained.items():
         if not np.isfinite(array).all():
             raise TrainingError(f"tensor {name} is not finite; lower training.learning_rate")
     return trained
+
+
+def _batches(
+    x: Tensor, y: Tensor, training: Training, order: Generator
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Shuffled batches of one pass over the records after the other; the last may be smaller."""
+    left = training.steps(len(x))
+    while left:
+        shuffled = torch.from_numpy(order.permutation(len(x)))
+        parts = (torch.split(part[shuffled], training.batch_size) for part in (x, y))
+        for batch in itertools.islice(zip(*parts, strict=True), left):
+            yield batch
+            left -= 1
 
 
 def _descend(

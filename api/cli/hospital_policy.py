@@ -215,7 +215,7 @@ def _rules(policy: Policy) -> list[tuple[str, object, str]]:
 def _tree(policy: Policy) -> dict[str, Any]:
     values: Any = to_tree(policy, Policy, Form.TEXT)
     return {
-        name: {"value": values[name], "default": how == "default"}
+        name: {"value": values.get(name), "default": how == "default"}
         for name, _, how in _rules(policy)
     }
 

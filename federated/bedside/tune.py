@@ -35,9 +35,8 @@ def fine_tune(
     best = {name: np.array(array) for name, array in start.items()}
     least = _loss(best, validation, spec)
     for rate in RATES:
-        training = replace(
-            spec.training, epochs=1, learning_rate=spec.training.learning_rate * rate
-        )
+        learning_rate = spec.training.learning_rate * rate
+        training = replace(spec.training, epochs=1, updates=None, learning_rate=learning_rate)
         parameters: Parameters = start
         for turn in range(1, PASSES + 1):
             order = shuffles(spec.seed, f"personal {hospital}", turn)
@@ -60,9 +59,14 @@ def hold_near(
     It trains as long as the hospital did in all of the study's rounds. Raises `TrainingError` where
     it diverges.
     """
-    training = replace(spec.training, epochs=spec.rounds * spec.training.epochs)
+    once = spec.training
+    longer = (
+        replace(once, epochs=spec.rounds * once.epochs)
+        if once.updates is None
+        else replace(once, updates=spec.rounds * once.updates)
+    )
     order = shuffles(spec.seed, f"ditto {hospital}", 1)
-    return fit(start, *train, spec, training, order, pull=Pull(strength))
+    return fit(start, *train, spec, longer, order, pull=Pull(strength))
 
 
 def _loss(parameters: Parameters, records: tuple[Array, Array], spec: StudySpec) -> int:

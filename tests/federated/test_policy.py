@@ -131,6 +131,19 @@ def test_each_rule_passes_at_its_very_limit(asked: Asked) -> None:
     assert _refused(policy, asked) == []
 
 
+def test_a_count_of_updates_is_held_as_the_passes_over_the_smallest_cohort(asked: Asked) -> None:
+    training = replace(asked.spec.training, epochs=1, batch_size=10, updates=30)
+    counted = replace(asked, spec=replace(asked.spec, training=training))
+    allows = Policy(most_epochs=10, least_training=21)  # 3 batches of at most 10: 10 passes
+    refuses = Policy(most_epochs=10, least_training=20)  # 2 batches: 15 passes
+
+    def found(policy: Policy) -> dict[str, Outcome]:
+        return {item.rule: item.outcome for item in judge(policy, counted)}
+
+    assert found(allows)["most_epochs"] is Outcome.PASSES
+    assert found(refuses)["most_epochs"] is Outcome.REFUSES
+
+
 def test_every_rule_that_refuses_is_named_and_not_only_the_first(asked: Asked) -> None:
     policy = Policy(modes=("masked",), most_rounds=1, tokens=(OTHER,))
     with pytest.raises(PolicyRefused) as caught:

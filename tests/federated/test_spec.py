@@ -143,6 +143,18 @@ def test_text_may_leave_out_what_has_a_default_but_bytes_may_not(spec: StudySpec
         read_bytes(encode(whole))
 
 
+def test_what_is_absent_is_in_no_form_and_has_one_only(spec: StudySpec) -> None:
+    assert "updates" not in decode(spec.to_bytes())["training"]
+    assert "updates" not in json.loads(spec.to_json())["training"]
+    whole = decode(spec.to_bytes())
+    whole["training"]["updates"] = None  # a second form of the same study would have a digest too
+    with pytest.raises(SpecError, match=r"training\.updates"):
+        read_bytes(encode(whole))
+    steps = replace(spec, training=replace(spec.training, updates=100))
+    assert read_bytes(steps.to_bytes()) == read_json(steps.to_json()) == steps
+    assert steps.digest() != spec.digest()
+
+
 def test_text_may_write_a_whole_number_for_a_float_but_bytes_may_not(spec: StudySpec) -> None:
     tree = json.loads(spec.to_json())
     tree["grid"]["clip_norm"] = 2

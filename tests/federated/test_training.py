@@ -87,6 +87,16 @@ def test_shuffles_depend_on_seed_hospital_and_round(spec: StudySpec) -> None:
     assert not same(base, other)
 
 
+def test_a_count_of_updates_takes_the_steps_of_the_passes_that_it_spans(spec: StudySpec) -> None:
+    training = Training(epochs=2, batch_size=16, learning_rate=0.1)  # 40 records: 3 steps a pass
+    assert training.steps(40) == 6
+    passes = update(replace(spec, training=training))
+    counted = update(replace(spec, training=replace(training, epochs=1, updates=6)))
+    fewer = update(replace(spec, training=replace(training, epochs=1, updates=5)))
+    assert same(passes, counted)
+    assert not same(passes, fewer)
+
+
 def test_a_cnn_learns_to_tell_bright_from_dark(spec: StudySpec) -> None:
     study = replace(
         spec,

@@ -37,6 +37,16 @@ def parameters(policy: Policy, asked: Asked) -> Answer:
     return at_most(policy.most_parameters, parameter_schema(asked.spec).size, "parameters")
 
 
+def passes(policy: Policy, asked: Asked) -> Answer:
+    """How often a round sees each record; a count of steps is most on the smallest cohort."""
+    training, fewest = asked.spec.training, max(1, policy.least_training)
+    if training.updates is None:
+        return at_most(policy.most_epochs, training.epochs, "passes a round")
+    often = -(-training.updates // -(-fewest // training.batch_size))
+    what = f"passes a round where {fewest} patients train"
+    return at_most(policy.most_epochs, often, what)
+
+
 def denied_features(policy: Policy, asked: Asked) -> Answer:
     """A field that is predicted, or by which patients are chosen, is used as well."""
     data = asked.spec.data

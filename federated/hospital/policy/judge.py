@@ -33,9 +33,7 @@ _JUDGES: dict[str, Callable[[Policy, Asked], Answer]] = {
     "most_parameters": answers.parameters,
     "strategies": lambda p, a: answers.among(a.spec.strategy.name, p.strategies),
     "most_rounds": lambda p, a: answers.at_most(p.most_rounds, a.spec.rounds, "rounds"),
-    "most_epochs": lambda p, a: answers.at_most(
-        p.most_epochs, a.spec.training.epochs, "passes a round"
-    ),
+    "most_epochs": answers.passes,
     "least_hospitals": lambda p, a: answers.at_least(
         p.least_hospitals, a.spec.min_hospitals, "hospitals that a round needs"
     ),
