@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import numpy as np
@@ -49,6 +49,7 @@ def simulate(
     *,
     lies: Mapping[str, Lie] | None = None,
     workers: Workers | None = None,
+    start: Parameters | None = None,
 ) -> list[GlobalState]:
     """The states of a study whose rounds train on these records, by hospital name.
 
@@ -56,19 +57,24 @@ def simulate(
     nobody is excluded and hospitals' indices are in the order of `cohorts`. A hospital named in
     `lies` submits what its lie makes of its honest update, clipped so that no rule excludes it.
 
+    With `start`, the first state has these parameters and not the study's own: what another
+    experiment began with.
+
     Hospitals train one after the other here, or in `workers` that are started: the same states. In
     memory are one accumulator, or a robust rule's segment, and the updates under way.
     """
-    states, kept = [initial_state(spec)], dict[str, Parameters]()
+    begin = initial_state(spec)
+    states = [begin if start is None else replace(begin, parameters=start)]
+    kept: dict[str, Parameters] = {}
     for number, cohort in enumerate(cohorts, start=1):
-        start, total = states[-1], total_of(spec)
-        work = pieces(spec, start, number, cohort, kept, lies or {})
+        state, total = states[-1], total_of(spec)
+        work = pieces(spec, state, number, cohort, kept, lies or {})
         updates = chain.from_iterable((workers or Here()).map(train_piece, work))
         for (name, (_, labels)), update in zip(cohort.items(), updates, strict=True):
             total.add([update], min(len(labels), spec.grid.max_weight))
             if (own := kept_of(spec, update)) is not None:
                 kept[name] = own
-        states.append(next_state(spec, start, total.mean(), number))
+        states.append(next_state(spec, state, total.mean(), number))
     return states
 
 
