@@ -16,6 +16,7 @@ from federated.grid import Grid
 from federated.models import parameter_schema
 from federated.spec import FORMAT, StudySpec
 from federated.strategies import strategy_of
+from federated.tasks import task_of
 
 _UINT32 = (1 << 32) - 1
 
@@ -30,6 +31,7 @@ def check_spec(spec: StudySpec) -> None:
     _check_times(spec)
     _check_money(spec)
     _check_strategy(spec)
+    _check_late(spec)
 
 
 def ring_bits(spec: StudySpec) -> int:
@@ -82,7 +84,7 @@ def _check_words(spec: StudySpec) -> None:
     _require(bool(re.fullmatch("[a-z0-9-]{1,64}", spec.name)), "name", name_rule)
     _require(0 < len(spec.title) <= 200, "title", "1 to 200 characters are expected")
     _require(0 < len(spec.question) <= 2000, "question", "1 to 2000 characters are expected")
-    _require(spec.task == "binary", "task", "'binary' is the only task")
+    task_of(spec.task)
     _require(spec.mode in ("open", "masked"), "mode", "'open' or 'masked' is expected")
     _require(
         spec.after_void in ("go-on", "go-back"), "after_void", "'go-on' or 'go-back' is expected"
@@ -104,7 +106,7 @@ def _check_data(spec: StudySpec) -> None:
     _require(
         all(0 < len(name) <= 100 for name in names), "data.features", "a name is empty or too long"
     )
-    _require(data.label.positive != data.label.negative, "data.label", "both values are the same")
+    task_of(spec.task).check(spec)
     for i, feature in enumerate(data.features):
         key = f"data.features[{i}]"
         _require(feature.minimum < feature.maximum, key, "minimum must be below maximum")
@@ -210,3 +212,19 @@ def _check_strategy(spec: StudySpec) -> None:
     least = strategy.least(spec.strategy.config)
     too_few = f"{strategy.name} needs at least {least} with these settings ({strategy.needs})"
     _require(spec.min_hospitals >= least, "min_hospitals", too_few)
+
+
+def _check_late(spec: StudySpec) -> None:
+    """What does not go with late updates: where weights say nothing they cannot be discounted."""
+    if spec.late is None:
+        return
+    strategy = strategy_of(spec.strategy.name)
+    only = "'next-round' is the only rule; leave the section out to drop late updates"
+    _require(spec.late.rule == "next-round", "late.rule", only)
+    _require(1 <= spec.late.most <= 16, "late.most", "1 to 16 models are expected")
+    masks = "masked mode drops late updates: masks cancel only among one round's hospitals"
+    _require(not spec.masked, "late", masks)
+    unweighed = f"{strategy.name} gives no update less weight than others; leave it out"
+    _require(strategy.weighted, "late", unweighed)
+    kept = f"{strategy.name} ties an update to what its hospital kept of its round; leave it out"
+    _require(not strategy.keeps, "late", kept)

@@ -34,11 +34,29 @@ class Feature:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What is predicted: the column `name`, and its two values."""
+    """What is predicted, in the column `name`; the study's task says which other keys it has.
+
+    `positive` and `negative` are its two values; in a survival study that of a patient who had the
+    event, and of one last seen without it. `classes` are its values in the order that they are
+    shown in. `unit` (UCUM) and `minimum`, `maximum` are of an amount, and in a survival study of
+    the column `time`, which counts from 0 to the event or to when the patient was last seen.
+    """
 
     name: str
-    positive: str
-    negative: str
+    positive: str | None = None
+    negative: str | None = None
+    classes: tuple[str, ...] | None = None
+    time: str | None = None
+    unit: str | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The column's values by the number that stands for them; none for an amount."""
+        if self.classes is not None:
+            return self.classes
+        return () if self.positive is None else (self.negative or "", self.positive)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +156,16 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True)
+class Late:
+    """Updates that miss their round. `rule` "next-round": a later round takes them while the model
+    moved on `most` times or fewer since they were begun (`federated.staleness`).
+    """
+
+    rule: str
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
 class Reward:
     """`rule` is "count" or "leave-one-out"; `hospitals_wei` of the budget is set aside for them."""
 
@@ -159,7 +187,8 @@ class StudySpec:
     """A study, whole. `seed` drives initial parameters, splits and shuffles.
 
     `after_void`: "go-on" keeps a model that descends from a voided update (flagged), "go-back"
-    opens the next round from the last one that does not.
+    opens the next round from the last one that does not. Without `late`, what comes after
+    `submitBy` is dropped.
     """
 
     format: str
@@ -186,6 +215,7 @@ class StudySpec:
     auditor_quorum: int = 0
     threshold: int = 0
     after_void: str = "go-back"
+    late: Late | None = None
 
     @property
     def masked(self) -> bool:

@@ -13,7 +13,6 @@ from typing import TypeAlias
 
 import numpy as np
 import torch
-import torch.nn.functional as nn
 from numpy.random import Generator, Philox
 from torch import Tensor
 
@@ -26,10 +25,11 @@ from federated.schema import Array, Parameters
 from federated.spec import StudySpec, Training
 from federated.state import GlobalState
 from federated.strategies import strategy_of
+from federated.tasks.losses import loss_of
 
 Gradients: TypeAlias = Sequence[Tensor]
 Records: TypeAlias = tuple[Array, Array]
-"""Inputs (n, width) float32 and labels (n,)."""
+"""Inputs (n, width) float32 and labels (n,), of a survival study (n, 2)."""
 Lie: TypeAlias = Callable[[dict[str, Array]], dict[str, Array]]
 """What a hospital makes of its update (float64) before it clips."""
 
@@ -71,10 +71,10 @@ def local_update(
 ) -> dict[str, Array]:
     """Trained minus given parameters, and what else the strategy has an update carry; float64.
 
-    `inputs` (n, width) float32 and `labels` (n,) of 0 and 1 are in the order of the records' local
-    keys. `hospital` is the name that seeds its shuffles, with the study's seed and the round; it is
-    not the index on-chain, which depends on who enrolled first. `correction` is the strategy's, for
-    what the hospital kept.
+    `inputs` (n, width) float32 and `labels`, as the study's task has them, are in the order of the
+    records' local keys. `hospital` is the name that seeds its shuffles, with the study's seed and
+    the round; it is not the index on-chain, which depends on who enrolled first. `correction` is
+    the strategy's, for what the hospital kept.
     """
     order = shuffles(spec.seed, hospital, round_number)
     strategy, training = strategy_of(spec.strategy.name), spec.training
@@ -150,13 +150,13 @@ def fit(
     pulled = (pull or Pull()).towards(parameters)
     momenta = [torch.zeros_like(tensor) for tensor in tensors.values()]
     x = torch.from_numpy(np.array(inputs, dtype=np.float32))  # (n, width)
-    y = torch.from_numpy(np.array(labels, dtype=np.float32))  # (n,)
+    y = torch.from_numpy(np.array(labels, dtype=np.float32))  # (n,) or (n, 2)
+    lost = loss_of(spec)
     with deterministic():
         for patients, truth in _batches(x, y, training, order):  # (batch, width), (batch,)
-            odds = logits(tensors, varied(patients, spec, order), spec)  # (batch,)
-            loss = nn.binary_cross_entropy_with_logits(odds, truth)
+            outputs = logits(tensors, varied(patients, spec, order), spec)  # (batch,) or (batch, K)
             weights = list(tensors.values())
-            gradients = torch.autograd.grad(loss, weights)
+            gradients = torch.autograd.grad(lost(outputs, truth), weights)
             _descend(weights, pulled(gradients, weights), momenta, training)
     trained: dict[str, Array] = {name: t.detach().numpy() for name, t in tensors.items()}
     for name, array in trained.items():

@@ -75,6 +75,7 @@ def gather(
 
 def _study(study: Study) -> StudyFacts:
     spec = study.spec
+    negative, positive = spec.data.label.words
     return StudyFacts(
         number=study.number,
         name=spec.name,
@@ -89,8 +90,8 @@ def _study(study: Study) -> StudyFacts:
         mode=spec.mode,
         rounds=spec.rounds,
         outcome=spec.data.label.name,
-        positive=spec.data.label.positive,
-        negative=spec.data.label.negative,
+        positive=positive,
+        negative=negative,
         reward_rule=spec.reward.rule,
         after_void=spec.after_void,
         spec_digest=study.spec_digest.hex(),

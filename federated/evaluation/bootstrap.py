@@ -59,9 +59,9 @@ def percentile_interval(
     """`value` with its 95 % percentile interval over `DRAWS` draws of people.
 
     `seed` is the study's and `name` says what is drawn: both key the generator. `people` tells
-    whose each record is; without it each is one person's. Who has records of both labels counts as
-    positive. The interval always holds `value`. None where a draw has no figure: too few people for
-    an interval.  # (n,), (n,)
+    whose each record is; without it each is one person's. Who has records of several labels counts
+    as of the highest. The interval always holds `value`. None where a draw has no figure: too few
+    people for an interval.  # (n,), (n,)
     """
     grouped = _grouped(labels, np.arange(len(labels)) if people is None else people)
     key = tagged_hash("consilium/bootstrap/1", seed, name)
@@ -80,7 +80,7 @@ def percentile_interval(
 
 def _grouped(labels: Array, people: Array) -> _People:
     _, person, count = np.unique(people, return_inverse=True, return_counts=True)
-    positive = np.zeros(len(count), dtype=bool)
-    positive[person[labels == 1]] = True
-    strata = tuple(x for x in (np.flatnonzero(positive), np.flatnonzero(~positive)) if len(x))
+    label = np.full(len(count), -np.inf)
+    np.maximum.at(label, person, labels)
+    strata = tuple(np.flatnonzero(label == one) for one in np.unique(label)[::-1])
     return _People(np.argsort(person, kind="stable"), np.cumsum(count) - count, count, strata)

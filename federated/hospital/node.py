@@ -52,5 +52,5 @@ class HospitalNode:
 def dictionary_of(spec: StudySpec) -> Dictionary:
     """The dictionary that records are imported by, as the spec states it."""
     fields = tuple(Field(f.name, f.unit, f.minimum, f.maximum, f.shape) for f in spec.data.features)
-    label = spec.data.label
-    return Dictionary(spec.data.dictionary, fields, label.name, label.positive, label.negative)
+    negative, positive = spec.data.label.words
+    return Dictionary(spec.data.dictionary, fields, spec.data.label.name, positive, negative)

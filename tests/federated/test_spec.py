@@ -184,7 +184,7 @@ def terms(spec: StudySpec, **changes: Any) -> StudySpec:
 BROKEN: list[tuple[str, Any]] = [
     ("format", lambda s: replace(s, format="consilium/study/2")),
     ("name", lambda s: replace(s, name="No Spaces")),
-    ("task", lambda s: replace(s, task="survival")),
+    ("task", lambda s: replace(s, task="clustering")),
     ("mode", lambda s: replace(s, mode="hidden")),
     ("after_void", lambda s: replace(s, after_void="stop")),
     ("purposes", lambda s: replace(s, purposes=())),
