@@ -14,7 +14,7 @@ from multiprocessing import get_context
 import numpy as np
 
 from federated.metrics import confusion
-from federated.models import initial_parameters
+from federated.models import initial_parameters, input_shape
 from federated.networks import probabilities
 from federated.schema import Array
 from federated.spec import StudySpec
@@ -38,7 +38,7 @@ def search_of(spec: StudySpec) -> Search:
     A network of images is dear: it learns with the study's own settings, which were chosen for
     it, and its best round by validation counts, a choice that the federated model does not get.
     """
-    if spec.model.name == "cnn":
+    if len(input_shape(spec)) > 1:
         training = spec.training
         return Search((training.learning_rate,), (training.weight_decay,), spec.rounds)
     return Search((0.01, 0.03, 0.1), (0.001, 0.01), max(5, spec.rounds))
@@ -86,7 +86,7 @@ def fitting(opponents: Sequence[Opponent], spec: StudySpec) -> Iterator[Fitted]:
 
     What else is done before they are asked for costs no time of its own on a second core.
     """
-    if spec.model.name != "cnn":
+    if len(input_shape(spec)) == 1:
         yield lambda: [_fit(opponent, spec) for opponent in opponents]
         return
     pool = ProcessPoolExecutor(_PROCESSES, mp_context=get_context("spawn"))
