@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from chain.rounds import Frozen, Submitted
 from chain.types import BlockNumber
 from federated.cohort import Leaf
-from federated.context import update_context
 from federated.errors import CohortError, StepError
 from federated.exclusion import ExclusionCode, judge_stored
 from federated.leaf_list import read_leaves
 from federated.missing import confirmed_missing
 from federated.models import update_schema
 from federated.party import Party, recipient_at, signer_at
+from federated.staleness import contexts_of_update, discounted
 from federated.stored import Stored
 from federated.study import Study
 from federated.tensors import MAX_HEADER, encoded_size
@@ -40,7 +40,8 @@ class Judged:
     """The update's plaintext, which `segments` reads as grid steps, or the code that excludes it.
 
     `opened` tells that its key was found, `size` is that of the payload in bytes, `envelope` the
-    CID (bytes) of an auditor's word that the update does not open.
+    CID (bytes) of an auditor's word that the update does not open. `weight` is what the update
+    counts for in the mean: the frozen weight, less where it is stale by `staleness` models.
     """
 
     update: Stored | None
@@ -48,6 +49,8 @@ class Judged:
     size: int = 0
     envelope: bytes = b""
     opened: bool = False
+    weight: int = 0
+    staleness: int = 0
 
 
 def judge_submission(party: Party, study: Study, frozen: Frozen, event: Submitted) -> Judged:
@@ -95,7 +98,11 @@ def _judge_bytes(
         return Judged(None, code, manifest.payload_size, opened=True)
     if (code := judge_stored(update, study.spec)) is not None:
         return Judged(None, code, manifest.payload_size, opened=True)
-    return Judged(update, None, manifest.payload_size, opened=True)
+    staleness = contexts_of_update(party, study, frozen)[manifest.context]
+    weight = discounted(frozen.freeze.weight, staleness)
+    return Judged(
+        update, None, manifest.payload_size, opened=True, weight=weight, staleness=staleness
+    )
 
 
 def open_update(party: Party, study: Study, frozen: Frozen, event: Submitted) -> Opened:
@@ -137,12 +144,15 @@ def is_oversized(study: Study, manifest: Manifest) -> bool:
 def check_manifest(party: Party, study: Study, frozen: Frozen, event: Submitted) -> Manifest:
     """The artefact's manifest, if it says what the chain says. Needs no key.
 
-    Raises the store's `ArtefactError`s: unsigned by the hospital's key of then, sealed for another
-    context, or of another kind, schema or commitment.
+    Its context is the round's, or an earlier one's where the study takes late updates. Raises the
+    store's `ArtefactError`s: unsigned by the hospital's key of then, sealed for another context, or
+    of another kind, schema or commitment.
     """
     manifest = read_manifest(party.store, event.manifest)
     signer = signer_at(party.chain, event.hospital, BlockNumber(event.block))
-    manifest.expect(context=context_of_update(party, study, frozen), signer=signer)
+    contexts = contexts_of_update(party, study, frozen)
+    context = manifest.context if manifest.context in contexts else next(iter(contexts))
+    manifest.expect(context=context, signer=signer)
     wanted = (UPDATE_KIND, update_schema(study.spec).digest(), event.commitment)
     if (manifest.kind, manifest.schema, manifest.commitment) != wanted:
         raise ArtefactError(
@@ -150,22 +160,6 @@ def check_manifest(party: Party, study: Study, frozen: Frozen, event: Submitted)
             "commitment than the submission"
         )
     return manifest
-
-
-def context_of_update(party: Party, study: Study, frozen: Frozen) -> bytes:
-    """What an update must have been sealed for (32 bytes)."""
-    freeze = frozen.freeze
-    block = BlockNumber(frozen.block)
-    round_ = party.chain.rounds.round(study.number, freeze.round, block_identifier=block)
-    return update_context(
-        chain_id=party.chain.client.chain_id,
-        rounds=party.chain.rounds.address,
-        study=study.number,
-        round_number=freeze.round,
-        spec=study.spec_digest,
-        state=round_.start_state,
-        root=freeze.root,
-    )
 
 
 def leaves_of(store: BlockStore, frozen: Frozen) -> tuple[Leaf, ...] | None:

@@ -152,4 +152,4 @@ def _updates(party: Party, study: Study, facts: Facts) -> Iterator[Update]:
         if judged.update is None:
             raise StepError(f"the update of hospital {hospital} does not open any more")
         steps = judged.update.vector(update_schema(study.spec))
-        yield Update(hospital, steps, frozen.freeze.weight)
+        yield Update(hospital, steps, judged.weight)

@@ -177,5 +177,5 @@ def _add(
         detail = f"the manifest says {code or 'included'}, the rule {judged.code or 'included'}"
         agree = checks.add("exclusion", judged.code == code, detail, at)
         if judged.update is not None:
-            total.add(judged.update.segments(update_schema(study.spec)), frozen.freeze.weight)
+            total.add(judged.update.segments(update_schema(study.spec)), judged.weight)
     return agree

@@ -93,7 +93,7 @@ def collect(party: Party, study: Study, inputs: Inputs, *, wrap: bool) -> Collec
         if wrap and judged.opened and study.auditors:
             wrap_for_auditors(party, study, frozen, event)
         if judged.update is not None:
-            total.add(judged.update.segments(update_schema(study.spec)), frozen.freeze.weight)
+            total.add(judged.update.segments(update_schema(study.spec)), judged.weight)
     _check_enough(study, inputs, entries)
     return Collected(start, total, tuple(entries), tuple(downloads))
 
@@ -114,7 +114,7 @@ def updates_of(
                 "included and does not open any more: ask who keeps its blocks, then run again"
             )
         steps = judged.update.vector(update_schema(study.spec))
-        yield Update(event.index, steps, frozen.freeze.weight)
+        yield Update(event.index, steps, judged.weight)
 
 
 def _entry(frozen: Frozen, event: Submitted, judged: Judged) -> Entry:

@@ -11,6 +11,7 @@ from chain.types import BlockNumber, RoundNumber, StudyId
 from federated.canonical import Digest
 from federated.cohort import ConsentId, Entry, Leaf, build_leaves, new_salt
 from federated.errors import CohortError, StepError
+from federated.hospital.late import waiting
 from federated.hospital.members import cohort_members, members_of
 from federated.hospital.node import HospitalNode, dictionary_of
 from federated.hospital.policy.headcount import Headcount
@@ -134,7 +135,8 @@ def _commit(
         raise CohortError(
             f"study {study.number}: round {round_number}: no consented record is for training"
         )
-    entries = _entries(study, members, earlier[0] if earlier else None)
+    again = _cohort_again(node.party, study, round_number, block, members)
+    entries = _entries(study, members, earlier[0] if earlier else again)
     leaves = build_leaves(entries)
     commitment = Freeze(
         study=study.number,
@@ -150,6 +152,21 @@ def _commit(
     )
     _record(node, commitment, members, entries, earlier)
     return commitment
+
+
+def _cohort_again(
+    party: Party, study: Study, number: RoundNumber, block: BlockNumber, members: list[Member]
+) -> dict[str, Any] | None:
+    """The earlier commitment to these very members whose update still waits to be submitted.
+
+    Under its salts the root is the one that the update was sealed for.
+    """
+    for place, sealed in waiting(party, study, number, block):
+        for record in _records(party, study.number, place):
+            leaves = build_leaves(_entries(study, members, record))
+            if tree_of(leaves).root == _commitment(record).root == bytes.fromhex(sealed["root"]):
+                return record
+    return None
 
 
 def _entries(study: Study, members: list[Member], earlier: dict[str, Any] | None) -> list[Entry]:

@@ -78,8 +78,13 @@ def _take_part(
         say(f"round {place}: froze a cohort of {commitment.n} patients")
     if now <= round_.submit_by:
         trained = train(node, study.number, place)
+        if party.chain.client.timestamp() > round_.submit_by:
+            kept = "" if study.spec.late is None else "; the update waits for the next round"
+            say(f"round {place}: trained, but its time to submit is over{kept}")
+            return
         submit(node, study.number, place)
-        say(f"round {place}: trained, and submitted {trained.size} bytes")
+        of = "trained" if trained.round_number == place else f"late from {trained.round_number}"
+        say(f"round {place}: {of}, and submitted {trained.size} bytes")
 
 
 def _report(node: HospitalNode, study: Study, place: RoundNumber, say: Say) -> None:

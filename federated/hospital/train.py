@@ -12,6 +12,7 @@ from federated.errors import StepError
 from federated.hospital.control import Control, latest_control, write_control
 from federated.hospital.data import arrays
 from federated.hospital.freeze import frozen_commitment, frozen_count, frozen_members
+from federated.hospital.late import sealed_step, waiting
 from federated.hospital.node import HospitalNode
 from federated.hospital.policy.standing import require_allowed
 from federated.models import update_schema
@@ -30,11 +31,15 @@ UPDATE_KIND = "update"
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A sealed update; `upload_s` is what sealing and storing took when it was made."""
+    """A sealed update; `upload_s` is what sealing and storing took when it was made.
+
+    `round_number` is the round that it was trained in: an earlier one where it comes late.
+    """
 
     sealed: Sealed
     size: int
     upload_s: float
+    round_number: RoundNumber
 
 
 def train(node: HospitalNode, number: StudyId, round_number: RoundNumber) -> Trained:
@@ -47,24 +52,44 @@ def train(node: HospitalNode, number: StudyId, round_number: RoundNumber) -> Tra
     study = read_study(party.chain, party.store, number, party.head())
     require_allowed(node, study, frozen_count(node, study, round_number))
     root = frozen_commitment(node, study, round_number).root
-    if (record := party.journal.get(_step(number, round_number))) and record["root"] == root.hex():
-        sealed = Sealed.from_json(record["sealed"])
-        if _is_kept(party, study, round_number, sealed):
-            return Trained(sealed, record["size"], record["upload_s"])
+    if (kept := _kept(party, study, round_number, root)) is not None:
+        return kept
     update = _update(node, study, round_number)
     started = time.perf_counter()
     sealed = _seal(party, study, round_number, root, update)
-    trained = Trained(sealed, len(update), time.perf_counter() - started)
-    party.journal.put(
-        _step(number, round_number),
-        {
-            "root": root.hex(),
-            "sealed": sealed.to_json(),
-            "size": trained.size,
-            "upload_s": trained.upload_s,
-        },
-    )
+    trained = Trained(sealed, len(update), time.perf_counter() - started, round_number)
+    _keep(party, number, round_number, root, trained)
     return trained
+
+
+def _kept(party: Party, study: Study, number: RoundNumber, root: bytes) -> Trained | None:
+    """What was sealed for this round, or for an earlier one that it still may count for."""
+    records = [(number, party.journal.get(sealed_step(study.number, number)))]
+    records += waiting(party, study, number, party.head())
+    for place, record in records:
+        if record is None or record["root"] != root.hex():
+            continue
+        sealed = Sealed.from_json(record["sealed"])
+        if _is_kept(party, study, number, sealed):
+            origin = RoundNumber(record.get("round", place))
+            trained = Trained(sealed, record["size"], record["upload_s"], origin)
+            if place != number:
+                _keep(party, study.number, number, root, trained)
+            return trained
+    return None
+
+
+def _keep(
+    party: Party, number: StudyId, round_number: RoundNumber, root: bytes, trained: Trained
+) -> None:
+    record = {
+        "root": root.hex(),
+        "round": trained.round_number,
+        "sealed": trained.sealed.to_json(),
+        "size": trained.size,
+        "upload_s": trained.upload_s,
+    }
+    party.journal.put(sealed_step(number, round_number), record)
 
 
 def _is_kept(party: Party, study: Study, round_number: RoundNumber, sealed: Sealed) -> bool:
@@ -93,7 +118,7 @@ def submit(node: HospitalNode, number: StudyId, round_number: RoundNumber) -> fl
     `train` does.
     """
     party = node.party
-    record = party.journal.get(_step(number, round_number))
+    record = party.journal.get(sealed_step(number, round_number))
     if record is None:
         raise StepError(
             f"study {number}: round {round_number}: nothing is sealed; run `consilium hospital "
@@ -171,7 +196,3 @@ def _seal(
 
 def _submit_step(number: StudyId, round_number: RoundNumber) -> str:
     return f"submit-{number}-{round_number}"
-
-
-def _step(number: StudyId, round_number: RoundNumber) -> str:
-    return f"sealed-{number}-{round_number}"
