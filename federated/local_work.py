@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from itertools import islice
 
 from federated.models import update_schema
-from federated.schema import Array, Parameters
+from federated.schema import Parameters
 from federated.spec import StudySpec
 from federated.state import GlobalState
-from federated.training import Lie, Records, local_round
+from federated.training import Lie, Records, Trained, local_training
 
 _MOST = 16
 _NUMBERS = 1_000_000  # of the updates that one piece gives back
@@ -45,10 +45,10 @@ def pieces(
         yield Piece(spec, start, round_number, hospitals, own, told)
 
 
-def train_piece(piece: Piece) -> list[Array]:
-    """Each hospital's update as flat grid steps.  # (size,) of the grid's integers"""
+def train_piece(piece: Piece) -> list[Trained]:
+    """What each hospital trained."""
     return [
-        local_round(
+        local_training(
             piece.start,
             records,
             piece.spec,

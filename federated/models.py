@@ -18,6 +18,7 @@ from federated.grid import Grid
 from federated.schema import Array, Schema
 from federated.spec import StudySpec
 from federated.strategies import strategy_of
+from federated.tasks import task_of
 
 MAX_PARAMETERS = 100_000_000
 
@@ -32,7 +33,8 @@ def input_shape(spec: StudySpec) -> tuple[int, ...]:
 
 def parameter_schema(spec: StudySpec) -> Schema:
     """The model's tensors, float32. Raises `SpecError` for an unknown family or setting."""
-    shapes = family_of(spec.model).shapes(spec.model.config, input_shape(spec), 1)
+    outputs = task_of(spec.task).outputs(spec)
+    shapes = family_of(spec.model).shapes(spec.model.config, input_shape(spec), outputs)
     schema = Schema.of("F32", shapes)
     if schema.size > MAX_PARAMETERS:
         raise SpecError("model.config", f"{schema.size} parameters; at most {MAX_PARAMETERS}")

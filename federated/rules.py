@@ -11,7 +11,9 @@ import re
 from dataclasses import fields
 
 from federated import purposes
+from federated.contribution import check_reward, measured
 from federated.errors import SpecError
+from federated.families import is_running
 from federated.grid import Grid
 from federated.models import parameter_schema
 from federated.spec import FORMAT, StudySpec
@@ -185,14 +187,13 @@ def _check_money(spec: StudySpec) -> None:
     _require(
         reward.hospitals_wei <= reward.budget_wei, "reward.hospitals_wei", "exceeds the budget"
     )
-    rules = ("count", "leave-one-out")
-    _require(reward.rule in rules, "reward.rule", f"one of {', '.join(rules)} is expected")
+    check_reward(reward, spec.max_hospitals)
     _require(len(auditors) <= 16, "auditors", "at most 16 are expected")
     _require(len(set(auditors)) == len(auditors), "auditors", "one is named twice")
-    if reward.rule == "leave-one-out":
-        _require(not spec.masked, "reward.rule", "masked mode hides updates; use count")
-        _require(bool(auditors), "auditors", "leave-one-out needs one who can check it")
-        _require(spec.split.validation > 0, "split.validation", "leave-one-out needs some")
+    if measured(rule := reward.rule):
+        _require(not spec.masked, "reward.rule", f"{rule}: masked mode hides updates; use count")
+        _require(bool(auditors), "auditors", f"{rule} needs one who can check it")
+        _require(spec.split.validation > 0, "split.validation", f"{rule} needs some")
     quorum = 1 <= spec.auditor_quorum <= len(auditors) if auditors else spec.auditor_quorum == 0
     _require(quorum, "auditor_quorum", "1 to the number of auditors, 0 without any")
 
@@ -203,10 +204,15 @@ def _check_strategy(spec: StudySpec) -> None:
     hidden = f"{spec.mode} mode hides single updates, and {strategy.name} compares them; use open"
     _require(spec.mode in strategy.modes, "mode", hidden)
     unsummed = (
-        f"{spec.reward.rule} takes each update out of a sum, and {strategy.name} has none; use "
+        f"{spec.reward.rule} does not go with {strategy.name}, which {strategy.unpaid}; use "
         f"{' or '.join(strategy.rewards)}"
     )
     _require(spec.reward.rule in strategy.rewards, "reward.rule", unsummed)
+    schema = parameter_schema(spec)
+    strategy.check_model(schema)
+    running = any(is_running(tensor.name) for tensor in schema.tensors)
+    foreign = "running statistics of one hospital mean nothing to another; use fedbn, or groups"
+    _require(strategy.running or not running, "model.config.normalise", foreign)
     plain = spec.training.momentum == 0 or not strategy.plain_steps
     _require(plain, "training.momentum", f"{strategy.name} is defined for steps without it; set 0")
     least = strategy.least(spec.strategy.config)

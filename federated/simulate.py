@@ -50,6 +50,7 @@ def simulate(
     lies: Mapping[str, Lie] | None = None,
     workers: Workers | None = None,
     start: Parameters | None = None,
+    kept: dict[str, Parameters] | None = None,
 ) -> list[GlobalState]:
     """The states of a study whose rounds train on these records, by hospital name.
 
@@ -58,21 +59,21 @@ def simulate(
     `lies` submits what its lie makes of its honest update, clipped so that no rule excludes it.
 
     With `start`, the first state has these parameters and not the study's own: what another
-    experiment began with.
+    experiment began with. `kept` takes what each hospital keeps between rounds, by name.
 
     Hospitals train one after the other here, or in `workers` that are started: the same states. In
     memory are one accumulator, or a robust rule's segment, and the updates under way.
     """
     begin = initial_state(spec)
     states = [begin if start is None else replace(begin, parameters=start)]
-    kept: dict[str, Parameters] = {}
+    kept = {} if kept is None else kept
     for number, cohort in enumerate(cohorts, start=1):
         state, total = states[-1], total_of(spec)
         work = pieces(spec, state, number, cohort, kept, lies or {})
-        updates = chain.from_iterable((workers or Here()).map(train_piece, work))
-        for (name, (_, labels)), update in zip(cohort.items(), updates, strict=True):
-            total.add([update], min(len(labels), spec.grid.max_weight))
-            if (own := kept_of(spec, update)) is not None:
+        done = chain.from_iterable((workers or Here()).map(train_piece, work))
+        for (name, (_, labels)), trained in zip(cohort.items(), done, strict=True):
+            total.add([trained.steps], min(len(labels), spec.grid.max_weight))
+            if (own := kept_of(spec, trained.steps, trained.left)) is not None:
                 kept[name] = own
         states.append(next_state(spec, state, total.mean(), number))
     return states

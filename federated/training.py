@@ -18,6 +18,7 @@ from torch import Tensor
 
 from federated.canonical import tagged_hash
 from federated.errors import TrainingError
+from federated.families import is_running
 from federated.grid import Grid
 from federated.models import update_schema
 from federated.networks import deterministic, logits, to_torch, varied
@@ -87,6 +88,45 @@ def local_update(
     return {**change, **strategy.control(correction, change, rate)}
 
 
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """An update as flat grid steps in its schema's order, and what it leaves of the tensors."""
+
+    steps: Array
+    left: Parameters
+
+
+def local_training(
+    start: GlobalState,
+    records: Records,
+    spec: StudySpec,
+    *,
+    hospital: str,
+    round_number: int,
+    own: Parameters | None = None,
+    lie: Lie | None = None,
+) -> Trained:
+    """A hospital's round, to what it submits.
+
+    `own` is what it kept of its last one (`kept_of`); `lie` is what one that lies makes of the
+    honest update before it clips.
+    """
+    schema, strategy = update_schema(spec), strategy_of(spec.strategy.name)
+    begin = strategy.begins(start.parameters, own)
+    delta = local_update(
+        begin,
+        *records,
+        spec,
+        hospital=hospital,
+        round_number=round_number,
+        correction=strategy.correction(start.server, own),
+    )
+    sent = {tensor.name: delta[tensor.name] for tensor in schema.tensors}
+    left = {name: begin[name] + delta[name] for name in begin if name not in sent}
+    steps = Grid.of(spec.grid).quantise(lie(sent) if lie else sent, schema)
+    return Trained(schema.flatten(steps), left)
+
+
 def local_round(
     start: GlobalState,
     records: Records,
@@ -97,30 +137,19 @@ def local_round(
     own: Parameters | None = None,
     lie: Lie | None = None,
 ) -> Array:
-    """A hospital's update as it submits it: flat grid steps in the order of the update's schema.
-
-    `own` is what it kept of its last one (`kept_of`); `lie` is what one that lies makes of the
-    honest update before it clips.
-    """
-    schema = update_schema(spec)
-    delta = local_update(
-        start.parameters,
-        *records,
-        spec,
-        hospital=hospital,
-        round_number=round_number,
-        correction=strategy_of(spec.strategy.name).correction(start.server, own),
-    )
-    steps = Grid.of(spec.grid).quantise(lie(delta) if lie else delta, schema)
-    return schema.flatten(steps)
+    """The update of `local_training`."""
+    return local_training(
+        start, records, spec, hospital=hospital, round_number=round_number, own=own, lie=lie
+    ).steps
 
 
-def kept_of(spec: StudySpec, update: Array) -> Parameters | None:
-    """What a hospital keeps of an update that it submits; None where the strategy keeps nothing."""
+def kept_of(spec: StudySpec, update: Array, left: Parameters | None = None) -> Parameters | None:
+    """What a hospital keeps of what it trained; None where the strategy keeps nothing."""
     strategy = strategy_of(spec.strategy.name)
     if not strategy.keeps:
         return None
-    return strategy.kept(Grid.of(spec.grid).dequantise(update_schema(spec).unflatten(update)))
+    sent = Grid.of(spec.grid).dequantise(update_schema(spec).unflatten(update))
+    return strategy.kept(sent, left or {})
 
 
 def shuffles(seed: int, hospital: str, round_number: int) -> Generator:
@@ -146,16 +175,18 @@ def fit(
     """
     if not len(inputs) or len(inputs) != len(labels):
         raise TrainingError(f"{len(inputs)} records and {len(labels)} labels; nothing to train on")
-    tensors = {name: tensor.requires_grad_() for name, tensor in to_torch(parameters).items()}
-    pulled = (pull or Pull()).towards(parameters)
-    momenta = [torch.zeros_like(tensor) for tensor in tensors.values()]
+    tensors = to_torch(parameters)
+    learned = [name for name in tensors if not is_running(name)]
+    weights = [tensors[name].requires_grad_() for name in learned]
+    pulled = (pull or Pull()).towards({name: parameters[name] for name in learned})
+    momenta = [torch.zeros_like(tensor) for tensor in weights]
     x = torch.from_numpy(np.array(inputs, dtype=np.float32))  # (n, width)
     y = torch.from_numpy(np.array(labels, dtype=np.float32))  # (n,) or (n, 2)
     lost = loss_of(spec)
     with deterministic():
         for patients, truth in _batches(x, y, training, order):  # (batch, width), (batch,)
-            outputs = logits(tensors, varied(patients, spec, order), spec)  # (batch,) or (batch, K)
-            weights = list(tensors.values())
+            seen = varied(patients, spec, order)
+            outputs = logits(tensors, seen, spec, training=True)  # (batch,) or (batch, K)
             gradients = torch.autograd.grad(lost(outputs, truth), weights)
             _descend(weights, pulled(gradients, weights), momenta, training)
     trained: dict[str, Array] = {name: t.detach().numpy() for name, t in tensors.items()}

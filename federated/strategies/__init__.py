@@ -8,6 +8,7 @@ from federated.strategies.ditto import Ditto
 from federated.strategies.fedadagrad import FedAdagrad
 from federated.strategies.fedadam import FedAdam
 from federated.strategies.fedavg import FedAvg
+from federated.strategies.fedbn import FedBN
 from federated.strategies.fedprox import FedProx
 from federated.strategies.fedyogi import FedYogi
 from federated.strategies.geometric_median import GeometricMedian
@@ -28,6 +29,7 @@ STRATEGIES: dict[str, Strategy] = {
         FedProx(),
         Scaffold(),
         Ditto(),
+        FedBN(),
         FedAdagrad(),
         FedAdam(),
         FedYogi(),

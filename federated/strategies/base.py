@@ -20,7 +20,9 @@ class Strategy:
     The updates' weighted mean is exact (`WeightedSum`), unless the strategy is a `RobustRule`.
     `modes` and `rewards` are those of a study that it goes with, `needs` says in words what `least`
     computes, `state` names what the server keeps. `plain_steps` asks for training without momentum,
-    `keeps` says that hospitals keep something between rounds.
+    `keeps` says that hospitals keep something between rounds, `running` that a model may have
+    running means and variances, which mean nothing to another hospital. `unpaid` says why rewards
+    other than `rewards` are refused.
     """
 
     name: ClassVar[str]
@@ -28,15 +30,20 @@ class Strategy:
     settings: ClassVar[tuple[Setting, ...]] = ()
     state: ClassVar[tuple[str, ...]] = ()
     modes: ClassVar[tuple[str, ...]] = ("open", "masked")
-    rewards: ClassVar[tuple[str, ...]] = ("count", "leave-one-out")
+    rewards: ClassVar[tuple[str, ...]] = ("count", "leave-one-out", "tmc-shapley", "gtg-shapley")
     weighted: ClassVar[bool] = True
     plain_steps: ClassVar[bool] = False
     keeps: ClassVar[bool] = False
+    running: ClassVar[bool] = False
+    unpaid: ClassVar[str] = "has no sum that an update could be taken out of"
     needs: ClassVar[str] = "1"
 
     def check(self, config: Config) -> None:
         """Raise `SpecError` when the settings are not ones of this strategy."""
         check_settings(self.name, self.settings, config)
+
+    def check_model(self, schema: Schema) -> None:
+        """Raise `SpecError` when a model of these tensors does not go with the strategy."""
 
     def least(self, config: Config) -> int:
         """How many updates it needs to be what its name says; fewer are never aggregated."""
@@ -52,6 +59,15 @@ class Strategy:
         """λ of ½λ‖w − global‖² in the loss of a hospital's own model; None asks for none."""
         del config
         return None
+
+    def own(self, schema: Schema) -> Schema:
+        """The tensors (F64) that a hospital keeps, where it keeps something."""
+        return schema.with_dtype("F64")
+
+    def begins(self, parameters: Parameters, own: Parameters | None) -> Parameters:
+        """The model (float32) that a hospital trains and uses, from the global one and its own."""
+        del own
+        return parameters
 
     def declared(self, schema: Schema) -> Schema:
         """The tensors of an update: those of the parameters, and whatever else it carries."""
@@ -73,9 +89,12 @@ class Strategy:
         del correction, change, rate
         return {}
 
-    def kept(self, update: Parameters) -> Parameters | None:
-        """What a hospital keeps for its next update, from the one that it sends (float64)."""
-        del update
+    def kept(self, update: Parameters, left: Parameters) -> Parameters | None:
+        """What a hospital keeps for its next update, from the one that it sends (float64).
+
+        `left` are the trained tensors that the update does not carry.
+        """
+        del update, left
         return None
 
     def initial(self, schema: Schema, config: Config) -> ServerState:

@@ -46,8 +46,9 @@ class Scaffold(Strategy):
         """cᵢ ← cᵢ − c − change / rate: the mean gradient along the way."""
         return {_CONTROL + name: -correction[name] - change[name] / rate for name in change}
 
-    def kept(self, update: Parameters) -> Parameters:
+    def kept(self, update: Parameters, left: Parameters) -> Parameters:
         """The control variate as it was sent, after clip and grid."""
+        del left
         return _controls(update)
 
     def initial(self, schema: Schema, config: Config) -> ServerState:

@@ -47,16 +47,18 @@ class Setting:
         return self.low <= value <= self.high
 
 
-def check_settings(strategy: str, settings: Sequence[Setting], config: Config) -> None:
+def check_settings(
+    chosen: str, settings: Sequence[Setting], config: Config, place: str = "strategy.config"
+) -> None:
     """Raise `SpecError` for the first setting that is unknown, missing or not what it must be."""
     known = ", ".join(setting.name for setting in settings) or "none"
     for key in config:
         if key not in {setting.name for setting in settings}:
-            where = f"strategy.config.{key[:40]}"
-            raise SpecError(where, f"unknown setting of {strategy}; known: {known}")
+            where = f"{place}.{key[:40]}"
+            raise SpecError(where, f"unknown setting of {chosen}; known: {known}")
     for setting in settings:
-        where = f"strategy.config.{setting.name}"
+        where = f"{place}.{setting.name}"
         if setting.name not in config:
-            raise SpecError(where, f"missing setting of {strategy}; add {setting.says}")
+            raise SpecError(where, f"missing setting of {chosen}; add {setting.says}")
         if not setting.holds(config[setting.name]):
             raise SpecError(where, f"{setting.says} is expected")
