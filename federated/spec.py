@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from chain.types import Wei
 from federated.canonical import Digest, digest, encode
 from federated.codec import Address, Config, Form, to_tree
+from federated.errors import SpecError
 
 FORMAT = "consilium/study/1"
 
@@ -50,6 +51,15 @@ class Label:
     unit: str | None = None
     minimum: float | None = None
     maximum: float | None = None
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """What is plausible of the amount, or of the time. Raises `SpecError`."""
+        low = 0.0 if self.time is not None else self.minimum
+        if low is None or self.maximum is None:
+            missing = "minimum" if low is None else "maximum"
+            raise SpecError(f"data.label.{missing}", "missing key; this task needs it")
+        return low, self.maximum
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -167,12 +177,16 @@ class Late:
 
 @dataclass(frozen=True, slots=True)
 class Reward:
-    """`rule` is "count" or "leave-one-out"; `hospitals_wei` of the budget is set aside for them."""
+    """How hospitals share `hospitals_wei` of the budget; `contribution.RULES` has the rules.
+
+    `config` holds the settings of a rule that has some.
+    """
 
     rule: str
     budget_wei: Wei
     hospitals_wei: Wei
     bond_wei: Wei
+    config: Config | None = None
 
 
 @dataclass(frozen=True, slots=True)

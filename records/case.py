@@ -88,7 +88,9 @@ def _is_unknown(value: float, item: Field, cleaning: Cleaning | None) -> bool:
 def check_names(path: Path, names: Collection[str], reading: Reading) -> None:
     """Raise `CaseRefused` for the label, and for columns that the dictionary does not know."""
     words = reading.dictionary
-    answers = {words.label} | ({reading.cleaning.label_column} if reading.cleaning else set())
+    answers = set(words.outcome.columns) | (
+        {reading.cleaning.label_column} if reading.cleaning else set()
+    )
     if given := sorted(answers & set(names)):
         raise CaseRefused(
             f"{path}: has {given[0]}, which is the answer; a case is asked about without it: take "

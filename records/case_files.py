@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from records.case import Case, Reading, check_names, judge_case
+from records.cells import number
 from records.dictionary import Field
 from records.errors import CaseRefused, ImageError
 from records.pictures import decode_png, fit_picture, is_png
-from records.rows import number
 from records.table import read_table, require_columns
 
 MOST_CASES = 1000

@@ -13,8 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from records.cells import number
 from records.dictionary import Dictionary, Field
-from records.rows import number
+from records.outcomes import LabelValue
 from records.table import Row, Table, require_columns
 
 
@@ -57,12 +58,13 @@ class Bounds:
 class Cleaning:
     """The rules for files of one dictionary.
 
-    `label_column` with its codes becomes the dictionary's label by `labels`. Fields without bounds
+    `label_column` with its codes becomes the dictionary's label by `labels`: which of its two words
+    or classes a code stands for. Fields without bounds
     keep their numbers, and the importer judges them.
     """
 
     label_column: str
-    labels: Mapping[str, bool]
+    labels: Mapping[str, LabelValue]
     bounds: Mapping[str, Bounds]
     missing: frozenset[str] = field(default=frozenset({"", "?"}))
 
@@ -79,7 +81,7 @@ def clean(
     Rows of the wrong number of cells are left for the importer to refuse. Raises `ImportFailed`
     where a column is missing.
     """
-    renamed = {dictionary.label: cleaning.label_column}
+    renamed = {dictionary.outcome.column: cleaning.label_column}
     needed = [renamed.get(column, column) for column in dictionary.columns]
     require_columns(table, needed, dictionary.name)
     changes: list[Change] = []
@@ -126,10 +128,10 @@ def _clean_row(
             steps = _repair(cells[place], item, cleaning)
             cells[place] = _note(row.line, item.name, cells[place], steps, changes)
     place = header.index(cleaning.label_column)
-    positive = _code(cells[place], cleaning.labels)
-    if positive is not None:
-        word = dictionary.positive if positive else dictionary.negative
-        cells[place] = _note(row.line, dictionary.label, cells[place], [(word, Fix.LABEL)], changes)
+    coded = _code(cells[place], cleaning.labels)
+    if coded is not None:
+        name, word = dictionary.outcome.column, str(dictionary.outcome.say(coded))
+        cells[place] = _note(row.line, name, cells[place], [(word, Fix.LABEL)], changes)
     return Row(row.line, tuple(cells))
 
 
@@ -163,7 +165,7 @@ def _repair(cell: str, item: Field, cleaning: Cleaning) -> list[tuple[str, Fix]]
     return [*steps, (repr(cleaning.filling(item)), Fix.IMPUTED)]
 
 
-def _code(cell: str, labels: Mapping[str, bool]) -> bool | None:
+def _code(cell: str, labels: Mapping[str, LabelValue]) -> LabelValue | None:
     """What a code means; 1 and 1.0 are one code."""
     value = number(cell)
     return next((labels[code] for code in labels if cell == code or value == number(code)), None)

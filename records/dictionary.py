@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from records.outcomes import Outcome
+
 
 @dataclass(frozen=True, slots=True)
 class Field:
@@ -29,13 +31,11 @@ class Dictionary:
 
     name: str
     fields: tuple[Field, ...]
-    label: str
-    positive: str
-    negative: str
+    outcome: Outcome
     key: str = "patient"
     held_out: str = "held_out"
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Every column that a file must have."""
-        return (self.key, *(field.name for field in self.fields), self.label)
+        return (self.key, *(field.name for field in self.fields), *self.outcome.columns)

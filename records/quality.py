@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from records.dictionary import Dictionary
+if TYPE_CHECKING:
+    from records.dictionary import Dictionary
 
 
 class Category(StrEnum):
@@ -106,7 +108,7 @@ def _planned(dictionary: Dictionary, columns: tuple[str, ...]) -> list[tuple[Rul
     for field in dictionary.fields:
         rules = (Rule.IMAGE,) if field.shape else (Rule.NUMBER, Rule.RANGE)
         planned += [(rule, field.name) for rule in (Rule.PRESENT, *rules)]
-    planned += [(Rule.PRESENT, dictionary.label), (Rule.LABEL, dictionary.label)]
+    planned += dictionary.outcome.rules
     if dictionary.held_out in columns:
         planned.append((Rule.HELD_OUT, dictionary.held_out))
     return planned

@@ -11,6 +11,7 @@ import dag_cbor
 from dag_cbor import IPLDKind
 
 from records.dictionary import Dictionary
+from records.outcomes import LabelValue, Said, stratum_of
 
 LocalKey = NewType("LocalKey", str)
 """A hospital's own key of a patient; it leaves the hospital in no form."""
@@ -31,7 +32,7 @@ class Record:
 
     key: LocalKey
     values: tuple[Value, ...]
-    positive: bool
+    label: LabelValue
     held_out: bool = False
 
     def __repr__(self) -> str:
@@ -39,9 +40,14 @@ class Record:
 
     def digest(self, dictionary: Dictionary) -> bytes:
         """sha2-256 of the record's canonical dag-cbor bytes; salted before it leaves."""
-        label = dictionary.positive if self.positive else dictionary.negative
         names = tuple(field.name for field in dictionary.fields)
-        return _digest(_Spelt(self.values), names, dictionary.name, label, self.key)
+        spelt = _Spelt((*self.values, dictionary.outcome.say(self.label)))
+        return _digest(spelt, names, dictionary.name, self.key)
+
+    @property
+    def stratum(self) -> int:
+        """Its class, or whether its event came; 0 where the label is an amount."""
+        return stratum_of(self.label)
 
 
 class _Spelt:
@@ -49,7 +55,7 @@ class _Spelt:
 
     __slots__ = ("spelling", "values")
 
-    def __init__(self, values: tuple[Value, ...]) -> None:
+    def __init__(self, values: tuple[Value | Said, ...]) -> None:
         self.values = values
         self.spelling = repr(values)
 
@@ -61,15 +67,17 @@ class _Spelt:
 
 
 @functools.lru_cache(maxsize=1 << 14)  # every round asks for the same again, and encoding is dear
-def _digest(
-    spelt: _Spelt, names: tuple[str, ...], dictionary: str, label: str, key: LocalKey
-) -> bytes:
-    values: dict[str, IPLDKind] = dict(zip(names, spelt.values, strict=True))
+def _digest(spelt: _Spelt, names: tuple[str, ...], dictionary: str, key: LocalKey) -> bytes:
+    *values, label = map(_kind, spelt.values)
     content: dict[str, IPLDKind] = {
         "format": _FORMAT,
         "dictionary": dictionary,
         "key": key,
-        "values": values,
+        "values": dict(zip(names, values, strict=True)),
         "label": label,
     }
     return hashlib.sha256(dag_cbor.encode(content)).digest()
+
+
+def _kind(value: Value | Said) -> IPLDKind:
+    return [*value] if isinstance(value, tuple) else value

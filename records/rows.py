@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
+from records.cells import number
 from records.dictionary import Dictionary, Field
 from records.errors import ImageError
 from records.pictures import decode_png
 from records.quality import Finding, Rule
 from records.record import LocalKey, Record, Value
 
-_NUMBER = re.compile(r"[+-]?[0-9]*\.?[0-9]+([eE][+-]?[0-9]+)?|[+-]?[0-9]+\.([eE][+-]?[0-9]+)?")
 _LONGEST_FILE = 64 << 20
 
 
@@ -39,18 +37,14 @@ def read_row(
             broken.append((field.name, found))
         else:
             values.append(found)
-    broken += _broken_words(row, dictionary)
-    if broken:
+    label = dictionary.outcome.read(row)
+    if isinstance(label, list):
+        broken += label
+    if row.get(dictionary.held_out, "no") not in ("yes", "no"):
+        broken.append((dictionary.held_out, Rule.HELD_OUT))
+    if broken or isinstance(label, list):
         return tuple(Finding(line, field, rule, row[field]) for field, rule in broken)
-    positive = row[dictionary.label] == dictionary.positive
-    return Record(LocalKey(key), tuple(values), positive, row.get(dictionary.held_out) == "yes")
-
-
-def number(cell: str) -> float | None:
-    """The finite decimal number in a cell; None where there is none."""
-    if not _NUMBER.fullmatch(cell) or not math.isfinite(value := float(cell)):
-        return None
-    return value
+    return Record(LocalKey(key), tuple(values), label, row.get(dictionary.held_out) == "yes")
 
 
 def _number(cell: str, field: Field, _: Path) -> float | Rule:
@@ -74,15 +68,3 @@ def _image(cell: str, field: Field, folder: Path) -> bytes | Rule:
     except (OSError, ValueError, ImageError):
         return Rule.IMAGE
     return image.pixels if image.shape == field.shape else Rule.IMAGE
-
-
-def _broken_words(row: Mapping[str, str], dictionary: Dictionary) -> list[tuple[str, Rule]]:
-    broken = []
-    label = row[dictionary.label]
-    if not label:
-        broken.append((dictionary.label, Rule.PRESENT))
-    elif label not in (dictionary.positive, dictionary.negative):
-        broken.append((dictionary.label, Rule.LABEL))
-    if row.get(dictionary.held_out, "no") not in ("yes", "no"):
-        broken.append((dictionary.held_out, Rule.HELD_OUT))
-    return broken

@@ -1,7 +1,8 @@
 """Which records train, which validate and which test: decided once for all of a hospital's records.
 
-Every label is dealt by itself, in the order of a hash keyed by seed and hospital. Consents play no
-part, so a revoked one takes its record out and moves no other.
+Every label is dealt by itself (amounts together; of times those with the event and those without),
+in the order of a hash keyed by seed and hospital. Consents play no part, so a revoked one takes its
+record out and moves no other.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ def assign(
     for record in everyone:
         if record.held_out:
             parts[record.key] = Part.TEST
-    for label in (False, True):
-        keys = [x.key for x in everyone if x.positive is label and not x.held_out]
+    for stratum in sorted({record.stratum for record in everyone}):
+        keys = [x.key for x in everyone if x.stratum == stratum and not x.held_out]
         keys.sort(key=lambda key: _order(seed, hospital, key))
         tests = math.floor(test * len(keys) + 0.5)
         held_out = tests + math.floor(validation * len(keys) + 0.5)

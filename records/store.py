@@ -141,13 +141,13 @@ class RecordStore:
 
 def _row(record: Record) -> str:
     values = [b64encode(x).decode() if isinstance(x, bytes) else x for x in record.values]
-    return json.dumps([record.positive, record.held_out, *values])
+    return json.dumps([record.label, record.held_out, *values])
 
 
 def _record(key: LocalKey, data: list[Any]) -> Record:
-    positive, held_out, *values = data
+    label, held_out, *values = data
     read = (b64decode(x) if isinstance(x, str) else x for x in values)
-    return Record(key, tuple(read), positive, held_out)
+    return Record(key, tuple(read), tuple(label) if isinstance(label, list) else label, held_out)
 
 
 def _finding(finding: Finding) -> list[str]:

@@ -11,6 +11,7 @@ from federated.hospital.node import dictionary_of
 from federated.inputs import scale
 from federated.schema import Array
 from federated.spec import StudySpec
+from federated.tasks import task_of
 from records import heart
 from records.cleaning import Cleaning
 from records.cohort import Member
@@ -28,15 +29,14 @@ def read_file(file: Path, spec: StudySpec) -> Imported:
 
 
 def arrays(members: Sequence[Member], spec: StudySpec) -> tuple[Array, Array]:
-    """Inputs (n, width) float32 and labels (n,), in the order of the records' local keys."""
+    """Inputs (n, width) float32 and the task's labels, in the order of the records' local keys."""
     return record_arrays([member.record for member in members], spec)
 
 
 def record_arrays(records: Sequence[Record], spec: StudySpec) -> tuple[Array, Array]:
-    """Inputs (n, width) float32 and labels (n,), in the records' order."""
+    """Inputs (n, width) float32 and the task's labels, in the records' order."""
     inputs = values_array([record.values for record in records], spec)
-    labels = np.array([float(record.positive) for record in records], dtype=np.float32)
-    return inputs, labels
+    return inputs, task_of(spec.task).labels([record.label for record in records])
 
 
 def values_array(rows: Sequence[Sequence[Value]], spec: StudySpec) -> Array:

@@ -19,6 +19,7 @@ from federated.hospital.policy.standing import require_allowed, require_cohort
 from federated.leaf_list import publish_leaves, tree_of
 from federated.party import Party
 from federated.study import Study, read_study
+from federated.tasks import task_of
 from records.cohort import Member
 from records.splits import Part
 
@@ -129,7 +130,7 @@ def _commit(
     earlier: list[dict[str, Any]],
 ) -> Freeze:
     members = cohort_members(node, study, round_number, block)
-    require_allowed(node, study, Headcount.of(members))
+    require_allowed(node, study, _headcount(study, members))
     weight = sum(member.part is Part.TRAIN for member in members)
     if not weight:
         raise CohortError(
@@ -150,7 +151,7 @@ def _commit(
         leaf_list=publish_leaves(node.party.store, leaves),
         round_keys=bytes(32),
     )
-    _record(node, commitment, members, entries, earlier)
+    _record(node, study, commitment, members, entries, earlier)
     return commitment
 
 
@@ -184,6 +185,7 @@ def _entries(study: Study, members: list[Member], earlier: dict[str, Any] | None
 
 def _record(
     node: HospitalNode,
+    study: Study,
     commitment: Freeze,
     members: list[Member],
     entries: list[Entry],
@@ -194,7 +196,7 @@ def _record(
     fields = {name: getattr(commitment, name) for name in Freeze.__dataclass_fields__}
     record = {
         "digest": commitment.digest().hex(),
-        "count": asdict(Headcount.of(members)),
+        "count": asdict(_headcount(study, members)),
         "freeze": {k: v.hex() if isinstance(v, bytes) else v for k, v in fields.items()},
         "entries": [
             [member.record.key, entry.consent.hex(), entry.salt.hex()]
@@ -203,6 +205,10 @@ def _record(
     }
     step = _step(commitment.study, commitment.round)
     node.party.journal.put(step, {"commitments": [record, *earlier[: _KEPT - 1]]})
+
+
+def _headcount(study: Study, members: list[Member]) -> Headcount:
+    return Headcount.of(members, task_of(study.spec.task).groups(study.spec))
 
 
 def _records(party: Party, number: StudyId, round_number: RoundNumber) -> list[dict[str, Any]]:

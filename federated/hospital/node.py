@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from federated.hospital.outcome import outcome_of
 from federated.party import Party
 from federated.spec import StudySpec
 from records.cohort import Criterion, eligible
@@ -52,5 +53,4 @@ class HospitalNode:
 def dictionary_of(spec: StudySpec) -> Dictionary:
     """The dictionary that records are imported by, as the spec states it."""
     fields = tuple(Field(f.name, f.unit, f.minimum, f.maximum, f.shape) for f in spec.data.features)
-    negative, positive = spec.data.label.words
-    return Dictionary(spec.data.dictionary, fields, spec.data.label.name, positive, negative)
+    return Dictionary(spec.data.dictionary, fields, outcome_of(spec))

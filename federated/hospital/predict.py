@@ -119,7 +119,7 @@ def _similar(bedside: Bedside, case: Case, spaces: dict[str, Array]) -> tuple[Ne
     chosen = [others[place] for place in nearest(found[others], SIMILAR)]
     return tuple(
         Neighbour(
-            bedside.members[i].record.key, bedside.members[i].record.positive, float(found[i])
+            bedside.members[i].record.key, bool(bedside.members[i].record.label), float(found[i])
         )
         for i in chosen
     )

@@ -26,7 +26,7 @@ class Regression(Task):
     def check(self, spec: StudySpec) -> None:
         """The range is not empty."""
         super().check(spec)
-        low, high = _range(spec)
+        low, high = spec.data.label.range
         if not low < high:
             raise SpecError("data.label.minimum", "must be below maximum")
 
@@ -40,7 +40,7 @@ class Regression(Task):
 
     def predicted(self, outputs: Array, spec: StudySpec) -> Array:
         """Amounts in the label's unit.  # (n,) → (n,)"""
-        low, high = _range(spec)
+        low, high = spec.data.label.range
         return outputs * ((high - low) / 4) + (low + high) / 2
 
     def losses(self, labels: Array, outputs: Array, spec: StudySpec) -> Array:
@@ -57,13 +57,5 @@ class Regression(Task):
 
 def on_scale(labels: Array, spec: StudySpec) -> Array:
     """Amounts as the model's output has to give them.  # (n,)"""
-    low, high = _range(spec)
+    low, high = spec.data.label.range
     return (labels - (low + high) / 2) / ((high - low) / 4)
-
-
-def _range(spec: StudySpec) -> tuple[float, float]:
-    label = spec.data.label
-    if label.minimum is None or label.maximum is None:
-        missing = "minimum" if label.minimum is None else "maximum"
-        raise SpecError(f"data.label.{missing}", "missing key; a regression study needs it")
-    return label.minimum, label.maximum

@@ -75,6 +75,7 @@ from federated.tensors import encode_tensors
 from federated.training import shuffles
 from federated.unopened import confirm_unopened
 from records.dictionary import Dictionary, Field
+from records.outcomes import Two
 from records.record import LocalKey, Record
 from records.splits import assign
 from storage.cid import dag_cbor_cid
@@ -341,9 +342,7 @@ def cohort() -> Json:
     dictionary = Dictionary(
         "paper/1",
         (Field("age", "a", 0.0, 120.0), Field("dose", "mg", -4.0, 4.0)),
-        "outcome",
-        "yes",
-        "no",
+        Two("outcome", "yes", "no"),
     )
     records = [
         Record(LocalKey("p-2"), (61.0, -0.5), True),
@@ -365,7 +364,7 @@ def cohort() -> Json:
         block = store.get_block(dag_cbor_cid(listed))
     return {
         "records": [
-            {"key": r.key, "values": list(r.values), "positive": r.positive}
+            {"key": r.key, "values": list(r.values), "positive": r.label}
             | {"digest": e.record_digest, "salt": e.salt, "consent": e.consent}
             for r, e in zip(records, entries, strict=True)
         ],
@@ -455,7 +454,7 @@ def split() -> Json:
         "hospital": "north",
         "validation": 0.15,
         "test": 0.25,
-        "positive": [record.key for record in records if record.positive],
+        "positive": [record.key for record in records if record.label],
         "parts": {key: part.value for key, part in parts.items()},
     }
 

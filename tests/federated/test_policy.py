@@ -252,8 +252,8 @@ def _member(key: str, part: Part, positive: bool) -> Member:
 def test_people_are_counted_and_not_their_records() -> None:
     twice = [_member("one", Part.TRAIN, True), _member("one", Part.TRAIN, True)]
     others = [_member("two", Part.TRAIN, False), _member("three", Part.TEST, False)]
-    assert Headcount.of([*twice, *others]) == Headcount(people=3, training=2, fewest=1)
-    assert Headcount.of([]) == Headcount(0, 0, 0)
+    assert Headcount.of([*twice, *others], 2) == Headcount(people=3, training=2, fewest=1)
+    assert Headcount.of([], 2) == Headcount(0, 0, 0)
 
 
 @pytest.mark.parametrize(

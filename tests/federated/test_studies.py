@@ -13,6 +13,7 @@ from federated.aggregate import WeightedSum
 from federated.baselines import fit_baseline
 from federated.exclusion import judge
 from federated.grid import Grid
+from federated.hospital.node import dictionary_of
 from federated.inputs import scale
 from federated.metrics import scores
 from federated.models import update_schema
@@ -23,7 +24,6 @@ from federated.state import GlobalState, initial_state, next_state, state_digest
 from federated.studies import wisconsin_spec
 from federated.tensors import decode_vector, encode_tensors
 from federated.training import local_update
-from records.dictionary import Dictionary, Field
 from records.importer import import_csv
 from records.record import Record
 from records.splits import Part, assign
@@ -33,15 +33,11 @@ Hospital = dict[Part, tuple[Array, Array]]
 
 
 def arrays(records: list[Record], spec: StudySpec) -> tuple[Array, Array]:
-    return scale([x.values for x in records], spec), np.array([int(x.positive) for x in records])
+    return scale([x.values for x in records], spec), np.array([int(x.label) for x in records])
 
 
 def hospitals(folder: Path, spec: StudySpec) -> dict[str, Hospital]:
-    label = spec.data.label
-    fields = [Field(f.name, f.unit, f.minimum, f.maximum) for f in spec.data.features]
-    dictionary = Dictionary(
-        spec.data.dictionary, tuple(fields), label.name, label.positive, label.negative
-    )
+    dictionary = dictionary_of(spec)
     found: dict[str, Hospital] = {}
     for name, file in deal(folder, spec.seed).items():
         imported = import_csv(file, dictionary)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from records.dictionary import Dictionary, Field
+from records.outcomes import Two
 
 Writer = Callable[..., Path]
 
@@ -17,9 +18,7 @@ def dictionary() -> Dictionary:
     return Dictionary(
         name="paper/1",
         fields=(Field("age", "a", 0.0, 120.0), Field("dose", "mg", -4.0, 4.0)),
-        label="outcome",
-        positive="yes",
-        negative="no",
+        outcome=Two("outcome", "yes", "no"),
     )
 
 

@@ -15,6 +15,7 @@ from records.case_files import MOST_CASES, read_cases
 from records.cleaning import Bounds, Cleaning
 from records.dictionary import Dictionary, Field
 from records.errors import CaseRefused, RecordsError
+from records.outcomes import Two
 from records.pictures import Image, encode_png
 
 FIELDS = (
@@ -22,10 +23,10 @@ FIELDS = (
     Field("chol", "mg/dL", 100, 400),
     Field("dose", "mg", 0.5, 9.5),
 )
-WORDS = Dictionary("paper/1", FIELDS, "sick", "yes", "no")
+WORDS = Dictionary("paper/1", FIELDS, Two("sick", "yes", "no"))
 CLEANING = Cleaning("num", {"0": False, "1": True}, {"chol": Bounds(50, 900, zero_is_missing=True)})
 STRICT, KIND = Reading(WORDS), Reading(WORDS, CLEANING)
-XRAY = Dictionary("images/1", (Field("xray", "1", 0, 255, (2, 3)),), "sick", "yes", "no")
+XRAY = Dictionary("images/1", (Field("xray", "1", 0, 255, (2, 3)),), Two("sick", "yes", "no"))
 SECRET = "77.125"  # stands for a patient's value: no error may show it
 
 Write = Callable[..., Path]

@@ -58,7 +58,7 @@ def test_codes_become_the_label_and_every_one_is_noted(
 ) -> None:
     path = write("p1,30,1,0", "p2,30,2,2.0", "p3,30,3,7", header=HEADER)
     imported = import_csv(path, dictionary, CLEANING)
-    assert [(x.key, x.positive) for x in imported.records] == [("p1", False), ("p2", True)]
+    assert [(x.key, x.label) for x in imported.records] == [("p1", False), ("p2", True)]
     assert imported.changes == (
         Change(2, "outcome", "0", "no", Fix.LABEL),
         Change(3, "outcome", "2.0", "yes", Fix.LABEL),

@@ -23,7 +23,7 @@ def parts(records: list[Record], seed: int = 1, hospital: str = "north") -> dict
 
 def test_parts_have_their_sizes_within_each_label() -> None:
     dealt = parts(PEOPLE)
-    counts = Counter((record.positive, dealt[record.key]) for record in PEOPLE)
+    counts = Counter((record.label, dealt[record.key]) for record in PEOPLE)
     assert counts[True, Part.TEST] == 6  # 25 · .25, rounded
     assert counts[True, Part.VALIDATION] == 5
     assert counts[True, Part.TRAIN] == 14

@@ -39,7 +39,7 @@ def test_918_patients_of_13_fields_remain_and_none_is_quarantined(
     assert sum(len(x.records) for x in imported.values()) == 918
     assert all(not x.quarantine for x in imported.values())
     assert {len(r.values) for x in imported.values() for r in x.records} == {13}
-    positive = {n: sum(r.positive for r in x.records) for n, x in imported.items()}
+    positive = {n: sum(r.label for r in x.records) for n, x in imported.items()}
     assert positive == {"cleveland": 139, "hungarian": 106, "switzerland": 115, "va": 148}
 
 
@@ -74,4 +74,4 @@ def test_a_third_of_each_hospitals_patients_test_and_both_labels_do(
         parts = assign(found.records, seed=1, hospital=name, **fractions)
         tests = [x for x in found.records if parts[x.key] is Part.TEST]
         assert abs(len(tests) - 0.34 * len(found.records)) < 1
-        assert {x.positive for x in tests} == {False, True}
+        assert {x.label for x in tests} == {False, True}

@@ -17,7 +17,7 @@ def test_good_rows_are_imported_in_the_order_of_their_keys(
     write: Writer, dictionary: Dictionary
 ) -> None:
     imported = import_csv(write("p2, 50 ,1e0,yes", "p1,30,-0.5,no"), dictionary)
-    assert [(x.key, x.values, x.positive) for x in imported.records] == [
+    assert [(x.key, x.values, x.label) for x in imported.records] == [
         ("p1", (30.0, -0.5), False),
         ("p2", (50.0, 1.0), True),
     ]

@@ -34,7 +34,7 @@ def test_every_image_is_in_one_hospital_and_duplicates_are_in_none(
     assert len(learning) == len(set(learning)) == 4708 + 524 - 18 - 8
     tests = [record for record in records if record.held_out]
     assert len(tests) == 624
-    assert sum(record.positive for record in tests) == 390
+    assert sum(record.label for record in tests) == 390
     assert all(not found.quarantine for found in imported.values())
 
 
@@ -47,7 +47,7 @@ def test_each_hospital_can_learn_and_the_official_test_images_alone_test(
         assert {x.key for x in found.records if parts[x.key] is Part.TEST} == {
             x.key for x in found.records if x.held_out
         }
-        labels = [x.positive for x in found.records if not x.held_out]
+        labels = [x.label for x in found.records if not x.held_out]
         assert len(labels) >= 50
         assert min(sum(labels), len(labels) - sum(labels)) >= 5
 
@@ -73,7 +73,7 @@ def test_an_image_survives_the_store_and_reaches_the_model(
     assert records == list(found.records)
     inputs, labels = record_arrays(records, pneumonia_spec())
     assert inputs.shape == (len(records), 784)
-    assert labels.sum() == sum(record.positive for record in records)
+    assert labels.sum() == sum(record.label for record in records)
     pixels = np.frombuffer(found.records[0].values[0], np.uint8)  # type: ignore[arg-type]
     assert inputs[0] == pytest.approx((pixels - 127.5) / 63.75)
 
@@ -82,6 +82,7 @@ def test_a_row_whose_picture_is_missing_damaged_or_elsewhere_is_quarantined(
     tmp_path: Path, imported: dict[str, Imported]
 ) -> None:
     from records.dictionary import Dictionary, Field
+    from records.outcomes import Two
     from records.pictures import Image, encode_png
 
     folder = tmp_path / "own"
@@ -94,7 +95,7 @@ def test_a_row_whose_picture_is_missing_damaged_or_elsewhere_is_quarantined(
     rows = [f"p{i},{name},yes,no" for i, name in enumerate(names)]
     rows += ["p8,,yes,no", "p9,good.png,yes,perhaps"]
     (folder / "records.csv").write_text("\n".join(["patient,x,sick,held_out", *rows]))
-    words = Dictionary("images/1", (Field("x", "1", 0, 255, (2, 3)),), "sick", "yes", "no")
+    words = Dictionary("images/1", (Field("x", "1", 0, 255, (2, 3)),), Two("sick", "yes", "no"))
     found = import_csv(folder / "records.csv", words)
     assert [record.key for record in found.records] == ["p0"]
     rules = [finding.rule for row in found.quarantine for finding in row.findings]

@@ -99,9 +99,9 @@ def test_a_digest_depends_on_key_value_label_and_dictionary(
     record = imported.records[0]
     variants = [
         record.digest(dictionary),
-        replace(record, positive=not record.positive).digest(dictionary),
+        replace(record, label=not record.label).digest(dictionary),
         replace(record, values=(30.0, 0.2)).digest(dictionary),
-        Record(imported.records[1].key, record.values, record.positive).digest(dictionary),
+        Record(imported.records[1].key, record.values, record.label).digest(dictionary),
         record.digest(replace(dictionary, name="paper/2")),
     ]
     assert len(set(variants)) == len(variants)
@@ -113,7 +113,7 @@ def test_a_digest_depends_on_key_value_label_and_dictionary(
 
 def test_the_digest_of_an_image_is_over_its_grey_levels(dictionary: Dictionary) -> None:
     scan = replace(dictionary, fields=(Field("scan", "1", 0.0, 255.0, (2, 2)),))
-    record = Record(LocalKey("p1"), (b"\x00\x01\x02\xff",), positive=True)
+    record = Record(LocalKey("p1"), (b"\x00\x01\x02\xff",), label=True)
     content = {
         "format": "consilium/patient-record/1",
         "dictionary": "paper/1",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -20,12 +21,15 @@ class Headcount:
     fewest: int
 
     @classmethod
-    def of(cls, members: Iterable[Member]) -> Headcount:
-        """Count people by their local keys: one person with two records is one."""
+    def of(cls, members: Iterable[Member], groups: int) -> Headcount:
+        """Count people by their local keys: one person with two records is one.
+
+        `groups` is how many classes the study's task has, also such that nobody here is of.
+        """
         people = {member.record.key: member for member in members}
         training = [member for member in people.values() if member.part is Part.TRAIN]
-        positive = sum(member.record.positive for member in training)
-        return cls(len(people), len(training), min(positive, len(training) - positive))
+        of_class = Counter(member.record.stratum for member in training)
+        return cls(len(people), len(training), min(of_class[place] for place in range(groups)))
 
 
 def judge_cohort(policy: Policy, count: Headcount) -> tuple[Finding, ...]:
