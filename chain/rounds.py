@@ -99,6 +99,18 @@ class RoundOpened:
 
 
 @dataclass(frozen=True, slots=True)
+class Drawn:
+    """A round is for some of the hospitals alone, drawn from those in `pool`, one bit each."""
+
+    study: StudyId
+    round: RoundNumber
+    pool: int
+    block: BlockNumber
+    log_index: int
+    transaction: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Frozen:
     """A hospital committed to its cohort."""
 
@@ -211,6 +223,7 @@ class Rounds(Contract):
     name = "Rounds"
     events: ClassVar[dict[str, type]] = {
         "RoundOpened": RoundOpened,
+        "Drawn": Drawn,
         "Frozen": Frozen,
         "Submitted": Submitted,
         "SubmitClosed": SubmitClosed,
@@ -224,6 +237,12 @@ class Rounds(Contract):
     def open(self, study: StudyId, parent: RoundNumber, state: bytes) -> Call:
         """Only the center."""
         return self._call("open", study, parent, state)
+
+    def open_drawn(
+        self, study: StudyId, parent: RoundNumber, state: bytes, pool: int, drawn: int
+    ) -> Call:
+        """Only the center; words of one bit per hospital."""
+        return self._call("openDrawn", study, parent, state, pool, drawn)
 
     def abort(self, study: StudyId, round_number: RoundNumber) -> Call:
         """Only the center, before the first submission."""
@@ -330,6 +349,11 @@ class Rounds(Contract):
     def opened(self, study: StudyId, *, to_block: BlockNumber) -> list[RoundOpened]:
         """All openings of a study's rounds."""
         return self._find(RoundOpened, BlockNumber(0), to_block, study=study)
+
+    def drawn(self, study: StudyId, number: RoundNumber, *, to_block: BlockNumber) -> Drawn | None:
+        """What a round's hospitals were drawn from; None where it is for all."""
+        found = self._find(Drawn, BlockNumber(0), to_block, study=study, round=number)
+        return found[-1] if found else None
 
     def freezes(
         self, study: StudyId, number: RoundNumber, *, to_block: BlockNumber

@@ -172,6 +172,10 @@ class Studies(Contract):
         """The index; raises TxReverted `NotEnrolled`."""
         return int(self._read(block_identifier, "indexOf", study, hospital)[0])
 
+    def enrolments(self, study: StudyId, *, to_block: BlockNumber) -> list[Enrolled]:
+        """All enrolments, in order."""
+        return self._find(Enrolled, BlockNumber(0), to_block, study=study)
+
     def opened(self, study: StudyId, *, to_block: BlockNumber) -> StudyOpened:
         """The event that opened a study that exists."""
         return self._find(StudyOpened, BlockNumber(0), to_block, study=study)[0]

@@ -81,17 +81,22 @@ contract Rounds is IRounds {
         uint256 parent,
         bytes32 state
     ) external onlyCenter(study) returns (uint256 number) {
-        IStudies.Terms memory terms = _studies.terms(study);
-        _endPrevious(study);
-        number = _counts[study] + 1;
-        if (number > terms.maxRounds) revert TooManyRounds(study);
-        _checkState(study, parent, state, terms.state);
-        uint256 enrolled = _studies.enrolled(study) & ~_barred[study];
-        uint256 have = enrolled.count();
-        if (have < terms.minHospitals) revert TooFewHospitals(have, terms.minHospitals);
-        _counts[study] = number;
-        _start(_rounds[study][number], terms, enrolled, parent, state);
-        emit RoundOpened(study, number, parent, state, enrolled);
+        return _open(study, parent, state, _standingHospitals(study));
+    }
+
+    /// @inheritdoc IRounds
+    function openDrawn(
+        uint256 study,
+        uint256 parent,
+        bytes32 state,
+        uint256 pool,
+        uint256 drawn
+    ) external onlyCenter(study) returns (uint256 number) {
+        uint256 standing = _standingHospitals(study);
+        if (pool != standing) revert OtherHospitals(pool, standing);
+        if (drawn & ~pool != 0) revert NotInPool(drawn, pool);
+        number = _open(study, parent, state, drawn);
+        emit Drawn(study, number, pool);
     }
 
     /// @inheritdoc IRounds
@@ -307,6 +312,28 @@ contract Rounds is IRounds {
     }
 
     // ---------------------------------------------------------------- opening
+
+    function _open(
+        uint256 study,
+        uint256 parent,
+        bytes32 state,
+        uint256 enrolled
+    ) private returns (uint256 number) {
+        IStudies.Terms memory terms = _studies.terms(study);
+        _endPrevious(study);
+        number = _counts[study] + 1;
+        if (number > terms.maxRounds) revert TooManyRounds(study);
+        _checkState(study, parent, state, terms.state);
+        uint256 have = enrolled.count();
+        if (have < terms.minHospitals) revert TooFewHospitals(have, terms.minHospitals);
+        _counts[study] = number;
+        _start(_rounds[study][number], terms, enrolled, parent, state);
+        emit RoundOpened(study, number, parent, state, enrolled);
+    }
+
+    function _standingHospitals(uint256 study) private view returns (uint256) {
+        return _studies.enrolled(study) & ~_barred[study];
+    }
 
     function _endPrevious(uint256 study) private {
         uint256 last = _counts[study];

@@ -28,6 +28,7 @@ interface IRounds {
     /// @param reached k submissions stood unvoided at one time.
     /// @param lapsed ran past finalizeBy unfinalized, and its weights are counted.
     /// @param contaminated a hospital that was included was voided after finalize.
+    /// @param enrolled who takes part: all who stood when it opened, or those of them who were drawn.
     /// @param survivors masked mode: written once by closeSubmit.
     struct Round {
         uint64 freezeBy;
@@ -70,6 +71,8 @@ interface IRounds {
         bytes32 state,
         uint256 enrolled
     );
+    /// @notice With RoundOpened, where hospitals are drawn: those that it was drawn from.
+    event Drawn(uint256 indexed study, uint256 indexed round, uint256 pool);
     event Frozen(
         uint256 indexed study,
         uint256 indexed round,
@@ -110,6 +113,10 @@ interface IRounds {
     /// @notice Thrown when a round would end after the study, or fewer hospitals are enrolled than it needs.
     error RoundTooLate(uint64 finalizeBy, uint64 endBy);
     error TooFewHospitals(uint256 have, uint256 need);
+    /// @notice Thrown when hospitals enrolled, left or were voided since the draw; draw again.
+    error OtherHospitals(uint256 pool, uint256 standing);
+    /// @notice Thrown when a hospital is drawn that is not in the pool.
+    error NotInPool(uint256 drawn, uint256 pool);
     error WrongState(bytes32 given, bytes32 expected);
     /// @notice Thrown when the caller is not the hospital at that index, or was not enrolled when the round opened.
     error NotInRound(address hospital);
@@ -128,7 +135,19 @@ interface IRounds {
     error OnlyChallenges();
 
     /// @notice Opens the next round from the parent's finalized state. Only the center; the previous round must be over.
+    /// It is for every hospital that is enrolled and was never voided.
     function open(uint256 study, uint256 parent, bytes32 state) external returns (uint256 round);
+
+    /// @notice As `open`, for the drawn hospitals alone. The study's spec fixes the draw, and whoever reads the chain
+    /// repeats it: the contract holds what it was drawn from, so that nobody can enrol or leave in between unseen.
+    /// @param pool every hospital that is enrolled and was never voided; drawn those of them that take part.
+    function openDrawn(
+        uint256 study,
+        uint256 parent,
+        bytes32 state,
+        uint256 pool,
+        uint256 drawn
+    ) external returns (uint256 round);
 
     /// @notice Ends a round that nobody submitted to yet, so that the next can open. Only the center.
     function abort(uint256 study, uint256 round) external;
