@@ -14,6 +14,7 @@ from federated.bedside.calibrate import Calibration, calibrate
 from federated.bedside.choose import Kind
 from federated.bedside.similar import own_nearest
 from federated.hospital.data import arrays
+from federated.hospital.kept import own_model
 from federated.hospital.members import current_members
 from federated.hospital.node import HospitalNode
 from federated.hospital.personal import Personal, read_personal
@@ -84,12 +85,16 @@ def open_bedside(node: HospitalNode, number: StudyId, folder: Path) -> Bedside:
     study.index_of(party.address)
     round_number = standing_round(party, study, block)
     provenance = provenance_of(party, study, round_number, block)
-    start = open_state(party, study, round_number, block).parameters
+    state = open_state(party, study, round_number, block)
+    own = own_model(party, study, state, block)
+    start = own.parameters
     personal = read_personal(folder, party, study)
     warning = _why_not(node, provenance, personal, block)
     kept, parameters = Kind.GLOBAL, start
     if personal is not None and not warning:
         kept, parameters = personal.kept, _of_kind(personal, start)
+    if kept is Kind.GLOBAL:
+        warning = "; ".join(filter(None, (warning, own.warning)))
     members = current_members(node, study, block)
     ready = prepare(study, provenance, (kept, personal, warning), parameters, members)
     if kept is Kind.GLOBAL:

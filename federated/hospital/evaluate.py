@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from chain.types import RoundNumber, StudyId
+from federated.errors import StepError
 from federated.hospital.data import arrays
 from federated.hospital.freeze import frozen_count, frozen_members
 from federated.hospital.node import HospitalNode
@@ -12,7 +15,9 @@ from federated.metrics import auc, confusion
 from federated.published import context_of_state, open_state
 from federated.results import Results, write_results
 from federated.schema import Array
-from federated.study import read_study
+from federated.study import Study, read_study
+from federated.task_results import TaskResults, in_millionths, write_task_results
+from federated.tasks import task_of
 from records.splits import Part
 
 
@@ -24,33 +29,85 @@ def publish_results(
     `part` is TEST or VALIDATION; only patients in the cohort frozen for that round are counted, and
     of them those whose counts may leave beside what left before (`told`). The counts are suppressed
     for fewer than five people of a class.
-    Raises `PolicyRefused` where the hospital's policy forbids the study by now.
+    Raises `PolicyRefused` where the hospital's policy forbids the study by now, `StepError` where
+    the study's task has figures and no counts.
     """
-    from federated.networks import probabilities  # torch takes seconds: only here it is needed
+    study = _study(node, number, round_number)
+    if not task_of(study.spec.task).counted:
+        raise StepError(
+            f"study {number}: a {study.spec.task} study has no counts; publish its figures"
+        )
+    labels, outputs = _judged(node, study, round_number, part)
+    numbers = _numbers(labels, task_of(study.spec.task).predicted(outputs, study.spec))
+    place = _place(node, study, round_number, part)
+    held = numbers or dict.fromkeys(_NAMES, 0)
+    results = Results(**place | held, suppressed=not numbers)
+    write_results(node.party.store, results, node.party.sender)
+    return results
 
-    party, block = node.party, node.party.head()
-    study = read_study(party.chain, party.store, number, block)
+
+def publish_figures(
+    node: HospitalNode, number: StudyId, round_number: RoundNumber, part: Part
+) -> TaskResults:
+    """As `publish_results`, of a study whose task has figures: they are suppressed for fewer than
+
+    five people of one of its groups. Raises what that does.
+    """
+    study = _study(node, number, round_number)
+    task = task_of(study.spec.task)
+    if task.counted:
+        raise StepError(f"study {number}: a {task.name} study has counts; publish its results")
+    labels, outputs = _judged(node, study, round_number, part)
+    name = f"{node.party.name} {part.value}"
+    found = task.scores(labels, outputs, study.spec, name=name) if len(labels) else {}
+    results = TaskResults(
+        **_place(node, study, round_number, part),
+        task=task.name,
+        suppressed=not found,
+        people=len(labels),
+        figures=in_millionths(found),
+    )
+    write_task_results(node.party.store, results, node.party.sender)
+    return results
+
+
+def _study(node: HospitalNode, number: StudyId, round_number: RoundNumber) -> Study:
+    study = read_study(node.party.chain, node.party.store, number, node.party.head())
     require_allowed(node, study, frozen_count(node, study, round_number))
-    round_ = party.chain.rounds.round(number, round_number, block_identifier=block)
-    state = open_state(party, study, round_number, block)
+    return study
+
+
+def _judged(
+    node: HospitalNode, study: Study, round_number: RoundNumber, part: Part
+) -> tuple[Array, Array]:
+    """Labels of who may be told of, and the model's outputs for them; both empty for too few."""
+    from federated.tasks.reading import outputs_of  # torch takes seconds: only here it is needed
+
+    task = task_of(study.spec.task)
+    state = open_state(node.party, study, round_number, node.party.head())
     own = [m for m in frozen_members(node, study, round_number) if m.part is part]
     members = tellable_members(node, own)
     inputs, labels = arrays(members, study.spec)
-    numbers = {}
-    if may_tell(node, members, labels):
-        numbers = _numbers(labels, probabilities(state.parameters, inputs, study.spec))
-    results = Results(
-        context=context_of_state(party, study, round_number, round_.start_state, round_.state),
-        study=number,
-        round_number=round_number,
-        hospital=study.index_of(party.address),
-        state=round_.state,
-        split=part.value,
-        suppressed=not numbers,
-        **(numbers or dict.fromkeys(_NAMES, 0)),
-    )
-    write_results(party.store, results, party.sender)
-    return results
+    if not may_tell(node, members, task.group(labels), task.groups(study.spec)):
+        inputs, labels = inputs[:0], labels[:0]
+    return labels, outputs_of(state.parameters, inputs, study.spec)
+
+
+def _place(
+    node: HospitalNode, study: Study, round_number: RoundNumber, part: Part
+) -> dict[str, Any]:
+    """Which model, of which round, on whose patients."""
+    party = node.party
+    round_ = party.chain.rounds.round(study.number, round_number, block_identifier=party.head())
+    context = context_of_state(party, study, round_number, round_.start_state, round_.state)
+    return {
+        "context": context,
+        "study": study.number,
+        "round_number": round_number,
+        "hospital": study.index_of(party.address),
+        "state": round_.state,
+        "split": part.value,
+    }
 
 
 _NAMES = ("tp", "fp", "tn", "fn", "loss", "auc", "auc_low", "auc_high")

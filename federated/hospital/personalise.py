@@ -10,6 +10,7 @@ from chain.types import BlockNumber, RoundNumber, StudyId
 from federated.bedside.choose import Choice, Kind, choose
 from federated.errors import StepError
 from federated.hospital.data import arrays
+from federated.hospital.kept import own_model
 from federated.hospital.members import current_members
 from federated.hospital.node import HospitalNode
 from federated.hospital.personal import Personal, write_personal
@@ -40,7 +41,8 @@ def personalise(node: HospitalNode, number: StudyId, folder: Path) -> Personal:
     members = current_members(node, study, block)
     train = [member for member in members if member.part is Part.TRAIN]
     judges = [member for member in members if member.part is Part.VALIDATION]
-    models = _candidates(node, study, state.parameters, train, judges)
+    own = own_model(party, study, state, block)
+    models = _candidates(node, study, own.parameters, train, judges)
     choice = _choose(models, judges, study)
     round_ = party.chain.rounds.round(number, round_number, block_identifier=block)
     personal = Personal(
@@ -50,7 +52,7 @@ def personalise(node: HospitalNode, number: StudyId, folder: Path) -> Personal:
         kept=choice.kept,
         why=choice.why,
         judged=choice.judged,
-        trained=tuple(member.consent for member in train),
+        trained=tuple(dict.fromkeys([*(m.consent for m in train), *own.consents])),
         validated=tuple(member.consent for member in judges),
         parameters=models[choice.kept],
     )

@@ -9,16 +9,15 @@ from chain.outbox import LIVE
 from chain.types import RoundNumber, StudyId
 from federated.context import update_context
 from federated.errors import StepError
-from federated.hospital.control import Control, latest_control, write_control
 from federated.hospital.data import arrays
 from federated.hospital.freeze import frozen_commitment, frozen_count, frozen_members
+from federated.hospital.kept import Kept, latest_kept, write_kept
 from federated.hospital.late import sealed_step, waiting
 from federated.hospital.node import HospitalNode
 from federated.hospital.policy.standing import require_allowed
 from federated.models import update_schema
 from federated.party import Party, recipient_at
 from federated.published import open_state
-from federated.strategies import strategy_of
 from federated.study import Study, read_study
 from federated.tensors import encode_tensors
 from records.splits import Part
@@ -141,10 +140,8 @@ def submit(node: HospitalNode, number: StudyId, round_number: RoundNumber) -> fl
 
 
 def _update(node: HospitalNode, study: Study, round_number: RoundNumber) -> bytes:
-    from federated.training import (
-        kept_of,
-        local_round,
-    )  # torch takes seconds: only who trains waits
+    # torch takes seconds: only who trains waits
+    from federated.training import kept_of, local_training
 
     party, spec = node.party, study.spec
     block = party.head()
@@ -152,20 +149,20 @@ def _update(node: HospitalNode, study: Study, round_number: RoundNumber) -> byte
     parent = RoundNumber(round_.parent)
     start = open_state(party, study, parent, block)
     members = [m for m in frozen_members(node, study, round_number) if m.part is Part.TRAIN]
-    keeps = strategy_of(spec.strategy.name).keeps
-    update = local_round(
+    earlier = latest_kept(party, study, parent, block)
+    trained = local_training(
         start,
         arrays(members, spec),
         spec,
         hospital=party.name,
         round_number=round_number,
-        own=latest_control(party, study, parent, block) if keeps else None,
+        own=None if earlier is None else earlier.tensors,
     )
-    if (kept := kept_of(spec, update)) is not None:
-        control = Control(tuple(member.consent for member in members), kept)
-        write_control(party, study, round_number, control)
+    if (own := kept_of(spec, trained.steps, trained.left)) is not None:
+        kept = Kept.after(earlier, (member.consent for member in members), own)
+        write_kept(party, study, round_number, kept)
     schema = update_schema(spec)
-    return encode_tensors(schema.unflatten(update), schema)
+    return encode_tensors(schema.unflatten(trained.steps), schema)
 
 
 def _seal(

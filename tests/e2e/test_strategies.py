@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from chain.types import RoundNumber
@@ -16,9 +18,16 @@ from federated.auditor import Level
 from federated.bedside.choose import Kind
 from federated.center import finalize
 from federated.grid import Grid
-from federated.hospital.control import latest_control, path_of
 from federated.hospital.data import arrays
 from federated.hospital.freeze import frozen_members
+from federated.hospital.kept import (
+    Kept,
+    OwnModel,
+    latest_kept,
+    own_model,
+    path_of,
+    write_kept,
+)
 from federated.hospital.personalise import personalise
 from federated.models import update_schema
 from federated.published import open_state
@@ -40,6 +49,8 @@ FEDADAM = Choice("fedadam", {"learning_rate": 0.1, "beta1": 0.9, "beta2": 0.99, 
 MEDIAN = Choice("median")
 DITTO = Choice("ditto", {"lambda": 0.5})
 SCAFFOLD = Choice("scaffold", {"learning_rate": 0.5})
+FEDBN = Choice("fedbn")
+NORMALISING = Choice("mlp", {"hidden": [4], "normalise": "batch"})
 
 
 @pytest.fixture
@@ -48,6 +59,8 @@ def learning(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     world = kit.build_world(tmp_path / "world")
     with world.anvil:
         spec = kit.study_spec(world, strategy=request.param, min_hospitals=3)
+        if request.param is FEDBN:
+            spec = replace(spec, model=NORMALISING)
         kit.enrol_all(world, replace(spec, training=replace(spec.training, momentum=0.0)))
         kit.open_tiers(world)
         kit.ask_all(world)
@@ -104,29 +117,29 @@ def test_a_hospital_forgets_what_it_kept_when_one_of_its_patients_withdraws(
 ) -> None:
     """Only that hospital, and both of its files; a file that was altered is named."""
     finalize(learning.center, learning.study, RoundNumber(2))
-    kept = {name: _control_of(learning, name, RoundNumber(2)) for name in kit.HOSPITALS}
+    kept = {name: _kept_by(learning, name, RoundNumber(2)) for name in kit.HOSPITALS}
     assert all(control is not None for control in kept.values())
     c = _state(learning, 2).server["c"]["out.bias"][0]
     assert min(_bias(kept)) < c < max(_bias(kept))
 
     seen = next(patient for patient in learning.patients if _was_seen(learning, patient))
     kit.revoke(learning, seen)
-    assert _control_of(learning, seen.hospital, RoundNumber(2)) is None
+    assert _kept_by(learning, seen.hospital, RoundNumber(2)) is None
     assert not list((learning.folder / seen.hospital / "journal").glob("*.sealed"))
     others = set(kit.HOSPITALS) - {seen.hospital}
-    assert all(_control_of(learning, name, RoundNumber(2)) is not None for name in others)
+    assert all(_kept_by(learning, name, RoundNumber(2)) is not None for name in others)
 
     name = others.pop()
     path = path_of(learning.party(name), learning.read(), RoundNumber(2))
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     path.write_bytes(path.read_bytes()[:-1] + b"\0")
     with pytest.raises(CorruptPayload, match=str(path)):
-        _control_of(learning, name, RoundNumber(2))
+        _kept_by(learning, name, RoundNumber(2))
 
 
-@pytest.mark.parametrize("learning", [SCAFFOLD, MEDIAN], indirect=True, ids=_named)
+@pytest.mark.parametrize("learning", [SCAFFOLD, MEDIAN, FEDBN], indirect=True, ids=_named)
 def test_a_simulation_comes_to_the_states_of_the_chain(learning: World) -> None:
-    """Control variates included, which here lie sealed in homes and there in memory."""
+    """With what hospitals keep between rounds, which here lies sealed in homes, there in memory."""
     finalize(learning.center, learning.study, RoundNumber(2))
     spec = learning.read().spec
     names = sorted(kit.HOSPITALS, key=learning.index)
@@ -142,22 +155,79 @@ def _trained(world: World, name: str, number: RoundNumber) -> Records:
     return arrays([member for member in members if member.part is Part.TRAIN], world.read().spec)
 
 
-@pytest.mark.parametrize("learning", [SCAFFOLD], indirect=True, ids=_named)
+@pytest.mark.parametrize("learning", [SCAFFOLD, FEDBN], indirect=True, ids=_named)
 def test_a_hospital_goes_on_from_what_belongs_to_the_round_s_model(learning: World) -> None:
     """Round 2 is not final: who starts from round 1 takes what was kept with round 1."""
     party, study = learning.party("north"), learning.read()
     path_of(party, study, RoundNumber(1)).rename(path_of(party, study, RoundNumber(2)))
     with pytest.raises(CorruptPayload):  # each file is bound to its round
-        _control_of(learning, "north", RoundNumber(1))
+        _kept_by(learning, "north", RoundNumber(1))
     path_of(party, study, RoundNumber(2)).unlink()
-    assert _control_of(learning, "north", RoundNumber(2)) is None
-    assert _control_of(learning, "harbor", RoundNumber(1)) is not None
-    first = _control_of(learning, "harbor", RoundNumber(2))  # round 2 includes nobody yet
+    assert _kept_by(learning, "north", RoundNumber(2)) is None
+    assert _kept_by(learning, "harbor", RoundNumber(1)) is not None
+    first = _kept_by(learning, "harbor", RoundNumber(2))  # round 2 includes nobody yet
     finalize(learning.center, learning.study, RoundNumber(2))
-    second = _control_of(learning, "harbor", RoundNumber(2))
+    second = _kept_by(learning, "harbor", RoundNumber(2))
     assert first is not None
     assert second is not None
     assert any((first[name] != second[name]).any() for name in first)
+
+
+@pytest.mark.parametrize("learning", [FEDBN], indirect=True, ids=_named)
+def test_layers_that_normalise_are_in_no_model_that_leaves_a_hospital(
+    learning: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each hospital uses its own, until a patient whom they saw withdraws."""
+    center = importlib.import_module("federated.center.aggregate")
+    honest: Callable[..., GlobalState] = center.next_state
+
+    def meddled(spec: StudySpec, start: GlobalState, mean: Parameters, number: int) -> GlobalState:
+        state = honest(spec, start, mean, number)
+        gain = state.parameters["norm0.gain"] + np.float32(1)
+        return replace(state, parameters={**state.parameters, "norm0.gain": gain})
+
+    monkeypatch.setattr(center, "next_state", meddled)
+    finalize(learning.center, learning.study, RoundNumber(2))
+    monkeypatch.undo()
+    assert kit.found_at(learning, Level.KEYED) == {("aggregate", 2, None)}
+    shared = _state(learning, 1)
+    assert (shared.parameters["norm0.gain"] == 0).all()
+    assert (shared.parameters["norm0.variance"] == 1).all()
+    assert (
+        shared.parameters["dense0.weight"] != _state(learning, 0).parameters["dense0.weight"]
+    ).any()
+
+    own = {name: _own(learning, name, shared) for name in kit.HOSPITALS}
+    assert not any(model.warning for model in own.values())
+    means = [model.parameters["norm0.mean"] for model in own.values()]
+    assert all((one != other).all() for one, other in itertools.combinations(means, 2))
+    seen = next(patient for patient in learning.patients if _was_seen(learning, patient))
+    kit.revoke(learning, seen)
+    forgot = _own(learning, seen.hospital, shared)
+    assert "normalises neutrally" in forgot.warning
+    assert (forgot.parameters["norm0.mean"] == 0).all()
+    others = set(kit.HOSPITALS) - {seen.hospital}
+    assert all(not _own(learning, name, shared).warning for name in others)
+
+
+def _own(world: World, hospital: str, state: GlobalState) -> OwnModel:
+    party = world.party(hospital)
+    return own_model(party, world.read(), state, party.head())
+
+
+@pytest.mark.parametrize("learning", [FEDBN], indirect=True, ids=_named)
+def test_a_second_round_s_layers_name_the_patients_of_the_first(learning: World) -> None:
+    """Who was only in the first takes them along when withdrawing."""
+    party, study = learning.party("north"), learning.read()
+    path = path_of(party, study, RoundNumber(1))
+    first = latest_kept(party, study, RoundNumber(1), party.head())
+    assert first is not None
+    gone = b"\7" * 32
+    later = Kept.after(Kept((gone,), {}), first.consents, first.tensors)
+    assert set(later.consents) == {gone, *first.consents}
+    write_kept(party, study, RoundNumber(1), later)
+    assert latest_kept(party, study, RoundNumber(1), party.head()) is None  # none such is active
+    assert not path.exists()
 
 
 @pytest.mark.parametrize("learning", [DITTO], indirect=True, ids=_named)
@@ -173,9 +243,10 @@ def test_after_a_study_by_ditto_a_hospital_judges_its_own_model_beside_the_other
     assert losses[Kind.DITTO] not in (losses[Kind.GLOBAL], losses[Kind.OWN], losses[Kind.TUNED])
 
 
-def _control_of(world: World, hospital: str, parent: RoundNumber) -> Parameters | None:
+def _kept_by(world: World, hospital: str, parent: RoundNumber) -> Parameters | None:
     party = world.party(hospital)
-    return latest_control(party, world.read(), parent, party.head())
+    kept = latest_kept(party, world.read(), parent, party.head())
+    return None if kept is None else kept.tensors
 
 
 def _bias(kept: Mapping[str, Parameters | None]) -> list[float]:
