@@ -13,11 +13,10 @@ from multiprocessing import get_context
 
 import numpy as np
 
-from federated.metrics import confusion
 from federated.models import initial_parameters, input_shape
-from federated.networks import probabilities
 from federated.schema import Array
 from federated.spec import StudySpec
+from federated.tasks.reading import loss_on
 from federated.training import Records, fit, shuffles
 
 _PROCESSES = 2
@@ -61,7 +60,7 @@ def fit_baseline(
             for step in range(1, search.steps + 1):
                 order = shuffles(spec.seed, f"baseline {name}", step)
                 parameters = fit(parameters, *train, spec, training, order)
-                loss = confusion(judged[1], probabilities(parameters, judged[0], spec)).loss
+                loss = loss_on(parameters, judged, spec)
                 if loss < best_loss:
                     best, best_loss = parameters, loss
     return best

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from chain.types import BlockNumber, RoundNumber
 from federated.errors import FederatedError
 from federated.party import Party, signers_between
 from federated.published import context_of_state
 from federated.results import Results, read_results, results_topic
 from federated.study import Study
+from federated.task_results import TaskResults, read_task_results
+from storage.cid import Cid
 from storage.errors import StorageError, Unreachable
+from storage.signing import Signer
+from storage.store import BlockStore
+
+_Told = TypeVar("_Told", Results, TaskResults)
 
 
 def results_of(
@@ -21,6 +30,24 @@ def results_of(
     that exchanging it leaves old results standing; of several results of one hospital and split
     those under its newest key are kept.
     """
+    return _genuine(party, study, number, block, read_results)
+
+
+def figures_of(
+    party: Party, study: Study, number: RoundNumber, block: BlockNumber
+) -> list[TaskResults]:
+    """The same for a study whose task has figures: results of another task are passed over."""
+    found = _genuine(party, study, number, block, read_task_results)
+    return [item for item in found if item.task == study.spec.task]
+
+
+def _genuine(
+    party: Party,
+    study: Study,
+    number: RoundNumber,
+    block: BlockNumber,
+    read: Callable[[BlockStore, Cid], tuple[_Told, Signer]],
+) -> list[_Told]:
     round_ = party.chain.rounds.round(study.number, number, block_identifier=block)
     if not round_.finalized:
         return []
@@ -30,10 +57,10 @@ def results_of(
         index: signers_between(party.chain, hospital, since, block)
         for index, hospital in enumerate(study.hospitals)
     }
-    found: dict[tuple[str, int], tuple[int, Results]] = {}
+    found: dict[tuple[str, int], tuple[int, _Told]] = {}
     for cid in party.store.announced(results_topic(round_.state)):
         try:
-            results, signer = read_results(party.store, cid)
+            results, signer = read(party.store, cid)
         except Unreachable:
             raise
         except (FederatedError, StorageError):

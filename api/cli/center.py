@@ -28,9 +28,11 @@ from federated.center.run import advance
 from federated.evaluation.disclosure import NOTHING
 from federated.metrics import FIGURES, Confusion, Estimate, Scores
 from federated.party import Party
-from federated.reported import results_of
+from federated.reported import figures_of, results_of
 from federated.results import Results
 from federated.study import Study
+from federated.task_results import TaskResults
+from federated.tasks import task_of
 
 app = group(
     """Open rounds, aggregate, finalize, settle.
@@ -155,12 +157,15 @@ def results(
     with reading(Outside(rpc, store, deployment)) as party:
         found = study_of(party, study)
         number = round_of(party, found.number, round_number)
-        reported = results_of(party, found, number, party.head())
-        rows = _rows(party, found, reported)
+        figures = task_of(found.spec.task).figures
+        if task_of(found.spec.task).counted:
+            rows = _rows(party, found, results_of(party, found, number, party.head()))
+        else:
+            rows = _figures(party, found, figures_of(party, found, number, party.head()))
         if as_json:
             json_object(rows)
             return
-        columns = ("hospital", "split", *FIGURES)
+        columns = ("hospital", "split", *figures)
         title = f"study {found.number}, round {number}"
         table(title, columns, [[row[name] or "-" for name in columns] for row in rows])
 
@@ -174,6 +179,15 @@ def _rows(party: Party, study: Study, reported: list[Results]) -> list[dict[str,
             pooled = sum(counts[1:], start=counts[0])
             rows.append(_row("all that published", split, pooled, None))
     return rows
+
+
+def _figures(party: Party, study: Study, reported: list[TaskResults]) -> list[dict[str, object]]:
+    names = names_of(party, study.hospitals)
+    return [
+        {"hospital": names[item.hospital], "split": item.split}
+        | {figure: _shown(found) for figure, found in item.estimates().items()}
+        for item in reported
+    ]
 
 
 def _row(

@@ -32,6 +32,8 @@ from federated.hospital.data import read_file
 from federated.hospital.personalise import personalise as keep_better
 from federated.hospital.run import advance
 from federated.patient import SignedGrant
+from federated.task_results import TaskResults
+from federated.tasks import task_of
 from records.importer import Imported
 from records.quality import QualityReport
 from records.record import LocalKey
@@ -244,12 +246,15 @@ def evaluate(
     round_number: LastRound = None,
     part: Annotated[Evaluated, typer.Option(help="On which patients.")] = Evaluated.VALIDATION,
 ) -> None:
-    """Publish signed counts of a finalized round's model on the own patients.
+    """Publish signed counts, or the task's figures, of a finalized round's model on own patients.
 
     Example: consilium --home homes/north hospital evaluate 1 --part test
     """
     node = _node()
     number = round_of(node.party, StudyId(study), round_number)
+    if not task_of(study_of(node.party, study).spec.task).counted:
+        _say_figures(steps.publish_figures(node, StudyId(study), number, Part(part.value)))
+        return
     done = steps.publish_results(node, StudyId(study), number, Part(part.value))
     if done.suppressed:
         say(f"round {number}: too few {part.value} patients of a class: no counts leave")
@@ -306,6 +311,19 @@ def personalise(study: StudyNumber) -> None:
     ]
     columns = ("model", "log loss", "lower than the global one by", "standard error")
     table("on validation patients, a patient", columns, rows)
+
+
+def _say_figures(done: TaskResults) -> None:
+    where = f"round {done.round_number}"
+    if done.suppressed:
+        say(f"{where}: too few {done.split} patients of a group: no figures leave")
+        return
+    told = ", ".join(
+        f"{name} {found.value:.3f} ({found.low:.3f}–{found.high:.3f})"
+        for name, found in done.estimates().items()
+        if found is not None
+    )
+    say(f"{where}: {told} on {done.people} {done.split} patients")
 
 
 def _presented(file: Path, patient: str) -> Presented:

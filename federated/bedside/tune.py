@@ -6,10 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from federated.metrics import confusion
-from federated.networks import probabilities
 from federated.schema import Array, Parameters
 from federated.spec import StudySpec
+from federated.tasks.reading import loss_on
 from federated.training import Pull, fit, shuffles
 
 RATES = (0.1, 0.3)
@@ -29,11 +28,11 @@ def fine_tune(
 ) -> dict[str, Array]:
     """The parameters with the least validation loss on the way, `start` among them.
 
-    `train` and `validation` are inputs (n, width) float32 and labels (n,) in the order of local
-    keys. The study's seed and `hospital` drive the shuffles: same records, same model.
+    `train` and `validation` are inputs (n, width) float32 and the task's labels in the order of
+    local keys. The study's seed and `hospital` drive the shuffles: same records, same model.
     """
     best = {name: np.array(array) for name, array in start.items()}
-    least = _loss(best, validation, spec)
+    least = loss_on(best, validation, spec)
     for rate in RATES:
         learning_rate = spec.training.learning_rate * rate
         training = replace(spec.training, epochs=1, updates=None, learning_rate=learning_rate)
@@ -41,7 +40,7 @@ def fine_tune(
         for turn in range(1, PASSES + 1):
             order = shuffles(spec.seed, f"personal {hospital}", turn)
             parameters = fit(parameters, *train, spec, training, order)
-            if (loss := _loss(parameters, validation, spec)) < least:
+            if (loss := loss_on(parameters, validation, spec)) < least:
                 best, least = dict(parameters), loss
     return best
 
@@ -67,8 +66,3 @@ def hold_near(
     )
     order = shuffles(spec.seed, f"ditto {hospital}", 1)
     return fit(start, *train, spec, longer, order, pull=Pull(strength))
-
-
-def _loss(parameters: Parameters, records: tuple[Array, Array], spec: StudySpec) -> int:
-    inputs, labels = records
-    return confusion(labels, probabilities(parameters, inputs, spec)).loss

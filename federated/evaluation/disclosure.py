@@ -32,24 +32,25 @@ ROC_DECIMALS = 2
 _Figure = TypeVar("_Figure", bound=Estimate)
 
 
-def enough(labels: Array, people: Array | None = None) -> bool:
-    """Whether figures of records with these labels of 0 and 1 may be shown.
+def enough(labels: Array, people: Array | None = None, groups: int = 2) -> bool:
+    """Whether figures of records with these labels, numbers below `groups`, may be shown.
 
-    `people` tells whose each record is; without it each is one person's.  # (n,), (n,)
+    `people` tells whose each record is; without it each is one person's. A group that nobody is of
+    is too few: that nobody has it would be told of everybody.  # (n,), (n,)
     """
     of = np.arange(len(labels)) if people is None else people
-    return min(len(np.unique(of[labels == 1])), len(np.unique(of[labels != 1]))) >= LEAST_COUNT
+    return all(len(np.unique(of[labels == place])) >= LEAST_COUNT for place in range(groups))
 
 
-def pool_tells(labels: Mapping[str, Array]) -> bool:
+def pool_tells(labels: Mapping[str, Array], groups: int = 2) -> bool:
     """Whether the pool less the hospitals shown leaves too few people of a label.
 
     For anybody, and for each withheld hospital, which subtracts its own people too. `labels` are
-    those of every hospital by name.
+    those of every hospital by name, numbers below `groups`.
     """
-    hidden = [found for found in labels.values() if not enough(found)]
+    hidden = [found for found in labels.values() if not enough(found, groups=groups)]
     rests = [hidden[:at] + hidden[at + 1 :] for at in range(len(hidden))]
-    return any(not rest or not enough(np.concatenate(rest)) for rest in rests)
+    return any(not rest or not enough(np.concatenate(rest), groups=groups) for rest in rests)
 
 
 def differ_by_few(people: Set[str], told: Iterable[Set[str]]) -> bool:

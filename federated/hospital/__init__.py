@@ -2,7 +2,7 @@
 
 from federated.hospital.admission import admit, read_grants
 from federated.hospital.enrol import approve, join
-from federated.hospital.evaluate import publish_results
+from federated.hospital.evaluate import publish_figures, publish_results
 from federated.hospital.freeze import freeze
 from federated.hospital.node import HospitalNode
 from federated.hospital.policy import Policy, read_policy
@@ -16,6 +16,7 @@ __all__ = [
     "approve",
     "freeze",
     "join",
+    "publish_figures",
     "publish_results",
     "read_grants",
     "read_policy",

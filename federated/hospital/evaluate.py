@@ -49,9 +49,9 @@ def publish_results(
 def publish_figures(
     node: HospitalNode, number: StudyId, round_number: RoundNumber, part: Part
 ) -> TaskResults:
-    """As `publish_results`, of a study whose task has figures: they are suppressed for fewer than
+    """As `publish_results`, of a study whose task has figures and no counts.
 
-    five people of one of its groups. Raises what that does.
+    They are suppressed for fewer than five people of one of the task's groups.
     """
     study = _study(node, number, round_number)
     task = task_of(study.spec.task)

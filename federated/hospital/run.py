@@ -8,7 +8,7 @@ from chain.rounds import Round
 from chain.types import RoundNumber, StudyId
 from federated.errors import FederatedError
 from federated.hospital.answer import answer_demands
-from federated.hospital.evaluate import publish_results
+from federated.hospital.evaluate import publish_figures, publish_results
 from federated.hospital.freeze import freeze
 from federated.hospital.node import HospitalNode
 from federated.hospital.report import report, reported
@@ -18,6 +18,7 @@ from federated.signed_report import read_report, wanted_reports
 from federated.study import Study, read_study
 from records.splits import Part
 from storage.errors import StorageError, Unreachable
+from federated.tasks import task_of
 
 Say = Callable[[str], None]
 
@@ -127,7 +128,8 @@ def _evaluate(node: HospitalNode, study: Study, place: RoundNumber, last: bool, 
     step = f"results-{study.number}-{place}-{part.value}"
     if node.party.journal.get(step) is not None:
         return
-    results = publish_results(node, study.number, place, part)
+    publish = publish_results if task_of(study.spec.task).counted else publish_figures
+    results = publish(node, study.number, place, part)
     node.party.journal.put(step, {"suppressed": results.suppressed})
     found = "too few patients to publish" if results.suppressed else "published its counts"
     say(f"round {place}: evaluated the model on {part.value} patients, {found}")

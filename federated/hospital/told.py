@@ -28,12 +28,13 @@ def tellable_members(node: HospitalNode, members: Sequence[Member]) -> list[Memb
     return [member for member in members if str(member.record.key) in chosen]
 
 
-def may_tell(node: HospitalNode, members: Sequence[Member], labels: Array) -> bool:
+def may_tell(node: HospitalNode, members: Sequence[Member], labels: Array, groups: int = 2) -> bool:
     """Whether they are five people of each label or more; then it is remembered that they are told.
 
-    To be called before anything leaves, with what `tellable_members` chose.  # labels (n,)
+    To be called before anything leaves, with what `tellable_members` chose. Labels are numbers
+    below `groups`, as a task groups people.  # labels (n,)
     """
-    if not enough(labels, np.array([str(member.record.key) for member in members])):
+    if not enough(labels, np.array([str(member.record.key) for member in members]), groups):
         return False
     told, people = _told(node), _keys(members)
     if people not in told:

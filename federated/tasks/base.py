@@ -19,17 +19,23 @@ Figures: TypeAlias = Mapping[str, Estimate | None]
 """A task's metrics by name with their 95 % intervals; None where the records cannot tell."""
 
 
+_MOST_LOSS = float(1 << 40)
+"""Of one term: a model that ran away loses, and its loss stays a number."""
+
+
 class Task:
     """Labels are an array (n, …), a model's outputs (n,) or (n, K), both float.
 
-    `keys` are those of `data.label` that a spec needs, `rewards` the rules that its hospitals can
-    be paid by: None for each, for the others only those that need no report, whose counts are of
-    two labels.
+    `counted` says that a hospital's results are counts, which add up over hospitals; other tasks
+    have `figures`. `keys` are those of `data.label` that a spec needs, `rewards` the rules that its
+    hospitals can be paid by: None for each, for the others only those that need no report, whose
+    counts are of two labels.
     """
 
     name: ClassVar[str]
     source: ClassVar[str]
     keys: ClassVar[tuple[str, ...]]
+    counted: ClassVar[bool] = False
     rewards: ClassVar[tuple[str, ...] | None] = ("count",)
     figures: ClassVar[tuple[str, ...]]
 
@@ -85,7 +91,8 @@ class Task:
     def loss(self, labels: Array, outputs: Array, spec: StudySpec) -> int:
         """The sum of `losses` in 1/65536 nats or squared quarters of a range."""
         terms = np.rint(self.losses(labels, outputs, spec) * LOSS_UNIT)
-        return int(terms.astype(np.int64).sum())
+        bounded = np.minimum(np.nan_to_num(terms, nan=_MOST_LOSS), _MOST_LOSS)
+        return int(bounded.astype(np.int64).sum())
 
     def scores(self, labels: Array, outputs: Array, spec: StudySpec, *, name: str) -> Figures:
         """The task's metrics; `name` keys the draws of bootstrapped intervals."""

@@ -16,6 +16,7 @@ class Binary(Task):
     name = "binary"
     source = "Cox 1958"
     keys = ("positive", "negative")
+    counted = True
     rewards = None
     figures = FIGURES
 
