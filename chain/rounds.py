@@ -350,6 +350,16 @@ class Rounds(Contract):
         """All openings of a study's rounds."""
         return self._find(RoundOpened, BlockNumber(0), to_block, study=study)
 
+    def opening(self, study: StudyId, number: RoundNumber, *, to_block: BlockNumber) -> RoundOpened:
+        """The event of a round's opening. Raises `LogsDisagree` where the node omits it."""
+        found = self._find(RoundOpened, BlockNumber(0), to_block, study=study, round=number)
+        if not found:
+            raise LogsDisagree(
+                f"study {study}: round {number}: the node's logs do not show its opening: it lies "
+                "or is out of step; ask another"
+            )
+        return found[-1]
+
     def drawn(self, study: StudyId, number: RoundNumber, *, to_block: BlockNumber) -> Drawn | None:
         """What a round's hospitals were drawn from; None where it is for all."""
         found = self._find(Drawn, BlockNumber(0), to_block, study=study, round=number)

@@ -34,6 +34,7 @@ def check_spec(spec: StudySpec) -> None:
     _check_money(spec)
     _check_strategy(spec)
     _check_late(spec)
+    _check_sampling(spec)
 
 
 def ring_bits(spec: StudySpec) -> int:
@@ -234,3 +235,10 @@ def _check_late(spec: StudySpec) -> None:
     _require(strategy.weighted, "late", unweighed)
     kept = f"{strategy.name} ties an update to what its hospital kept of its round; leave it out"
     _require(not strategy.keeps, "late", kept)
+
+
+def _check_sampling(spec: StudySpec) -> None:
+    if spec.sampling is not None:
+        some = "min_hospitals ≤ hospitals < max_hospitals; leave the section out to draw none"
+        holds = spec.min_hospitals <= spec.sampling.hospitals < spec.max_hospitals
+        _require(holds, "sampling.hospitals", some)

@@ -14,7 +14,9 @@ from itertools import chain
 import numpy as np
 
 from federated.baselines import Opponent, fitting
+from federated.canonical import tagged_hash
 from federated.combining import total_of
+from federated.drawing import draw
 from federated.local_work import pieces, train_piece
 from federated.metrics import Scores, scores
 from federated.networks import probabilities
@@ -57,6 +59,8 @@ def simulate(
     The first state is the study's own. The states equal those that the actors finalize when
     nobody is excluded and hospitals' indices are in the order of `cohorts`. A hospital named in
     `lies` submits what its lie makes of its honest update, clipped so that no rule excludes it.
+    Where the spec has hospitals drawn, a round of more is for those that the same rule draws, with
+    a hash of the seed in the place of a block's.
 
     With `start`, the first state has these parameters and not the study's own: what another
     experiment began with. `kept` takes what each hospital keeps between rounds, by name.
@@ -67,7 +71,8 @@ def simulate(
     begin = initial_state(spec)
     states = [begin if start is None else replace(begin, parameters=start)]
     kept = {} if kept is None else kept
-    for number, cohort in enumerate(cohorts, start=1):
+    for number, everybody in enumerate(cohorts, start=1):
+        cohort = _drawn(spec, number, everybody)
         state, total = states[-1], total_of(spec)
         work = pieces(spec, state, number, cohort, kept, lies or {})
         done = chain.from_iterable((workers or Here()).map(train_piece, work))
@@ -77,6 +82,22 @@ def simulate(
                 kept[name] = own
         states.append(next_state(spec, state, total.mean(), number))
     return states
+
+
+def _drawn(spec: StudySpec, number: int, cohort: Mapping[str, Records]) -> Mapping[str, Records]:
+    if spec.sampling is None:
+        return cohort
+    bits = draw(
+        (1 << len(cohort)) - 1,
+        spec.sampling.hospitals,
+        chain_id=0,
+        rounds="00" * 20,
+        study=0,
+        number=number,
+        seed=spec.seed,
+        block_hash=tagged_hash("consilium/simulated-block/1", spec.seed, number),
+    )
+    return {name: item for place, (name, item) in enumerate(cohort.items()) if bits >> place & 1}
 
 
 @contextmanager

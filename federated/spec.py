@@ -166,6 +166,13 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True)
+class Sampling:
+    """Each round is for so many of the enrolled hospitals, drawn anew (`federated.drawing`)."""
+
+    hospitals: int
+
+
+@dataclass(frozen=True, slots=True)
 class Late:
     """Updates that miss their round. `rule` "next-round": a later round takes them while the model
     moved on `most` times or fewer since they were begun (`federated.staleness`).
@@ -202,7 +209,7 @@ class StudySpec:
 
     `after_void`: "go-on" keeps a model that descends from a voided update (flagged), "go-back"
     opens the next round from the last one that does not. Without `late`, what comes after
-    `submitBy` is dropped.
+    `submitBy` is dropped. Without `sampling`, each round is for all hospitals.
     """
 
     format: str
@@ -230,6 +237,7 @@ class StudySpec:
     threshold: int = 0
     after_void: str = "go-back"
     late: Late | None = None
+    sampling: Sampling | None = None
 
     @property
     def masked(self) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chain.errors import LogsDisagree
 from chain.rounds import RoundOpened
 from federated.auditor.facts import Facts
 from federated.auditor.verdict import Checks, Place
@@ -18,23 +17,14 @@ def check_lineage(party: Party, study: Study, rounds: Sequence[Facts], checks: C
     for facts in rounds:
         at, parent = Place(facts.number), facts.round.parent
         with checks.guarded("parent", at):
-            wanted = _parent(study, rounds, _opened(party, study, facts))
+            opened = party.chain.rounds.opening(study.number, facts.number, to_block=facts.block)
+            wanted = _parent(study, rounds, opened)
             detail = f"opened from round {parent}; {study.spec.after_void!r} gives round {wanted}"
             checks.add("parent", parent == wanted, detail, at)
         detail = f"descends from round {parent}, which a voided update contaminates"
         checks.add("descent", parent not in flagged, detail, at)
         if facts.round.contaminated or parent in flagged:
             flagged.add(facts.number)
-
-
-def _opened(party: Party, study: Study, facts: Facts) -> RoundOpened:
-    for event in party.chain.rounds.opened(study.number, to_block=facts.block):
-        if event.round == facts.number:
-            return event
-    raise LogsDisagree(
-        f"study {study.number}: round {facts.number}: the node's logs do not show its opening: it "
-        "lies or is out of step; ask another"
-    )
 
 
 def _parent(study: Study, rounds: Sequence[Facts], opened: RoundOpened) -> int:

@@ -10,6 +10,7 @@ from federated.aggregate import WeightedSum
 from federated.auditor.facts import Facts
 from federated.auditor.verdict import Checks, Level, Place
 from federated.combining import Total, total_of
+from federated.drawing import expected
 from federated.exclusion import ExclusionCode
 from federated.judging import check_manifest, is_oversized, judge_submission
 from federated.missing import confirmed_missing
@@ -32,6 +33,7 @@ def check_round(
     the strategy sums.
     """
     _check_start(party, study, facts, checks)
+    _check_hospitals(party, study, facts, checks)
     for event in facts.submitted.values():
         _check_submission(party, study, facts, event, checks)
     if facts.manifest is None:
@@ -53,6 +55,16 @@ def _check_start(party: Party, study: Study, facts: Facts, checks: Checks) -> No
         expected = parent.state
     ok = round_.start_state == expected and round_.parent < facts.number
     checks.add("start-state", ok, "not the parent's finalized state", Place(facts.number))
+
+
+def _check_hospitals(party: Party, study: Study, facts: Facts, checks: Checks) -> None:
+    """A round is for all hospitals that stood when it opened, or for those drawn from them."""
+    at = Place(facts.number)
+    with checks.guarded("hospitals", at):
+        rounds = party.chain.rounds
+        opened = rounds.opening(study.number, facts.number, to_block=facts.block)
+        ok = facts.round.enrolled == opened.enrolled == expected(party, study, opened)
+        checks.add("hospitals", ok, "not the hospitals that the draw gives", at)
 
 
 def _check_submission(

@@ -12,6 +12,7 @@ from typing import Any
 from chain.types import Address, BlockNumber, RoundNumber, StudyId
 from federated.center.inputs import Collected, Inputs, collect, reachable, read_inputs
 from federated.center.propose import hear, measures, propose_for, require_heard
+from federated.drawing import standing
 from federated.errors import StepError
 from federated.models import update_schema
 from federated.party import Party, recipient_at
@@ -122,10 +123,8 @@ def _conclude(
 
 def _taking_part(party: Party, study: Study, block: BlockNumber) -> list[Address]:
     """Hospitals that did not leave and were never voided: who may read the global model."""
-    chain = party.chain
-    enrolled = chain.studies.enrolled(study.number, block_identifier=block)
-    standing = enrolled & ~chain.rounds.barred(study.number, block_identifier=block)
-    return [hospital for place, hospital in enumerate(study.hospitals) if standing >> place & 1]
+    stand = standing(party, study, block)
+    return [hospital for place, hospital in enumerate(study.hospitals) if stand >> place & 1]
 
 
 def _to_record(done: Aggregated, basis: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chain.types import RoundNumber, StudyId
+from federated.drawing import END, drawn_for, standing
 from federated.errors import StepError
 from federated.party import Party
 from federated.provenance import parent_round
@@ -12,7 +13,8 @@ from federated.study import read_study
 def open_round(party: Party, number: StudyId) -> RoundNumber:
     """Open the next round; returns the live one where a round is open already.
 
-    Raises `StepError` when the study has had all its rounds.
+    It is for all hospitals, or for those drawn where the spec says so. Raises `StepError` when the
+    study has had all its rounds.
     """
     chain, block = party.chain, party.head()
     study = read_study(chain, party.store, number, block)
@@ -28,5 +30,12 @@ def open_round(party: Party, number: StudyId) -> RoundNumber:
         if parent
         else study.terms.state
     )
-    chain.client.send(chain.rounds.open(number, parent, state), step=f"open-{number}-{count + 1}")
-    return RoundNumber(count + 1)
+    following = RoundNumber(count + 1)
+    call, step = chain.rounds.open(number, parent, state), f"open-{number}-{following}"
+    if study.spec.sampling is not None:
+        pool = standing(party, study, block)
+        drawn = drawn_for(party, study, following, pool, (block, END))
+        call = chain.rounds.open_drawn(number, parent, state, pool, drawn)
+        step = f"{step}-{pool:x}-{drawn:x}"
+    chain.client.send(call, step=step)
+    return following

@@ -10,6 +10,7 @@ from chain.rounds import Freeze
 from chain.types import BlockNumber, RoundNumber, StudyId
 from federated.canonical import Digest
 from federated.cohort import ConsentId, Entry, Leaf, build_leaves, new_salt
+from federated.drawing import require_drawn
 from federated.errors import CohortError, StepError
 from federated.hospital.late import waiting
 from federated.hospital.members import cohort_members, members_of
@@ -31,8 +32,9 @@ def freeze(node: HospitalNode, number: StudyId, round_number: RoundNumber) -> Fr
     """Commit to the cohort of the newest block; what is frozen already stays as it is.
 
     Salts are kept: the same cohort at another block (after a reorganisation) has the same root, so
-    a sealed update stays valid. Raises `CohortError` for an empty cohort, `PolicyRefused` where
-    the hospital's policy forbids the study or finds the cohort too small.
+    a sealed update stays valid. Raises `CohortError` for an empty cohort, `StepError` where the
+    center chose the round's hospitals, `PolicyRefused` where the hospital's policy forbids the
+    study or finds the cohort too small.
     """
     party = node.party
     block = party.head()
@@ -47,6 +49,8 @@ def freeze(node: HospitalNode, number: StudyId, round_number: RoundNumber) -> Fr
         require_cohort(standing, _count(records[0]))
         if _sent(party, commitment := _commitment(records[0])):
             return commitment
+    opened = party.chain.rounds.opening(number, round_number, to_block=block)
+    require_drawn(party, study, opened)
     commitment = _commit(node, study, round_number, block, records)
     _send(party, commitment)
     return commitment
