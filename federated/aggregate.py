@@ -39,6 +39,10 @@ class WeightedSum:
         """
         if weight < 1 or (self.weight + weight) * self._grid.bound > _INT64_MAX:
             raise AggregationError(f"weight {weight} is below 1, or the sum could leave 64 bits")
+        self._accumulate(segments, weight)
+        self.weight += weight
+
+    def _accumulate(self, segments: Iterable[Array], weight: int) -> None:
         offset, self._broken = 0, True
         for segment in segments:
             for start in range(0, len(segment), _SEGMENT):
@@ -47,7 +51,6 @@ class WeightedSum:
             offset += len(segment)
         if offset != len(self._steps):
             raise AggregationError(f"an update has {offset} of {len(self._steps)} elements")
-        self.weight += weight
         self._broken = False
 
     def _add(self, offset: int, part: Array, weight: int) -> None:
@@ -62,29 +65,37 @@ class WeightedSum:
         """The sum so far, in weighted grid steps.  # (size,) int64"""
         return self._whole().copy()
 
-    def mean(self) -> dict[str, Array]:
-        """The weighted mean as float64 tensors, each element rounded once."""
+    def mean(self, over: int | None = None) -> dict[str, Array]:
+        """The weighted mean as float64 tensors, each element rounded once.
+
+        `over` is a weight to divide by in the place of that of what was added: the mean as if who
+        has the rest of it had returned zeros.
+        """
         if not self.weight:
             raise AggregationError("nothing was added; a mean needs at least one update")
-        return self._schema.unflatten(divide(self._whole(), self.weight << self._grid.bits))
+        weight = self.weight if over is None else over
+        if weight < self.weight:
+            raise AggregationError(f"{self.weight} was added, more than the weight {weight}")
+        return self._schema.unflatten(divide(self._whole(), weight << self._grid.bits))
 
     def _whole(self) -> Array:
         if self._broken:
             raise AggregationError("an update was added in part; begin the sum anew")
         return self._steps
 
-    def mean_without(self, update: Array, weight: int) -> dict[str, Array]:
-        """The mean as if the hospital of an update that was added had returned zeros.
+    def without(self, updates: Iterable[tuple[Iterable[Array], int]]) -> WeightedSum:
+        """Another sum, less some of the updates that were added, each with its weight.
 
-        The sum is exact, so one subtraction gives what summing all others gives. The weight stays
-        in the divisor: without it all other updates would be enlarged, and a hospital that does
-        nothing would look as if it held them back. `update` is flat grid steps.  # (size,)
+        The sum is exact, so taking updates out gives what summing all others gives.
         """
-        if not 0 < weight < self.weight or len(update) != self._schema.size:
-            raise AggregationError("nobody is left without this update, or it was never added")
-        steps = self.steps()
-        steps -= update.astype(np.int64) * weight
-        return self._schema.unflatten(divide(steps, self.weight << self._grid.bits))
+        rest = WeightedSum(self._schema, self._grid)
+        rest._steps, rest.weight = self.steps(), self.weight
+        for segments, weight in updates:
+            if not 0 < weight < rest.weight:
+                raise AggregationError("nobody is left without this update, or it was never added")
+            rest._accumulate(segments, -weight)
+            rest.weight -= weight
+        return rest
 
 
 def divide(numerators: Array, denominator: int) -> Array:

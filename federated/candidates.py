@@ -1,4 +1,4 @@
-"""Candidates: a round's proposed model and those without each hospital, for hospitals to judge.
+"""Candidates: a round's proposed model and those without some hospitals, for hospitals to judge.
 
 One sealed artefact holds the parameters of all, one after the other, each of the same size; a
 record that the center signs lists the state digest of each. A hospital opens the one, checks it
@@ -13,6 +13,7 @@ from typing import Any
 
 from federated.canonical import Digest, digest
 from federated.context import candidates_context, candidates_topic
+from federated.contribution.coalitions import in_order, members, set_of
 from federated.errors import RecordError
 from federated.models import parameter_schema
 from federated.party import Party
@@ -27,20 +28,20 @@ from storage.signing import Sender, Signer
 from storage.store import BlockStore
 
 KIND = "candidates"
-TAG = "consilium/candidates/1"
+TAG = "consilium/candidates/2"
 _BODY: Shape = {"candidates": list, "context": 32, "models": 32, "round": int, "study": int}
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One model: who is left out (None: nobody), its state digest, those of its server state."""
+    """One model: the set of who is left out, its state digest, those of its server state."""
 
-    without: int | None
+    without: int
     state: Digest
     server: Mapping[str, bytes]
 
     @classmethod
-    def of(cls, spec: StudySpec, without: int | None, state: GlobalState) -> Candidate:
+    def of(cls, spec: StudySpec, without: int, state: GlobalState) -> Candidate:
         """The entry of a state."""
         parameters, server = state_files(spec, state)
         parts = {name: digest(data) for name, data in server.items()}
@@ -50,7 +51,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """The model itself first, then by hospital left out; `models` names the sealed artefact."""
+    """Models as `contribution.order_key` has them; `models` names the sealed artefact."""
 
     context: bytes
     study: int
@@ -61,17 +62,22 @@ class Candidates:
     @property
     def included(self) -> tuple[int, ...]:
         """Indices of the hospitals whose updates are in the model."""
-        return tuple(item.without for item in self.items if item.without is not None)
+        left = 0
+        for item in self.items:
+            left |= item.without
+        return members(left)
 
     @property
-    def states(self) -> dict[int | None, bytes]:
-        """State digests by hospital left out."""
+    def states(self) -> dict[int, bytes]:
+        """State digests by the set of hospitals left out."""
         return {item.without: item.state for item in self.items}
 
 
 def write_candidates(store: BlockStore, candidates: Candidates, sender: Sender) -> Cid:
     """Sign, keep and pin; the caller announces it."""
-    rows = [[item.without, item.state, dict(item.server)] for item in candidates.items]
+    rows = [
+        [list(members(item.without)), item.state, dict(item.server)] for item in candidates.items
+    ]
     body = {
         "candidates": rows,
         "context": candidates.context,
@@ -89,9 +95,9 @@ def read_candidates(store: BlockStore, cid: Cid) -> tuple[Candidates, Signer]:
     record = open_record(TAG, store.get_block(cid), _BODY)
     where, body = f"candidates {cid}", record.body
     items = tuple(_read_item(row, where) for row in body["candidates"])
-    order = [-1 if item.without is None else item.without for item in items]
-    if len(order) < 3 or order[0] != -1 or order != sorted(set(order)):
-        raise RecordError(f"{where}: the model comes first, then each of two or more left out")
+    order = [item.without for item in items]
+    if len(order) < 3 or order[0] or order != in_order(order):
+        raise RecordError(f"{where}: the model comes first, then two or more without hospitals")
     found = Candidates(body["context"], body["study"], body["round"], body["models"], items)
     return found, record.signer
 
@@ -122,7 +128,7 @@ def topic_of_candidates(party: Party, study: int, round_number: int) -> bytes:
 
 
 def encode_models(
-    spec: StudySpec, states: Iterable[tuple[int | None, GlobalState]], seen: list[Candidate]
+    spec: StudySpec, states: Iterable[tuple[int, GlobalState]], seen: list[Candidate]
 ) -> Iterator[bytes]:
     """The artefact's plaintext, a model at a time; each one's entry is added to `seen`."""
     for without, state in states:
@@ -181,8 +187,10 @@ def _read_item(row: Any, where: str) -> Candidate:
     if not isinstance(row, list) or len(row) != 3 or not isinstance(row[2], dict):
         raise RecordError(f"{where}: a candidate is who is left out, a state and its server state")
     without, state, server = row
-    if without is not None and (type(without) is not int or not 0 <= without < 256):
-        raise RecordError(f"{where}: a hospital left out has an index in [0, 256)")
+    try:
+        left = set_of(without)
+    except (TypeError, ValueError) as exc:
+        raise RecordError(f"{where}: {exc}") from exc
     if any(not isinstance(item, bytes) or len(item) != 32 for item in (state, *server.values())):
         raise RecordError(f"{where}: a state is named by a digest of 32 bytes")
-    return Candidate(without, Digest(state), server)
+    return Candidate(left, Digest(state), server)

@@ -1,20 +1,26 @@
-"""The models that a round would have given without each hospital: the pure part of leave-one-out.
+"""The models that a round would have given without some hospitals: the pure part of contributions.
 
 Without a hospital means: had it returned the model that it was given. Who does so contributes
-exactly nothing. The sum of a round is exact, so leaving one update out is one subtraction, and
-whoever holds the updates comes to the same bits. One vector is in memory beside the sum.
+exactly nothing. The sum of a round is exact, so taking updates out of it and summing the others are
+the same to the bit, and whoever holds the updates comes to it. In memory are two vectors, the sum
+and that of one model; the updates lie on disk meanwhile.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from federated.aggregate import WeightedSum
+from federated.contribution.coalitions import everyone, members
+from federated.grid import Grid
 from federated.metrics import Confusion, confusion
+from federated.models import update_schema
 from federated.schema import Array, Parameters
 from federated.spec import StudySpec
 from federated.state import GlobalState, next_state
+from federated.updates import Updates
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +38,35 @@ def left_out_states(
     round_number: int,
     total: WeightedSum,
     updates: Iterable[Update],
-) -> Iterator[tuple[int | None, GlobalState]]:
-    """The round's own end state first (None), then that without each of `updates`, in their order.
+    withouts: Iterable[int],
+    folder: Path | None = None,
+) -> Iterator[tuple[int, GlobalState]]:
+    """The round's end state without each of these sets of hospitals, in their order; 0 is its own.
 
-    `total` holds all of them and more than one. The strategy's step starts from `start` each time.
+    `total` holds all of `updates`, which are kept in `folder`. The strategy's step starts from
+    `start` each time.
     """
-    yield None, next_state(spec, start, total.mean(), round_number)
+    kept, places = Updates(update_schema(spec).size, Grid.of(spec.grid), folder), dict[int, int]()
     for update in updates:
-        mean = total.mean_without(update.steps, update.weight)
-        yield update.hospital, next_state(spec, start, mean, round_number)
+        places[update.hospital] = len(kept)
+        kept.add([update.steps], update.weight)
+    for without in withouts:
+        some = _without(spec, total, kept, places, without) if without else total
+        yield without, next_state(spec, start, some.mean(over=total.weight), round_number)
+
+
+def _without(
+    spec: StudySpec, total: WeightedSum, kept: Updates, places: dict[int, int], without: int
+) -> WeightedSum:
+    """The sum less who is left out, or of the others: whichever reads fewer updates."""
+    out = [places[index] for index in members(without)]
+    rest = [places[index] for index in members(everyone(places) & ~without)]
+    if len(out) <= len(rest):
+        return total.without((kept.update(at), kept.weights[at]) for at in out)
+    some = WeightedSum(update_schema(spec), Grid.of(spec.grid))
+    for at in rest:
+        some.add(kept.update(at), kept.weights[at])
+    return some
 
 
 def counts_of(spec: StudySpec, parameters: Parameters, inputs: Array, labels: Array) -> Confusion:

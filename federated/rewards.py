@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
 from chain.types import Wei
+from federated.contribution import Measure, Walk, bit, follow
 from federated.errors import RewardError
 from federated.reports import Report, check_report
 
@@ -34,43 +35,51 @@ def split(pool: int, shares: Mapping[int, int]) -> dict[int, Wei]:
     return {index: Wei(amounts[index]) for index in sorted(amounts)}
 
 
-def contributions(reports: Iterable[Report]) -> dict[int, int]:
-    """Each hospital's leave-one-out contribution over all rounds, in 1/65536 nats.
+def walks(measure: Measure, reports: Iterable[Report]) -> list[Walk]:
+    """Each report's game, in the order of round and hospital; those without counts have none.
 
-    For hospital j: the loss that others' records suffer when j is left out, minus their loss under
-    the model itself, summed over the other hospitals' reports and all rounds.
+    A hospital reports once a round; a second report raises `RewardError`, as does one that judges
+    other models than its rule asks for.
     """
-    totals: dict[int, int] = {}
-    for row in gains(reports).values():
-        for index, gain in row.items():
-            totals[index] = totals.get(index, 0) + gain
-    return dict(sorted(totals.items()))
-
-
-def gains(reports: Iterable[Report]) -> dict[int, dict[int, int]]:
-    """By reporting hospital, what each other one spared its records over all rounds, 1/65536 nats.
-
-    What a hospital reports about itself is left out. A hospital reports once a round; a second
-    report raises `RewardError`.
-    """
-    rows: dict[int, dict[int, int]] = {}
-    seen: set[tuple[int, int]] = set()
+    found: dict[tuple[int, int], Report] = {}
     for report in reports:
         check_report(report)
         key = (report.round_number, report.hospital)
-        if key in seen:
+        if key in found:
             raise RewardError(f"hospital {key[1]} reported twice in round {key[0]}")
-        seen.add(key)
-        row = rows.setdefault(report.hospital, {})
-        for item in report.evaluations[1:]:
-            if item.without is not None and item.without != report.hospital:
-                gain = item.counts.loss - report.evaluations[0].counts.loss
-                row[item.without] = row.get(item.without, 0) + gain
+        found[key] = report
+    return [_walk(measure, found[key]) for key in sorted(found) if found[key].evaluations]
+
+
+def contributions(measure: Measure, reports: Iterable[Report]) -> dict[int, Fraction]:
+    """Each hospital's contribution over all rounds, in 1/65536 nats.
+
+    For hospital j: the loss that its updates spared the other hospitals' records by the rule,
+    summed over their reports and all rounds.
+    """
+    totals: dict[int, Fraction] = {}
+    for row in gains(measure, reports).values():
+        for index, gain in row.items():
+            totals[index] = totals.get(index, Fraction(0)) + gain
+    return dict(sorted(totals.items()))
+
+
+def gains(measure: Measure, reports: Iterable[Report]) -> dict[int, dict[int, Fraction]]:
+    """By reporting hospital, what each other one spared its records over all rounds, 1/65536 nats.
+
+    No report tells what its own hospital spares. Raises `RewardError` as `walks` does.
+    """
+    reports = list(reports)
+    rows: dict[int, dict[int, Fraction]] = {report.hospital: {} for report in reports}
+    for walk in walks(measure, reports):
+        row = rows[walk.judge]
+        for index, gain in walk.gains().items():
+            row[index] = row.get(index, Fraction(0)) + gain
     return rows
 
 
-def leave_one_out(
-    pool: int, reports: Iterable[Report], weights: Mapping[int, int]
+def by_contribution(
+    measure: Measure, pool: int, reports: Iterable[Report], weights: Mapping[int, int]
 ) -> dict[int, Wei]:
     """The pool by contribution; `weights` are what `count` pays by, and name who can be paid.
 
@@ -81,18 +90,29 @@ def leave_one_out(
     (impartial division: de Clippel, Moulin, Tideman, J. Econ. Theory 139, 2008). Where no report
     names a positive contribution, `weights` decide.
     """
-    rows = gains(reports)
+    rows = gains(measure, reports)
+    none = Fraction(0)
     positive = {
-        judge: {j: max(0, rows.get(judge, {}).get(j, 0)) for j in weights if j != judge}
+        judge: {j: max(none, rows.get(judge, {}).get(j, none)) for j in weights if j != judge}
         for judge in weights
     }
     if not any(any(row.values()) for row in positive.values()):
         return split(pool, weights)
-    shares = dict.fromkeys(weights, Fraction(0))
+    shares = dict.fromkeys(weights, none)
     for judge, row in positive.items():
-        said = row if any(row.values()) else {j: weights[j] for j in row}
+        said = row if any(row.values()) else {j: Fraction(weights[j]) for j in row}
         total = sum(said.values())
         for index, part in said.items():
-            shares[index] += Fraction(weights[judge] * part, total) if total else 0
+            shares[index] += weights[judge] * part / total if total else 0
     unit = math.lcm(*(share.denominator for share in shares.values()))
     return split(pool, {index: int(share * unit) for index, share in shares.items()})
+
+
+def _walk(measure: Measure, report: Report) -> Walk:
+    """Who was in the round's model: the reporting hospital, and whom its models leave out."""
+    left = 0
+    for item in report.evaluations:
+        left |= item.without
+    model = report.evaluations[0].state
+    plan = measure.plan(left | bit(report.hospital), report.round_number, model)
+    return follow(plan, report)

@@ -9,8 +9,9 @@ from eth_abi.exceptions import EncodingError
 from chain.merkle import MerkleTree, hash_share_leaf
 from chain.types import BlockNumber, Wei
 from federated.canonical import tagged_hash
+from federated.contribution import Measure, measured
 from federated.party import Party
-from federated.rewards import leave_one_out, split
+from federated.rewards import by_contribution, split
 from federated.signed_report import listed_reports
 from federated.study import Study
 from storage.errors import StorageError, Unreachable
@@ -31,9 +32,10 @@ def shares_by_rule(
     `refused` are digests of listed reports that an auditor with a key found to be on other models.
     """
     pool = study.terms.hospital_pool
-    if study.spec.reward.rule == "count":
+    if not measured(study.spec.reward.rule):
         return split(pool, weights)
-    return leave_one_out(pool, listed_reports(party, study, block, refused), weights)
+    reports = listed_reports(party, study, block, refused)
+    return by_contribution(Measure.of(study.spec), pool, reports, weights)
 
 
 def shares_tree(study: int, shares: Mapping[int, int]) -> MerkleTree:

@@ -2,8 +2,8 @@
 
 A report counts when its hospital signed it with a key of the round's time, it is bound to this
 chain, deployment, round and proposed model, its root is the one frozen on-chain, and it judges
-exactly the models without each other included hospital, over no more records than the cohort has
-beside those that trained.
+exactly the models that the study's rule asks of it, over no more records than the cohort has beside
+those that trained.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from chain.rounds import Freeze, Round
 from chain.types import BlockNumber, RoundNumber
 from federated.candidates import context_of_candidates
 from federated.canonical import tagged_hash
+from federated.contribution import Measure, Plan, follow, members
 from federated.errors import FederatedError, RecordError
 from federated.party import Party, signers_between
 from federated.published import read_result
@@ -36,6 +37,7 @@ class Wanted:
     round_number: RoundNumber
     state: bytes
     included: frozenset[int]
+    plan: Plan
     freezes: Mapping[int, Freeze]
     since: BlockNumber
     until: BlockNumber
@@ -76,11 +78,13 @@ def wanted_for(
 ) -> Wanted:
     """For a proposed state that the hospitals of `included` (one bit each) are in."""
     freezes = party.chain.rounds.freezes(study.number, number, to_block=until)
+    measure = Measure.of(study.spec)
     return Wanted(
         context=context_of_candidates(party, study, number, round_.start_state, state),
         round_number=number,
         state=state,
-        included=frozenset(i for i in range(len(study.hospitals)) if included >> i & 1),
+        included=frozenset(members(included)),
+        plan=measure.plan(included, number, state),
         freezes={event.freeze.hospital: event.freeze for event in freezes},
         since=round_.open_block,
         until=until,
@@ -108,20 +112,21 @@ def read_report(party: Party, study: Study, wanted: Wanted, digest: bytes) -> Re
 
 
 def _check_evaluations(report: Report, wanted: Wanted, freeze: Freeze, digest: bytes) -> None:
-    model, others = report.evaluations[0], wanted.included - {report.hospital}
-    if model.state != wanted.state or report.states.keys() != {None, *others}:
+    model = report.evaluations[0]
+    if model.state != wanted.state:
         raise _refused(digest, "it judges other models than those of this round")
+    follow(wanted.plan, report)
     if model.counts.total > freeze.n - freeze.weight:
         raise _refused(digest, "it counts more people than the cohort holds out of training")
 
 
 def find_reports(
-    party: Party, study: Study, wanted: Wanted, states: Mapping[int | None, bytes] | None = None
+    party: Party, study: Study, wanted: Wanted, states: Mapping[int, bytes] | None = None
 ) -> dict[int, tuple[bytes, Report]]:
     """Announced reports that count, by hospital: digest and report, one each.
 
-    With `states` by hospital left out, only those that judge these very models. Anyone can
-    announce anything: what does not count is passed over.
+    With `states`, by the set of hospitals left out, only those that judge these very models.
+    Anyone can announce anything: what does not count is passed over.
     """
     found: dict[int, tuple[bytes, Report]] = {}
     for cid in _announced(party, wanted):
@@ -140,7 +145,7 @@ def _announced(party: Party, wanted: Wanted) -> Collection[Cid]:
     return party.store.announced(report_topic(wanted.context))
 
 
-def differing_states(report: Report, states: Mapping[int | None, bytes]) -> list[int | None]:
+def differing_states(report: Report, states: Mapping[int, bytes]) -> list[int]:
     """Who is left out of the models that the report judges and that are not these."""
     return [without for without, state in report.states.items() if states.get(without) != state]
 

@@ -6,12 +6,13 @@ behaved otherwise runs it twice.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 
 from federated.aggregate import WeightedSum
 from federated.candidates import Candidate
+from federated.contribution import Measure, Plan, Walk, everyone
 from federated.evaluation.disclosure import enough
 from federated.grid import Grid
 from federated.left_out import Update, counts_of, left_out_states
@@ -20,7 +21,7 @@ from federated.reports import Evaluation, Report
 from federated.schema import Array, Parameters
 from federated.simulate import Site
 from federated.spec import StudySpec
-from federated.state import GlobalState, initial_state
+from federated.state import GlobalState, initial_state, next_state, state_digest
 from federated.training import kept_of, local_round
 
 _NONE = bytes(32)
@@ -33,15 +34,17 @@ def simulate_reports(
 
     Hospitals in `idle` return the global model as they got it. Reports are bound to no chain.
     """
-    names, reports = list(sites), []
+    names, reports, measure = list(sites), list[Report](), Measure.of(spec)
     state, own = initial_state(spec), dict[str, Parameters | None]()
     for number in range(1, spec.rounds + 1):
         total, updates = _updates(spec, sites, state, number, idle, own)
-        models = list(left_out_states(spec, state, number, total, updates))
-        for index, name in enumerate(names):
-            rows = _judge(spec, sites[name], index, models)
-            reports.append(Report(_NONE, 1, number, index, _NONE, rows))
-        state = models[0][1]
+        after = next_state(spec, state, total.mean(), number)
+        everybody = everyone(range(len(names)))
+        plan = measure.plan(everybody, number, state_digest(spec, after))
+        models = left_out_states(spec, state, number, total, updates, plan.models())
+        rows = _judge(spec, list(sites.values()), plan, models)
+        reports += [Report(_NONE, 1, number, i, _NONE, tuple(row)) for i, row in enumerate(rows)]
+        state = after
     return reports
 
 
@@ -76,17 +79,18 @@ def _updates(
 
 
 def _judge(
-    spec: StudySpec, site: Site, index: int, models: list[tuple[int | None, GlobalState]]
-) -> tuple[Evaluation, ...]:
-    inputs, labels = site.validation
-    if not enough(labels):
-        return ()
-    return tuple(
-        Evaluation(
-            Candidate.of(spec, without, state).state,
-            without,
-            counts_of(spec, state.parameters, inputs, labels),
-        )
-        for without, state in models
-        if without != index
-    )
+    spec: StudySpec, sites: list[Site], plan: Plan, models: Iterable[tuple[int, GlobalState]]
+) -> list[list[Evaluation]]:
+    """By hospital what it judges of the models, each of which is in memory once."""
+    judges = {
+        index: Walk(plan, index) for index, site in enumerate(sites) if enough(site.validation[1])
+    }
+    rows: list[list[Evaluation]] = [[] for _ in sites]
+    for without, state in models:
+        digest = Candidate.of(spec, without, state).state
+        for index, walk in judges.items():
+            if not without >> index & 1 and walk.needs(without):
+                counts = counts_of(spec, state.parameters, *sites[index].validation)
+                walk.tell(without, counts)
+                rows[index].append(Evaluation(digest, without, counts))
+    return rows

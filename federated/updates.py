@@ -1,4 +1,4 @@
-"""A round's updates beside each other, for rules that compare them: on disk, read by segment.
+"""A round's updates beside each other, for who compares or combines them: on disk, by segment.
 
 Memory is one segment of all updates, whatever their number and size.
 """
@@ -59,6 +59,11 @@ class Updates:
         for start in range(0, self.size, width):
             end = min(start + width, self.size)
             yield slice(start, end), np.stack([self._read(i, start, end) for i in range(len(self))])
+
+    def update(self, index: int) -> Iterator[Array]:
+        """One update again, as consecutive flat segments of grid steps.  # (width,) int64"""
+        for start in range(0, self.size, _SEGMENT):
+            yield self._read(index, start, min(start + _SEGMENT, self.size))
 
     def _read(self, index: int, start: int, end: int) -> Array:
         data = self._spool.read(self._offset(index, start), (end - start) * self._dtype.itemsize)

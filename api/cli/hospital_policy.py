@@ -48,6 +48,11 @@ _PAID = {
     "count": "by the number of patients that train",
     "leave-one-out": "by contribution: the hospitals of a round judge the models without each "
     "other, and so can tell what each one's update was",
+    **dict.fromkeys(
+        ("tmc-shapley", "gtg-shapley"),
+        "by contribution: the hospitals of a round judge models of some of their updates, and so "
+        "can tell what each one's update was",
+    ),
 }
 
 

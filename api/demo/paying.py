@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 from api.demo.consenting import Consenting
 from api.demo.patients import DemoPatient
@@ -13,6 +14,7 @@ from chain.merkle import hash_share_leaf
 from chain.types import NO_ADDRESS, Address, StudyId, Wei
 from federated.center import refund, settle
 from federated.claims import claim_message, paying_cohorts
+from federated.contribution import Measure, measured
 from federated.mail import post_all
 from federated.relayer import relay
 from federated.rewards import contributions
@@ -28,7 +30,7 @@ RECIPIENTS = 0x1000
 class Paid:
     """Amounts in the token's smallest unit; `hospitals` by name.
 
-    `contributions` are in 1/65536 nats, by name; empty where the rule is "count".
+    `contributions` are in 1/65536 nats, rounded, by name; empty where the rule is "count".
     """
 
     patients_paid: int
@@ -112,7 +114,9 @@ def _report(world: World, study: StudyId, refundable: int) -> Paid:
     account = escrow.account(study, block_identifier=block)
     names = list(world.hospitals)
     found = read_study(world.center.chain, world.center.store, study, block)
-    measured = contributions(listed_reports(world.center, found, block))
+    rule, gains = found.spec.reward.rule, dict[int, Fraction]()
+    if measured(rule):
+        gains = contributions(Measure.of(found.spec), listed_reports(world.center, found, block))
     return Paid(
         patients_paid=len(escrow.patients_paid(study, to_block=block)),
         patients_total=account.paid_patients,
@@ -121,6 +125,6 @@ def _report(world: World, study: StudyId, refundable: int) -> Paid:
         budget=account.funded,
         paid=account.paid_patients + account.paid_hospitals,
         refundable=refundable,
-        rule=found.spec.reward.rule,
-        contributions={names[index]: gain for index, gain in measured.items()},
+        rule=rule,
+        contributions={names[index]: round(gain) for index, gain in gains.items()},
     )

@@ -12,6 +12,7 @@ from api.demo.world import Say, World
 from api.report.data import Transfer
 from chain.types import RoundNumber, StudyId
 from federated.center import finalize, open_round, propose
+from federated.contribution import measured
 from federated.hospital import freeze, report, submit, train
 from federated.study import read_study
 
@@ -74,7 +75,7 @@ def _round(world: World, study: StudyId, number: RoundNumber, done: Rounds, say:
 def _judge(world: World, study: StudyId, number: RoundNumber, say: Say) -> float:
     """For a contribution rule, candidates and reports; the seconds that they took."""
     spec = read_study(world.center.chain, world.center.store, study, world.center.head()).spec
-    if spec.reward.rule == "count":
+    if not measured(spec.reward.rule):
         return 0.0
     started = time.monotonic()
     say("center", f"round {number}: seals the model and those without each hospital")

@@ -18,7 +18,7 @@ from api.report.blocks import (
     row,
     table,
 )
-from api.report.data import ReportData, Transfer
+from api.report.data import Contribution, ReportData, Transfer
 from api.report.numbers import (
     NONE,
     coarse,
@@ -96,6 +96,15 @@ def quality(data: ReportData) -> Section:
     )
 
 
+_SHAPLEY = (
+    "The study pays hospitals by contribution. In each round every hospital judges on its "
+    "validation records models that the other hospitals join one after the other, and signs how "
+    "much better each made them, over all orders of joining or over drawn ones (Shapley values); "
+    "by that its own training records' share of the money goes to the others. So nobody's word "
+    "moves its own share."
+)
+
+
 def money(data: ReportData) -> Section:
     """Who got what, and by which rule."""
     found = data.money
@@ -114,6 +123,8 @@ def money(data: ReportData) -> Section:
         "judges on its validation records how much worse the model would be without each other "
         "hospital's update, and signs it; by that its own training records' share of the money "
         "goes to the others. So nobody's word moves its own share.",
+        "tmc-shapley": _SHAPLEY,
+        "gtg-shapley": _SHAPLEY,
     }.get(rule, f"The study pays hospitals by the rule “{rule}”.")
     key = (("training records", MODEL_STROKES[1]), ("money", MODEL_STROKES[0]))
     blocks: list[Block] = [
@@ -134,14 +145,24 @@ def _share_table(data: ReportData) -> Table:
     for item in shares:
         cells = [item.hospital, count(item.weight), percent(item.weight, weight)]
         if measured:
-            nats = None if item.contribution is None else item.contribution / 65536
-            cells.append(NONE if nats is None else plus(nats, 2))
+            cells += _sure(item.contribution)
         rows.append(row(*cells, tokens(item.paid), percent(item.paid, paid)))
     columns = ["hospital", "training records, all rounds", "share of records"]
     if measured:
-        columns.append("contribution, nats")
+        columns += ["contribution, nats", "95 % interval", "error of drawn orders"]
     columns += ["paid, tokens", "share of money"]
     return table("shares", "What each hospital gave and got", ON_CHAIN, columns, rows)
+
+
+def _sure(found: Contribution | None) -> list[str]:
+    """A contribution, its interval over the hospitals that judged, its error over drawn orders."""
+    if found is None:
+        return [NONE] * 3
+    span = NONE
+    if found.low is not None and found.high is not None:
+        span = f"{plus(found.low, 2)} to {plus(found.high, 2)}"
+    drawn = NONE if not found.orders_se else f"{found.orders_se:.2f}"
+    return [plus(found.value, 2), span, drawn]
 
 
 def _gain_table(data: ReportData) -> list[Block]:
@@ -151,7 +172,7 @@ def _gain_table(data: ReportData) -> list[Block]:
         row(name, *(NONE if gain is None else plus(gain / 65536, 3) for gain in line))
         for name, line in zip(data.hospitals, data.money.gains, strict=True)
     ]
-    columns = ("reported by", *(f"without {name}" for name in data.hospitals))
+    columns = ("reported by", *(f"by {name}" for name in data.hospitals))
     caption = "Loss that each hospital's updates spared the others' validation records, nats"
     return [table("gains", caption, REPORTED, columns, rows)]
 

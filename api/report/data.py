@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from federated.evaluation.result import Evaluation
 from federated.metrics import Scores
 
-FORMAT = "consilium/report/2"
+FORMAT = "consilium/report/3"
 
 INCLUDED, VOIDED, EXCLUDED = "included", "voided", "excluded"
 SUBMITTED, FROZEN, ABSENT = "submitted", "frozen", "absent"
@@ -70,16 +70,26 @@ class Quality:
 
 
 @dataclass(frozen=True, slots=True)
+class Contribution:
+    """A measured contribution in nats, as `federated.contribution.Confidence` says it."""
+
+    value: float
+    orders_se: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Share:
     """What a hospital gave and got.
 
-    `weight` is what the chain counted; `contribution` is in 1/65536 nats over all other hospitals'
-    reports and all rounds, None where the study does not measure it.
+    `weight` is what the chain counted; `contribution` is in nats over all other hospitals' reports
+    and all rounds, None where the study does not measure it.
     """
 
     hospital: str
     weight: int
-    contribution: int | None
+    contribution: Contribution | None
     paid: int
 
 
@@ -87,9 +97,9 @@ class Share:
 class Money:
     """The escrow's account at the end; `refunded` went back to the center.
 
-    `gains` are by reporting hospital, then by hospital left out: what the latter's updates spared
-    the former's validation records over all rounds, in 1/65536 nats. Empty where the study does not
-    measure it, None where nothing is reported.
+    `gains` are by reporting hospital, then by the others: what the latter's updates spared the
+    former's validation records over all rounds, in 1/65536 nats, rounded. Empty where the study
+    does not measure it, None where nothing is reported.
     """
 
     budget: int

@@ -12,6 +12,7 @@ from api.report.data import (
     CheckGroup,
     Cleaned,
     Consents,
+    Contribution,
     Failure,
     Money,
     Quality,
@@ -24,13 +25,14 @@ from api.report.data import (
 )
 from api.report.lineage import read_provenance
 from chain.types import StudyId
+from federated.contribution import Confidence, Measure, confidences, measured
 from federated.evaluation.result import FEDERATED, Evaluation
 from federated.metrics import FIGURES, Estimate, Scores
 from federated.models import parameter_schema
 from federated.party import Party
 from federated.purposes import describe
 from federated.results import LEAST_COUNT
-from federated.rewards import gains
+from federated.rewards import gains, walks
 from federated.signed_report import listed_reports
 from federated.study import Study, read_study
 from records.store import RecordStore
@@ -144,12 +146,12 @@ def _coarse(count: int) -> int | None:
 def _money(party: Party, study: Study, names: Sequence[str], tree: Tree) -> Money:
     block = party.head()
     weights, _ = party.chain.rounds.counted_weights(study.number, block_identifier=block)
-    rows = _gains(party, study, names)
+    rows, found = _gains(party, study, names)
     shares = [
         Share(
             name,
             weights[index] if index < len(weights) else 0,
-            sum(row[index] or 0 for row in rows) if rows else None,
+            _contribution(found.get(index)) if rows else None,
             tree["hospitals"].get(name, 0),
         )
         for index, name in enumerate(names)
@@ -165,15 +167,26 @@ def _money(party: Party, study: Study, names: Sequence[str], tree: Tree) -> Mone
     )
 
 
-def _gains(party: Party, study: Study, names: Sequence[str]) -> tuple[tuple[int | None, ...], ...]:
-    """By reporting hospital and by hospital left out; empty under the rule that only counts."""
-    if study.spec.reward.rule == "count":
-        return ()
-    found = gains(listed_reports(party, study, party.head()))
-    return tuple(
-        tuple(found.get(judge, {}).get(index) for index in range(len(names)))
-        for judge in range(len(names))
-    )
+def _gains(
+    party: Party, study: Study, names: Sequence[str]
+) -> tuple[tuple[tuple[int | None, ...], ...], dict[int, Confidence]]:
+    """By reporting hospital and by the others, and their sums; empty under `count`."""
+    if not measured(study.spec.reward.rule):
+        return (), {}
+    reports, measure = listed_reports(party, study, party.head()), Measure.of(study.spec)
+    found = gains(measure, reports)
+    rows = []
+    for judge in range(len(names)):
+        row = [found.get(judge, {}).get(index) for index in range(len(names))]
+        rows.append(tuple(None if gain is None else round(gain) for gain in row))
+    return tuple(rows), confidences(walks(measure, reports))
+
+
+def _contribution(found: Confidence | None) -> Contribution:
+    """Nobody judged who is in no report: 0, as it is paid."""
+    if found is None:
+        return Contribution(0.0, 0.0, None, None)
+    return Contribution(found.value, found.orders_se, found.low, found.high)
 
 
 def _audit(tree: Tree, names: Sequence[str]) -> Audit:

@@ -14,6 +14,7 @@ from federated.aggregate import WeightedSum
 from federated.auditor.facts import Facts
 from federated.auditor.verdict import Checks, Place
 from federated.candidates import Candidate
+from federated.contribution import Plan, measured, members
 from federated.errors import StepError
 from federated.judging import judge_submission
 from federated.left_out import Update, left_out_states
@@ -42,7 +43,7 @@ def check_reports(
     `total` is the sum of the included updates, for who has a key.
     """
     manifest = facts.manifest
-    if study.spec.reward.rule == "count" or manifest is None:
+    if not measured(study.spec.reward.rule) or manifest is None:
         return set()
     then = party.chain.rounds.finalized(study.number, facts.number, to_block=facts.block).block
     wanted = wanted_reports(party, study, facts.number, facts.round, then)
@@ -55,7 +56,7 @@ def check_reports(
         _note_unlisted(party, study, facts, wanted, missing, checks)
     if total is not None:
         with checks.guarded("candidates", Place(facts.number)):
-            refused |= _check_models(party, study, facts, total, found, checks)
+            refused |= _check_models(party, study, facts, wanted.plan, total, found, checks)
     return refused
 
 
@@ -80,7 +81,7 @@ def _check_listed(
 
 def _check_agreement(facts: Facts, found: Mapping[bytes, Report], checks: Checks) -> None:
     """A center that gives hospitals different models gets reports on different digests."""
-    seen: dict[int | None, bytes] = {}
+    seen: dict[int, bytes] = {}
     same = all(
         seen.setdefault(without, state) == state
         for report in found.values()
@@ -122,6 +123,7 @@ def _check_models(
     party: Party,
     study: Study,
     facts: Facts,
+    plan: Plan,
     total: WeightedSum,
     found: Mapping[bytes, Report],
     checks: Checks,
@@ -131,12 +133,14 @@ def _check_models(
         return set()
     start = open_state(party, study, RoundNumber(facts.round.parent), facts.block)
     updates = _updates(party, study, facts)
-    states = left_out_states(study.spec, start, facts.number, total, updates)
+    given, folder = (start, facts.number, total, updates), party.journal.folder
+    states = left_out_states(study.spec, *given, plan.models(), folder)
     digests = {item: Candidate.of(study.spec, item, state).state for item, state in states}
     refused = set()
     for digest, report in found.items():
         wrong = differing_states(report, digests)
-        detail = f"judged another model than that without hospital {wrong[0]}" if wrong else ""
+        left = ", ".join(map(str, members(wrong[0]))) if wrong else ""
+        detail = f"judged another model than that without hospital {left}" if wrong else ""
         at = Place(facts.number, report.hospital)
         if not checks.add("candidates", not wrong, detail, at):
             refused.add(digest)

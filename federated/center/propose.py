@@ -1,9 +1,9 @@
 """For a contribution rule, between submitting and finalizing: propose models, hear the reports.
 
-The center computes the round's state and, for each included hospital, the state without it, seals
-all in one artefact and signs the list of their digests. Each included hospital judges them on its
-own validation patients. The center waits for their reports until `phase.report_by` and goes on
-without those that do not come.
+The center computes the round's state and the states without some of its hospitals that the study's
+rule names, seals all in one artefact and signs the list of their digests. Each included hospital
+judges those that it is in on its own validation patients. The center waits for their reports until
+`phase.report_by` and goes on without those that do not come.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from federated.candidates import (
     write_candidates,
 )
 from federated.center.inputs import Collected, Inputs, collect, reachable, read_inputs, updates_of
+from federated.contribution import Measure, everyone, measured
 from federated.errors import StepError
 from federated.left_out import left_out_states
 from federated.models import parameter_schema
@@ -50,7 +51,7 @@ class Heard:
 
 def measures(study: Study) -> bool:
     """Whether the study's rule needs candidates and reports."""
-    return study.spec.reward.rule == "leave-one-out"
+    return measured(study.spec.reward.rule)
 
 
 def propose(party: Party, number: StudyId, round_number: RoundNumber) -> Candidates | None:
@@ -88,7 +89,7 @@ def propose_for(party: Party, study: Study, inputs: Inputs) -> Candidates | None
 
 def hear(party: Party, study: Study, inputs: Inputs, candidates: Candidates) -> Heard:
     """The announced reports on these very candidates, one a hospital, and who is missing."""
-    included = sum(1 << index for index in candidates.included)
+    included = everyone(candidates.included)
     state = candidates.items[0].state
     wanted = wanted_for(party, study, inputs.number, inputs.round, state, included, inputs.block)
     found = find_reports(party, study, wanted, candidates.states)
@@ -144,7 +145,9 @@ def _seal(party: Party, study: Study, inputs: Inputs, collected: Collected) -> C
     result = state_digest(spec, next_state(spec, collected.start, collected.total.mean(), number))
     context = context_of_candidates(party, study, number, start, result)
     updates = updates_of(party, study, inputs, collected)
-    states = left_out_states(spec, collected.start, number, collected.total, updates)
+    plan = Measure.of(spec).plan(everyone(collected.included), number, result)
+    found = (collected.start, number, collected.total, updates)
+    states = left_out_states(spec, *found, plan.models(), party.journal.folder)
     items: list[Candidate] = []
     sealed = seal(
         party.store,

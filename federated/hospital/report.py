@@ -21,6 +21,7 @@ from federated.candidates import (
     read_candidates,
     topic_of_candidates,
 )
+from federated.contribution import Measure, Plan, Walk, everyone, measured
 from federated.errors import FederatedError, RecordError, StepError
 from federated.hospital.data import arrays
 from federated.hospital.freeze import frozen_commitment, frozen_count, frozen_members
@@ -87,7 +88,7 @@ def _covers(round_: Round, included: Sequence[int]) -> bool:
 
 def _require_say(study: Study, round_: Round, number: RoundNumber, index: int) -> None:
     where = f"study {study.number}: round {number}"
-    if study.spec.reward.rule != "leave-one-out":
+    if not measured(study.spec.reward.rule):
         raise StepError(f"{where}: the study pays by {study.spec.reward.rule}, without reports")
     if round_.finalized or round_.aborted:
         raise StepError(f"{where}: it is over; reports come before it is finalized")
@@ -100,7 +101,9 @@ def _proposed(
 ) -> tuple[Candidates, Signer] | None:
     """The first candidates that the center signed, of standing updates, with this hospital's.
 
-    None before all updates are in: a proposal of a part of them would show the others' updates.
+    They are just the models that the study's rule asks for: each model more that is judged tells
+    more of the patients. None before all updates are in: a proposal of a part of them would show
+    the others' updates.
     """
     party = node.party
     barred = party.chain.rounds.barred(study.number, block_identifier=block)
@@ -120,7 +123,8 @@ def _proposed(
         )
         place = (candidates.context, candidates.study, candidates.round_number)
         ours = index in candidates.included and _covers(round_, candidates.included)
-        if signer in centers and place == (context, study.number, number) and ours:
+        asked = [item.without for item in candidates.items] == _plan(study, candidates).models()
+        if signer in centers and place == (context, study.number, number) and ours and asked:
             return candidates, signer
     return None
 
@@ -133,10 +137,11 @@ def _judge(node: HospitalNode, study: Study, candidates: Candidates, signer: Sig
     inputs, labels = arrays(members, study.spec)
     rows: list[Evaluation] = []
     if may_tell(node, members, labels):
-        opened = _open(node, study, candidates, signer)
+        opened, walk = _open(node, study, candidates, signer), Walk(_plan(study, candidates), index)
         for item, parameters in decode_models(study.spec, candidates, opened.payload.segments()):
-            if item.without != index:
+            if not item.without >> index & 1 and walk.needs(item.without):
                 counts = counts_of(study.spec, parameters, inputs, labels)
+                walk.tell(item.without, counts)
                 rows.append(Evaluation(item.state, item.without, counts))
     return Report(
         context=candidates.context,
@@ -146,6 +151,11 @@ def _judge(node: HospitalNode, study: Study, candidates: Candidates, signer: Sig
         root=frozen_commitment(node, study, number).root,
         evaluations=tuple(rows),
     )
+
+
+def _plan(study: Study, candidates: Candidates) -> Plan:
+    included, state = everyone(candidates.included), candidates.items[0].state
+    return Measure.of(study.spec).plan(included, candidates.round_number, state)
 
 
 def _open(node: HospitalNode, study: Study, candidates: Candidates, signer: Signer) -> Opened:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from chain.rounds import Round
 from chain.types import RoundNumber, StudyId
+from federated import drawing
+from federated.contribution import measured
 from federated.errors import FederatedError
 from federated.hospital.answer import answer_demands
 from federated.hospital.evaluate import publish_figures, publish_results
@@ -16,9 +18,9 @@ from federated.hospital.train import submit, train
 from federated.published import read_result
 from federated.signed_report import read_report, wanted_reports
 from federated.study import Study, read_study
+from federated.tasks import task_of
 from records.splits import Part
 from storage.errors import StorageError, Unreachable
-from federated.tasks import task_of
 
 Say = Callable[[str], None]
 
@@ -54,10 +56,7 @@ def advance(node: HospitalNode, number: StudyId, say: Say) -> bool:
 
 def _takes_part(node: HospitalNode, study: Study, index: int) -> bool:
     """Whether models are sealed to this hospital: it did not leave and was never voided."""
-    chain, block = node.party.chain, node.party.head()
-    enrolled = chain.studies.enrolled(study.number, block_identifier=block)
-    barred = chain.rounds.barred(study.number, block_identifier=block)
-    return bool((enrolled & ~barred) >> index & 1)
+    return bool(drawing.standing(node.party, study, node.party.head()) >> index & 1)
 
 
 def _take_part(
@@ -90,7 +89,7 @@ def _take_part(
 
 def _report(node: HospitalNode, study: Study, place: RoundNumber, say: Say) -> None:
     """For a contribution rule, judge what the center proposes as soon as it does."""
-    if study.spec.reward.rule != "leave-one-out":
+    if not measured(study.spec.reward.rule):
         return
     earlier = reported(node, study.number, place)
     done = report(node, study.number, place)
@@ -131,7 +130,7 @@ def _evaluate(node: HospitalNode, study: Study, place: RoundNumber, last: bool, 
     publish = publish_results if task_of(study.spec.task).counted else publish_figures
     results = publish(node, study.number, place, part)
     node.party.journal.put(step, {"suppressed": results.suppressed})
-    found = "too few patients to publish" if results.suppressed else "published its counts"
+    found = "too few patients to publish" if results.suppressed else "published the results"
     say(f"round {place}: evaluated the model on {part.value} patients, {found}")
 
 

@@ -12,6 +12,7 @@ from api.report.data import (
     CheckGroup,
     Cleaned,
     Consents,
+    Contribution,
     Money,
     Provenance,
     Quality,
@@ -169,9 +170,17 @@ def sample(rare: int = 3) -> ReportData:
             patients=190,
             patients_total=200 * token,
             shares=tuple(
-                Share(name, 120, contribution, paid * token)
-                for name, contribution, paid in zip(
-                    HOSPITALS, (65536, 131072, 0, -300), (150, 250, 0, 0), strict=True
+                Share(name, 120, Contribution(*found), paid * token)
+                for name, found, paid in zip(
+                    HOSPITALS,
+                    (
+                        (1.0, 0.0, -0.5, 2.5),
+                        (2.0, 0.25, 1.0, 3.0),
+                        (0.0,) * 4,
+                        (-0.25, 0.0, None, None),
+                    ),
+                    (150, 250, 0, 0),
+                    strict=True,
                 )
             ),
             gains=((None, 131072, 0, -100), (65536, None, 0, -200), (0, 0, None, 0), (None,) * 4),

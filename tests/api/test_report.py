@@ -270,11 +270,12 @@ def test_voided_and_excluded_updates_are_told_in_words(page: str) -> None:
 def test_contributions_are_shown_where_they_are_measured(data: ReportData, page: str) -> None:
     told = words(page)
     assert "contribution, nats" in told
-    assert "without harbor" in told
+    assert "by harbor" in told
+    assert "+2.00 +1.00 to +3.00 0.25" in told
     counted = tuple(replace(share, contribution=None) for share in data.money.shares)
     plain = replace(data, money=replace(data.money, shares=counted, gains=()))
     assert "contribution, nats" not in str(conduct.money(plain))
-    assert "without harbor" not in str(conduct.money(plain))
+    assert "by harbor" not in str(conduct.money(plain))
 
 
 def test_every_table_says_where_its_figures_come_from(page: str) -> None:

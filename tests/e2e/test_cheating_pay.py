@@ -23,10 +23,11 @@ from api.demo.world import World, build_world, mint
 from chain.types import StudyId
 from federated.auditor import Level, replay
 from federated.center import finalize, invite, open_round, propose, request_study, settle
+from federated.contribution import Measure
 from federated.hospital import Policy, approve, freeze, join, report, submit, train
 from federated.hospital.data import arrays
 from federated.hospital.freeze import frozen_members
-from federated.rewards import gains, leave_one_out
+from federated.rewards import by_contribution, gains
 from federated.schema import Array
 from federated.signed_report import listed_reports
 from federated.simulate import Site
@@ -143,13 +144,14 @@ def test_an_idle_and_a_lying_hospital_are_paid_less_than_honest_work_earns(
         listed = listed_reports(world.center, study, block)
         inputs, labels = sites[LYING].train
         lying = {**sites, LYING: replace(sites[LYING], train=(inputs, 1 - labels))}
-        assert gains(listed) == gains(simulate_reports(spec, lying, idle=[IDLE]))
+        measure, simulated = Measure.of(spec), simulate_reports(spec, lying, idle=[IDLE])
+        assert gains(measure, listed) == gains(measure, simulated)
 
         pool, index = study.terms.hospital_pool, list(sites).index
         behaved = {IDLE: (lying, ()), LYING: (sites, (IDLE,))}  # the other cheats all the same
         for name, (cohorts, idle) in behaved.items():
             reports = simulate_reports(spec, cohorts, idle=idle)
-            honest = leave_one_out(pool, reports, dict(enumerate(weights)))
+            honest = by_contribution(measure, pool, reports, dict(enumerate(weights)))
             assert shares[index(name)] < 0.7 * honest[index(name)], name
     finally:
         world.stop()

@@ -11,7 +11,8 @@ from chain.types import RoundNumber, Wei
 from federated.auditor import Level
 from federated.candidates import context_of_candidates
 from federated.center import finalize, open_round, post_shares, refund, settle
-from federated.rewards import leave_one_out
+from federated.contribution import Measure
+from federated.rewards import by_contribution
 from federated.shares import shares_by_rule, shares_tree
 from federated.signed_report import listed_reports, report_topic
 from storage.cid import Cid
@@ -54,7 +55,9 @@ def test_shares_follow_the_reports_and_are_paid_by_the_root(contributing: World)
     weights = {contributing.index(n): kit.freeze_of(contributing, 1, n).weight for n in HOSPITALS}
     reports = listed_reports(contributing.center, contributing.read(), contributing.center.head())
     assert len(reports) == 3
-    assert shares == leave_one_out(contributing.read().terms.hospital_pool, reports, weights)
+    study = contributing.read()
+    measure, pool = Measure.of(study.spec), study.terms.hospital_pool
+    assert shares == by_contribution(measure, pool, reports, weights)
     kit.assert_sound(contributing)
     _cross_challenges(contributing)
     _claim_by_root(contributing, shares)

@@ -21,6 +21,7 @@ from federated.candidates import (
     write_candidates,
 )
 from federated.center import finalize, open_round, propose, settle
+from federated.contribution import bit
 from federated.errors import RecordError, StepError
 from federated.hospital import freeze, report, submit, train
 from federated.metrics import Confusion
@@ -80,8 +81,8 @@ def _finalize_with(world: World, *reports: bytes) -> None:
 
 
 @contextmanager
-def _proposing(altered: int | None) -> Iterator[None]:
-    """A center that proposes another model in the place of that without one hospital."""
+def _proposing(altered: int) -> Iterator[None]:
+    """A center that proposes another model in the place of that without some hospitals."""
     steps: Any = importlib.import_module("federated.center.propose")
     states, after = steps.left_out_states, steps.next_state
 
@@ -89,13 +90,13 @@ def _proposing(altered: int | None) -> Iterator[None]:
         parts = {name: array + np.float32(0.5) for name, array in state.parameters.items()}
         return replace(state, parameters=parts)
 
-    def false(*given: Any) -> Iterator[tuple[int | None, GlobalState]]:
+    def false(*given: Any) -> Iterator[tuple[int, GlobalState]]:
         for without, state in states(*given):
             yield without, moved(state) if without == altered else state
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(steps, "left_out_states", false)
-        if altered is None:
+        if not altered:
             patch.setattr(steps, "next_state", lambda *given: moved(after(*given)))
         yield
 
@@ -167,7 +168,7 @@ def test_a_report_that_another_hospital_signed_counts_for_nothing(contributing: 
     forged = replace(
         forged,
         root=kit.freeze_of(world, 1, "valley").root,
-        evaluations=tuple(x for x in forged.evaluations if x.without != world.index("valley")),
+        evaluations=tuple(x for x in forged.evaluations if x.without != bit(world.index("valley"))),
     )
     digest = _inject(world, "harbor", forged)
     with pytest.raises(StepError, match="waits for the reports"):
@@ -207,7 +208,7 @@ def test_models_that_the_updates_do_not_give_are_found_with_a_key_and_pay_nobody
 ) -> None:
     world = contributing
     victim = world.index("valley")
-    with _proposing(victim):
+    with _proposing(bit(victim)):
         kit.report_all(world, FIRST)
         finalize(world.center, world.study, FIRST)
     shares = settle(world.center, world.study)
@@ -230,7 +231,7 @@ def test_hospitals_that_were_given_different_models_are_noticed_without_a_key(
     contributing: World,
 ) -> None:
     world = contributing
-    with _proposing(world.index("valley")):
+    with _proposing(bit(world.index("valley"))):
         kit.report_all(world, FIRST, ["north"])
     _forget_proposal(world)
     kit.report_all(world, FIRST, ["harbor", "valley"])
@@ -243,7 +244,7 @@ def test_hospitals_that_were_given_different_models_are_noticed_without_a_key(
 
 def test_a_model_that_differs_from_the_proposed_one_is_not_finalized(contributing: World) -> None:
     world = contributing
-    with _proposing(None):
+    with _proposing(0):
         kit.report_all(world, FIRST)
     with pytest.raises(StepError, match="not what the updates give"):
         finalize(world.center, world.study, FIRST)
@@ -260,7 +261,7 @@ def test_a_hospital_reports_once_whatever_the_center_proposes_then(contributing:
     kit.report_all(world, FIRST)
     first = _report(world, "north")
     _forget_proposal(world)
-    with _proposing(None):
+    with _proposing(0):
         assert _candidates(world).context != first.context
     assert _report(world, "north") == first
     assert world.center.store.announced(report_topic(_candidates(world).context)) == []

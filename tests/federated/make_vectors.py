@@ -47,6 +47,7 @@ from federated.codec import Address as SpecAddress
 from federated.cohort import Entry as CohortEntry
 from federated.cohort import build_leaves, encode_leaves
 from federated.context import candidates_context, candidates_topic, state_context, update_context
+from federated.contribution import Measure, bit, everyone
 from federated.directory import publish_description
 from federated.exclusion import ExclusionCode
 from federated.grid import Grid
@@ -63,7 +64,7 @@ from federated.patient import SignedGrant
 from federated.purposes import PERMISSIONS, RESTRICTIONS, study_bitmap, tier_bitmap
 from federated.reports import Evaluation, Report
 from federated.results import Results, results_topic, write_results
-from federated.rewards import leave_one_out
+from federated.rewards import by_contribution
 from federated.round_manifest import Entry, RoundManifest, write_round_manifest
 from federated.schema import Array
 from federated.shares import publish_shares
@@ -396,7 +397,7 @@ def round_vector(spec: StudySpec) -> Json:
     start = initial_state(spec)
     end = next_state(spec, start, total.mean(), 1)
     mean = schema.flatten(total.mean()).astype("<f8").tobytes()
-    states = list(left_out_states(spec, start, 1, total, updates))
+    states = list(left_out_states(spec, start, 1, total, updates, [0, bit(0), bit(1)]))
     plaintext = b"".join(encode_models(spec, states, []))
     return {
         "order": [tensor.name for tensor in schema.tensors],
@@ -423,19 +424,30 @@ def division() -> Json:
             fixed("root"),
             tuple(
                 Evaluation(digest(b"any"), who, Confusion(5, 0, 5, 0, 100 + gain))
-                for who, gain in [(None, 0), *row]
+                for who, gain in [(0, 0), *((bit(index), gain) for index, gain in row)]
             ),
         )
         for judge, row in rows
     ]
     weights = {0: 10, 1: 20, 2: 40}
-    paid = leave_one_out(1000, reports, weights)
+    paid = by_contribution(Measure("leave-one-out"), 1000, reports, weights)
     return {
         "gains": rows,
         "weights": [weights[i] for i in range(3)],
         "pool": 1000,
         "paid": [paid[i] for i in range(3)],
     }
+
+
+def orders() -> Json:
+    """In which orders eight hospitals join a judge's model, by both rules."""
+    found: Json = {"seed": 7, "round": ROUND, "state": fixed("end"), "judge": 3}
+    for rule in ("tmc", "gtg"):
+        measure = Measure(f"{rule}-shapley", seed=7, permutations=3)
+        plan = measure.plan(everyone(range(8)), ROUND, fixed("end"))
+        assert not plan.all_orders
+        found[rule] = [list(order) for order in plan.drawn(3)]
+    return found | {"hospitals": 8, "permutations": 3}
 
 
 def shuffle(seed: int, hospital: str, number: int) -> Json:
@@ -507,6 +519,7 @@ def record_vectors() -> Json:
     found["report"]["report"] = report().to_bytes()
     found["audit"] = verdict().to_bytes()
     found["division"] = division()
+    found["orders"] = orders()
     return found | {
         "counter_offer": counter_offer(),
         "grant": grant(),
@@ -543,9 +556,10 @@ def results() -> Results:
 def report() -> Report:
     """A hospital's evaluations for a contribution rule."""
     rows = (
-        Evaluation(digest(b"model"), None, Confusion(5, 1, 7, 2, 400_000)),
-        Evaluation(digest(b"without 0"), 0, Confusion(4, 2, 6, 3, 450_000)),
-        Evaluation(digest(b"without 1"), 1, Confusion(5, 1, 7, 2, 399_000)),
+        Evaluation(digest(b"model"), 0, Confusion(5, 1, 7, 2, 400_000)),
+        Evaluation(digest(b"without 0 and 1"), bit(0) | bit(1), Confusion(3, 3, 5, 4, 470_000)),
+        Evaluation(digest(b"without 0"), bit(0), Confusion(4, 2, 6, 3, 450_000)),
+        Evaluation(digest(b"without 1"), bit(1), Confusion(5, 1, 7, 2, 399_000)),
     )
     return Report(fixed("context"), STUDY, ROUND, 3, fixed("root"), rows)
 
@@ -553,10 +567,11 @@ def report() -> Report:
 def candidates() -> Candidates:
     """A round's model and those without each of three hospitals, one with a server state."""
     rows = (
-        Candidate(None, digest(b"model"), {}),
-        Candidate(0, digest(b"without 0"), {}),
-        Candidate(1, digest(b"without 1"), {"momentum": fixed("momentum")}),
-        Candidate(3, digest(b"without 3"), {}),
+        Candidate(0, digest(b"model"), {}),
+        Candidate(bit(0) | bit(3), digest(b"without 0 and 3"), {}),
+        Candidate(bit(0), digest(b"without 0"), {}),
+        Candidate(bit(1), digest(b"without 1"), {"momentum": fixed("momentum")}),
+        Candidate(bit(3), digest(b"without 3"), {}),
     )
     return Candidates(fixed("context"), STUDY, ROUND, fixed("models"), rows)
 

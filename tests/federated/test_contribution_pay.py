@@ -11,7 +11,8 @@ import pytest
 
 from chain.types import Wei
 from federated.codec import Address
-from federated.rewards import contributions, leave_one_out
+from federated.contribution import Measure
+from federated.rewards import by_contribution, contributions
 from federated.simulate import Site, simulate
 from federated.simulate_reports import simulate_reports, weights_of
 from federated.spec import StudySpec
@@ -34,7 +35,8 @@ def flipped(sites: Mapping[str, Site], name: str) -> dict[str, Site]:
 
 def pay(spec: StudySpec, sites: Mapping[str, Site], *, idle: tuple[str, ...] = ()) -> list[Wei]:
     """Amounts out of a million, in the order of `sites`."""
-    found = leave_one_out(POOL, simulate_reports(spec, sites, idle=idle), weights_of(spec, sites))
+    reports, weights = simulate_reports(spec, sites, idle=idle), weights_of(spec, sites)
+    found = by_contribution(Measure.of(spec), POOL, reports, weights)
     return [found[index] for index in range(len(sites))]
 
 
@@ -66,7 +68,7 @@ def test_who_returns_the_model_contributes_exactly_nothing(tmp_path: Path) -> No
     spec = replace(heart_spec(auditors=[AUDITOR]), rounds=2)
     sites = sites_of(spec, heart.deal, tmp_path)
     for index, name in enumerate(sites):
-        found = contributions(simulate_reports(spec, sites, idle=(name,)))
+        found = contributions(Measure.of(spec), simulate_reports(spec, sites, idle=(name,)))
         assert found[index] == 0
 
 

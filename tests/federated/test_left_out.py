@@ -16,6 +16,7 @@ from federated.candidates import (
     encode_models,
     models_size,
 )
+from federated.contribution import bit, everyone
 from federated.errors import AggregationError, RecordError
 from federated.evaluation.disclosure import enough
 from federated.grid import Grid
@@ -49,37 +50,37 @@ def of_two(spec: StudySpec) -> tuple[GlobalState, WeightedSum, list[Update]]:
 
 def test_the_models_of_two_hospitals_are_those_on_paper(spec: StudySpec) -> None:
     begin, total, updates = of_two(spec)
-    found = dict(left_out_states(spec, begin, 1, total, updates))
+    found = dict(left_out_states(spec, begin, 1, total, updates, [0, bit(0), bit(2)]))
     weights = {who: state.parameters["out.weight"].tolist()[0] for who, state in found.items()}
     biases = {who: state.parameters["out.bias"].tolist()[0] for who, state in found.items()}
     # Σ = (4 − 12, −8, 24) over 4 patients and 4 steps a unit; each alone keeps the divisor of 16
-    assert biases == {None: 1 - 8 / 16, 0: 1 - 12 / 16, 2: 1 + 4 / 16}
-    assert weights == {None: [0.0, 1.0], 0: [0.5, 1.0], 2: [0.0, -0.5]}
+    assert biases == {0: 1 - 8 / 16, bit(0): 1 - 12 / 16, bit(2): 1 + 4 / 16}
+    assert weights == {0: [0.0, 1.0], bit(0): [0.5, 1.0], bit(2): [0.0, -0.5]}
     assert {state.round_number for state in found.values()} == {1}
 
 
 def test_leaving_out_is_as_if_the_hospital_had_returned_the_model(spec: StudySpec) -> None:
     begin, total, updates = of_two(spec)
-    found = dict(left_out_states(spec, begin, 1, total, updates))
+    found = dict(left_out_states(spec, begin, 1, total, updates, [bit(2)]))
     idle = WeightedSum(parameter_schema(spec), Grid.of(spec.grid))
     idle.add([updates[0].steps], updates[0].weight)
     idle.add([np.zeros_like(updates[1].steps)], updates[1].weight)
-    (_, wanted), *_ = left_out_states(spec, begin, 1, idle, [])
-    assert state_digest(spec, found[2]) == state_digest(spec, wanted)
+    ((_, wanted),) = left_out_states(spec, begin, 1, idle, [], [0])
+    assert state_digest(spec, found[bit(2)]) == state_digest(spec, wanted)
 
 
 def test_who_returned_the_model_is_not_missed_at_all(spec: StudySpec) -> None:
     begin, total, updates = of_two(spec)
     nothing = Update(5, np.zeros_like(updates[0].steps), 40)
     total.add([nothing.steps], nothing.weight)
-    found = dict(left_out_states(spec, begin, 1, total, [*updates, nothing]))
-    assert state_digest(spec, found[5]) == state_digest(spec, found[None])
+    found = dict(left_out_states(spec, begin, 1, total, [*updates, nothing], [0, bit(5)]))
+    assert state_digest(spec, found[bit(5)]) == state_digest(spec, found[0])
 
 
 def test_the_sum_stays_as_it_was(spec: StudySpec) -> None:
     begin, total, updates = of_two(spec)
     before = total.steps().tolist()
-    list(left_out_states(spec, begin, 1, total, updates))
+    list(left_out_states(spec, begin, 1, total, updates, [0, bit(0), bit(2)]))
     assert (total.steps().tolist(), total.weight) == (before, 4)
 
 
@@ -88,16 +89,16 @@ def test_nobody_can_be_left_out_of_a_sum_of_one(spec: StudySpec) -> None:
     total.add([steps(4, -8, 0)], 3)
     for update, weight in ((steps(4, -8, 0), 3), (steps(4, -8, 0), 0), (steps(4, -8), 1)):
         with pytest.raises(AggregationError):
-            total.mean_without(update, weight)
+            total.without([([update], weight)])
 
 
 @pytest.fixture
 def sealed(spec: StudySpec) -> tuple[Candidates, list[bytes]]:
-    states = [(None, initial_state(spec))]
+    states = [(0, initial_state(spec))]
     for hospital in (0, 3):
         state = initial_state(spec)
         moved = {name: array + np.float32(hospital + 1) for name, array in state.parameters.items()}
-        states.append((hospital, replace(state, parameters=moved)))  # type: ignore[arg-type]
+        states.append((bit(hospital), replace(state, parameters=moved)))
     items: list[Candidate] = []
     pieces = list(encode_models(spec, states, items))
     return Candidates(bytes(32), 1, 0, bytes(32), tuple(items)), pieces
@@ -114,7 +115,7 @@ def test_models_survive_bytes_however_these_are_cut(
     assert b"".join(cut) == data
     for parts in (pieces, cut, [data]):
         found = list(decode_models(spec, candidates, parts))
-        assert [item.without for item, _ in found] == [None, 0, 3]
+        assert [item.without for item, _ in found] == [0, bit(0), bit(3)]
         first = initial_state(spec).parameters
         assert all((found[2][1][name] == array + 4).all() for name, array in first.items())
 
@@ -134,6 +135,25 @@ def test_another_model_than_was_signed_is_refused(
     ):
         with pytest.raises(RecordError):
             list(decode_models(spec, candidates, wrong))
+
+
+def test_the_model_without_several_hospitals_is_the_same_whichever_way_it_is_summed(
+    spec: StudySpec,
+) -> None:
+    begin, total, updates = of_two(spec)
+    updates += [Update(3, steps(1, 2, 3), 5), Update(7, steps(-8, 5, 1), 2)]
+    for update in updates[2:]:
+        total.add([update.steps], update.weight)
+    indices = [update.hospital for update in updates]
+    withouts = [everyone(set(indices) - {*some}) for some in ((0,), (0, 2), (0, 2, 3), (3, 7))]
+    found = dict(left_out_states(spec, begin, 1, total, updates, withouts))
+    for without, state in found.items():
+        some = [update for update in updates if not without >> update.hospital & 1]
+        sums = [sum(int(x.steps[i]) * x.weight for x in some) for i in range(3)]
+        moved = [value / (11 * 4) for value in sums]  # all patients stay in the divisor
+        assert state.parameters["out.bias"].tolist() == [np.float32(1.0 + moved[0])]
+        wanted = [np.float32(x + y) for x, y in zip((0.5, -0.5), moved[1:], strict=True)]
+        assert state.parameters["out.weight"].tolist() == [wanted]
 
 
 def test_counts_of_too_few_people_of_a_class_do_not_leave_a_hospital() -> None:

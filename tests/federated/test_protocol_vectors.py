@@ -494,11 +494,12 @@ def test_results_are_a_signed_record_announced_under_the_state() -> None:
 
 def test_a_signed_report_carries_the_reports_own_bytes() -> None:
     rows = [
-        [sha(b"model"), None, [5, 1, 7, 2, 400_000]],
-        [sha(b"without 0"), 0, [4, 2, 6, 3, 450_000]],
-        [sha(b"without 1"), 1, [5, 1, 7, 2, 399_000]],
+        [sha(b"model"), [], [5, 1, 7, 2, 400_000]],
+        [sha(b"without 0 and 1"), [0, 1], [3, 3, 5, 4, 470_000]],
+        [sha(b"without 0"), [0], [4, 2, 6, 3, 450_000]],
+        [sha(b"without 1"), [1], [5, 1, 7, 2, 399_000]],
     ]
-    head = {"format": "consilium/report/1", "study": 7, "round": 2, "hospital": 3}
+    head = {"format": "consilium/report/2", "study": 7, "round": 2, "hospital": 3}
     head["context"] = fixed("context")
     report = cbor(head | {"root": fixed("root"), "evaluations": rows})
     vector = RECORDS["report"]
@@ -507,16 +508,34 @@ def test_a_signed_report_carries_the_reports_own_bytes() -> None:
     assert vector["topic"] == tagged("consilium/report-topic/1", fixed("context")).hex()
 
 
+def test_orders_of_joining_follow_from_hashes() -> None:
+    vector = RECORDS["orders"]
+    others = [index for index in range(vector["hospitals"]) if index != vector["judge"]]
+
+    def drawn(place: int | str) -> list[int]:
+        parts = (vector["seed"], vector["round"], H(vector["state"]), vector["judge"], place)
+        return sorted(others, key=lambda index: tagged("consilium/orders/1", *parts, index))
+
+    plain = [drawn(place) for place in range(vector["permutations"])]
+    assert vector["tmc"] == plain
+    first = drawn("first")
+    assert vector["gtg"] == [
+        [first[place], *(index for index in order if index != first[place])]
+        for place, order in enumerate(plain)
+    ]
+
+
 def test_candidates_are_a_signed_record_of_state_digests() -> None:
     rows = [
-        [None, sha(b"model"), {}],
-        [0, sha(b"without 0"), {}],
-        [1, sha(b"without 1"), {"momentum": fixed("momentum")}],
-        [3, sha(b"without 3"), {}],
+        [[], sha(b"model"), {}],
+        [[0, 3], sha(b"without 0 and 3"), {}],
+        [[0], sha(b"without 0"), {}],
+        [[1], sha(b"without 1"), {"momentum": fixed("momentum")}],
+        [[3], sha(b"without 3"), {}],
     ]
     body = {"candidates": rows, "context": fixed("context"), "models": fixed("models")}
     body |= {"round": 2, "study": 7}
-    record(RECORDS["candidates"], "consilium/candidates/1", body)
+    record(RECORDS["candidates"], "consilium/candidates/2", body)
 
 
 def test_an_auditors_word_that_a_list_is_missing_names_freeze_and_list() -> None:

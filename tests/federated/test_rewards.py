@@ -1,16 +1,38 @@
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from fractions import Fraction
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from chain.types import Wei
+from federated import rewards
 from federated.canonical import Digest, decode, encode
+from federated.contribution import Measure, bit
 from federated.errors import RewardError
 from federated.metrics import LOSS_CAP, LOSS_UNIT, Confusion
 from federated.reports import Evaluation, Report
-from federated.rewards import contributions, gains, leave_one_out, split
+from federated.rewards import split
+
+MEASURE = Measure("leave-one-out")
+
+
+def contributions(reports: Iterable[Report]) -> dict[int, Fraction]:
+    return rewards.contributions(MEASURE, reports)
+
+
+def gains(reports: Iterable[Report]) -> dict[int, dict[int, Fraction]]:
+    return rewards.gains(MEASURE, reports)
+
+
+def leave_one_out(
+    pool: int, reports: Iterable[Report], weights: Mapping[int, int]
+) -> dict[int, Wei]:
+    return rewards.by_contribution(MEASURE, pool, reports, weights)
+
 
 shares = st.dictionaries(st.integers(0, 255), st.integers(0, 2**64), min_size=1).filter(
     lambda found: any(found.values())
@@ -44,7 +66,7 @@ def test_without_a_share_there_is_no_split(bad: dict[int, int]) -> None:
 
 def report(hospital: int, full: int, without: dict[int, int], round_number: int = 1) -> Report:
     """Losses of the model and of the models without each other hospital, over ten records."""
-    rows = [(None, full), *sorted(without.items())]
+    rows = [(0, full), *((bit(index), loss) for index, loss in sorted(without.items()))]
     return Report(
         context=bytes(32),
         study=1,
@@ -165,28 +187,32 @@ def test_a_hospital_does_not_judge_its_own_contribution() -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("format", "consilium/report/2"),
+        ("format", "consilium/report/1"),
         ("hospital", 256),
         ("hospital", "0"),
         ("round", -1),
         ("root", b"short"),
         ("context", b"short"),
         ("evaluations", None),
-        ("evaluations", [[bytes(32), 1, [4, 1, 4, 1, 1]]]),
-        ("evaluations", [[bytes(32), None, [4, 1, 4, 1]]]),
-        ("evaluations", [[bytes(32), None, [4, 1, 4, 1, -1]]]),
-        ("evaluations", [[bytes(32), None, [4, 1, 4, 1, 1.0]]]),
-        ("evaluations", [[bytes(32), None, [4, 1, 4, 1, 10 * LOSS_CAP * LOSS_UNIT + 1]]]),
-        ("evaluations", [[bytes(31), None, [4, 1, 4, 1, 1]]]),
-        ("evaluations", [[bytes(32), None, [3, 1, 4, 1, 1]]]),
-        ("evaluations", [[bytes(32), None, [4, 1, 3, 1, 1]]]),
+        ("evaluations", [[bytes(32), [1], [4, 1, 4, 1, 1]]]),
+        ("evaluations", [[bytes(32), [], [4, 1, 4, 1]]]),
+        ("evaluations", [[bytes(32), [], [4, 1, 4, 1, -1]]]),
+        ("evaluations", [[bytes(32), [], [4, 1, 4, 1, 1.0]]]),
+        ("evaluations", [[bytes(32), [], [4, 1, 4, 1, 10 * LOSS_CAP * LOSS_UNIT + 1]]]),
+        ("evaluations", [[bytes(31), [], [4, 1, 4, 1, 1]]]),
+        ("evaluations", [[bytes(32), [], [3, 1, 4, 1, 1]]]),
+        ("evaluations", [[bytes(32), None, [4, 1, 4, 1, 1]]]),
+        ("evaluations", [[bytes(32), [], [4, 1, 4, 1, 1]], [bytes(32), [2, 1], [4, 1, 4, 1, 1]]]),
+        ("evaluations", [[bytes(32), [], [4, 1, 4, 1, 1]], [bytes(32), [256], [4, 1, 4, 1, 1]]]),
+        ("evaluations", [[bytes(32), [], [4, 1, 4, 1, 1]], [bytes(32), [-1], [4, 1, 4, 1, 1]]]),
+        ("evaluations", [[bytes(32), [], [4, 1, 3, 1, 1]]]),
         (
             "evaluations",
-            [[bytes(32), None, [4, 1, 4, 1, 1]], [bytes(32), 1, [5, 1, 4, 1, 1]]],
+            [[bytes(32), [], [4, 1, 4, 1, 1]], [bytes(32), [1], [5, 1, 4, 1, 1]]],
         ),
         (
             "evaluations",
-            [[bytes(32), None, [4, 1, 4, 1, 1]], *[[bytes(32), 1, [4, 1, 4, 1, 1]]] * 2],
+            [[bytes(32), [], [4, 1, 4, 1, 1]], *[[bytes(32), [1], [4, 1, 4, 1, 1]]] * 2],
         ),
     ],
 )

@@ -93,8 +93,8 @@ class Policy:
     )
     rewards: tuple[str, ...] = _rule(
         (),
-        "Reward rules: count, leave-one-out",
-        "for leave-one-out hospitals judge the models without each other, and so can tell what "
+        "Reward rules: count, leave-one-out, tmc-shapley, gtg-shapley",
+        "for all but count hospitals judge the models without each other, and so can tell what "
         "each one's update was",
         '["count"]',
     )
