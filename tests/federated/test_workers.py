@@ -61,10 +61,14 @@ def test_processes_give_the_states_that_one_process_gives(
     assert state_digest(study, here[2]) != state_digest(study, here[1])
 
 
+@pytest.mark.parametrize("strategy", ["fedavg", "fedbn"])
 @pytest.mark.processes
 def test_ray_gives_the_states_that_one_process_gives(
-    study: StudySpec, cohort: dict[str, Records], ray: RayWorkers
+    study: StudySpec, cohort: dict[str, Records], ray: RayWorkers, strategy: str
 ) -> None:
+    model = Choice("mlp", {"hidden": [3], "normalise": "batch"})
+    if strategy == "fedbn":  # what hospitals keep comes back from Ray, and goes there again
+        study = replace(study, strategy=Choice(strategy), model=model)
     here = simulate(study, [cohort] * 2)
     there = simulate(study, [cohort] * 2, workers=ray)
     assert [state_digest(study, s) for s in there] == [state_digest(study, s) for s in here]
