@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from api.cli.contributions import contributions
 from api.cli.options import (
     AsJson,
     DeploymentPath,
@@ -124,8 +125,13 @@ def settle(study: StudyNumber) -> None:
     found = study_of(party, study)
     decimals = decimals_of(party, found.number)
     names = names_of(party, found.hospitals)
-    rows = [(names[index], tokens(units, decimals)) for index, units in sorted(shares.items())]
-    table(f"shares by {found.spec.reward.rule}", ("hospital", "tokens"), rows)
+    measured = contributions(party, found)
+    columns = ("hospital", *measured.columns, "tokens")
+    rows = [
+        (names[index], *measured.row(index), tokens(units, decimals))
+        for index, units in sorted(shares.items())
+    ]
+    table(f"shares by {found.spec.reward.rule}", columns, rows)
 
 
 @app.command()

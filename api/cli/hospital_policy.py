@@ -18,6 +18,7 @@ from api.home import Home, HomeRole
 from chain.types import StudyId
 from federated import hospital as steps
 from federated.codec import Form, to_tree
+from federated.contribution import cost_of
 from federated.hospital.enrol import examine
 from federated.hospital.policy import Asked, Finding, Outcome, Policy, defaults_toml, judge
 from federated.hospital.policy.standing import (
@@ -56,6 +57,12 @@ _PAID = {
 }
 
 
+def _paid(spec: StudySpec) -> str:
+    """The reward rule in words, and what it costs."""
+    words, cost = _PAID.get(spec.reward.rule, spec.reward.rule), cost_of(spec)
+    return words if cost is None else f"{words}; {cost}"
+
+
 def approve(study: StudyNumber, policy: PolicyFile = None) -> None:
     """Check a study under the hospital's policy, and record its digest as approved.
 
@@ -79,7 +86,7 @@ def approve(study: StudyNumber, policy: PolicyFile = None) -> None:
             ("question", spec.question),
             ("purposes", ", ".join(describe(terms.purposes))),
             ("spec", found.spec_digest.hex()),
-            ("hospitals are paid", _PAID.get(spec.reward.rule, spec.reward.rule)),
+            ("hospitals are paid", _paid(spec)),
             ("token", terms.token),
             ("bond", f"{tokens(terms.bond, decimals)} tokens"),
         ]

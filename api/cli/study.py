@@ -17,6 +17,7 @@ from chain.rounds import Round
 from chain.types import RoundNumber, StudyId
 from federated.center import invite as invite_hospital
 from federated.center import request_study
+from federated.contribution import cost_of
 from federated.party import Party
 from federated.purposes import describe
 from federated.rules import production_warnings
@@ -89,6 +90,8 @@ def request(
     paid_in = address(token or party.chain.deployment.address_of("DevelopmentToken"))
     number = request_study(party, read, paid_in)
     say(f"study {number} is open: {read.title}, spec {read.digest().hex()}")
+    if (cost := cost_of(read)) is not None:
+        say(f"contributions: {cost}")
 
 
 @app.command()

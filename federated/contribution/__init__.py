@@ -7,6 +7,7 @@ Everything here is pure and exact: integers from signed reports in, fractions ou
 
 from federated.contribution.coalitions import bit, everyone, members
 from federated.contribution.confidence import Confidence, confidences
+from federated.contribution.cost import Cost, cost_of
 from federated.contribution.measure import RULES, Measure, check_reward, measured
 from federated.contribution.plan import Plan
 from federated.contribution.walk import Walk, follow
@@ -14,12 +15,14 @@ from federated.contribution.walk import Walk, follow
 __all__ = [
     "RULES",
     "Confidence",
+    "Cost",
     "Measure",
     "Plan",
     "Walk",
     "bit",
     "check_reward",
     "confidences",
+    "cost_of",
     "everyone",
     "follow",
     "measured",

@@ -14,7 +14,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from federated.canonical import digest
-from federated.contribution import Measure, Walk, confidences, everyone, follow, members
+from federated.contribution import Measure, Walk, confidences, cost_of, everyone, follow, members
 from federated.errors import RewardError, SpecError
 from federated.metrics import LOSS_CAP, LOSS_UNIT, Confusion
 from federated.reports import Evaluation, Report
@@ -394,6 +394,20 @@ def test_a_spec_names_rule_and_settings_and_others_keep_their_bytes(spec: StudyS
     assert chosen.digest() != spec.digest()
     with pytest.raises(SpecError, match="count measures no contribution"):
         Measure.of(paid_by(spec, "count"))
+
+
+def test_the_cost_of_a_study_is_told_in_models_and_passes(spec: StudySpec) -> None:
+    four = replace(spec, max_hospitals=4, rounds=3)
+    assert cost_of(paid_by(four, "count")) is None
+    one_out = cost_of(paid_by(four, "leave-one-out"))
+    every = cost_of(paid_by(four, "tmc-shapley", permutations=4, tolerance=0))
+    assert one_out is not None
+    assert every is not None
+    assert (one_out.models, one_out.judged, one_out.passes) == (5, 4, 4 * 4 * 3)
+    assert (every.models, every.judged, every.passes) == (15, 8, 8 * 4 * 3)
+    assert every.size * 5 == one_out.size * 15
+    assert "of which a hospital judges up to 8 " in str(every)
+    assert "up to 96 passes" in str(every)
 
 
 def test_a_loss_that_no_report_can_hold_moves_no_value() -> None:
