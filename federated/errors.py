@@ -7,6 +7,7 @@ FederatedError
 │   ├── TensorSchemaError     names, element type or encoding
 │   ├── TensorShapeError      shape or size
 │   └── TensorValueError      NaN, infinite, or outside of the grid
+├── FamilyError           an installed model family that is not the one named, or that does not run
 ├── TrainingError         local training that cannot start or that diverged
 ├── AggregationError      updates that cannot be summed, or a sum that cannot be applied
 ├── CohortError           a cohort or a list of leaves that breaks its rules
@@ -15,6 +16,8 @@ FederatedError
 ├── RecordError           a round manifest or report that is not what its place on-chain says
 ├── ExplanationError      parts of a prediction that do not sum to it
 ├── StepError             a step that cannot be taken now: wrong phase, no cohort, nobody submitted
+│   ├── TooFewUpdates         fewer than k updates of a round can be included
+│   └── Unjudged              updates that nobody can judge yet; `hospitals` are their indices
 └── PolicyRefused         a hospital's policy forbids the study; `rule` names why
 """
 
@@ -55,6 +58,10 @@ class TensorValueError(TensorError):
     """A value is NaN, infinite, or outside of the grid."""
 
 
+class FamilyError(FederatedError):
+    """A model family that somebody installed is not the one that is named, or does not run."""
+
+
 class TrainingError(FederatedError):
     """Local training cannot start, or diverged."""
 
@@ -85,6 +92,18 @@ class ExplanationError(FederatedError):
 
 class StepError(FederatedError):
     """An actor's step cannot be taken now."""
+
+
+class TooFewUpdates(StepError):
+    """Fewer updates of a round can be included than the study asks for."""
+
+
+class Unjudged(StepError):
+    """Updates are nowhere, or do not open: an auditor's word is missing."""
+
+    def __init__(self, hospitals: tuple[int, ...], message: str) -> None:
+        super().__init__(message)
+        self.hospitals = hospitals
 
 
 class PolicyRefused(FederatedError):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from chain.rounds import Frozen, Submitted
 from chain.types import BlockNumber
 from federated.cohort import Leaf
-from federated.errors import CohortError, StepError
+from federated.errors import CohortError, StepError, Unjudged
 from federated.exclusion import ExclusionCode, judge_stored
 from federated.leaf_list import read_leaves
 from federated.missing import confirmed_missing
@@ -24,6 +24,7 @@ from federated.unopened import confirmed_unopened
 from storage.artefact import Opened, open_artefact, rewrap
 from storage.errors import (
     ArtefactError,
+    CorruptBlock,
     MalformedBlock,
     MissingBlock,
     StorageError,
@@ -56,19 +57,19 @@ class Judged:
 def judge_submission(party: Party, study: Study, frozen: Frozen, event: Submitted) -> Judged:
     """Judge one submission with the party's own key.
 
-    A store that cannot be reached, or lacks a block, is an error and no verdict: it raises what
-    the store raises. What nobody has, and what does not open, is a code only by a named auditor's
-    word; until then it raises, `StepError` for an update that does not open.
+    A store that cannot be reached is an error and no verdict: it raises what the store raises. What
+    nobody has, what the store gives altered, and what does not open, is a code only by a named
+    auditor's word; until then it raises `Unjudged`.
     """
     if leaves_of(party.store, frozen) is None and confirmed_missing(party, study, frozen):
         return Judged(None, ExclusionCode.LIST_MISSING)
     try:
         manifest = check_manifest(party, study, frozen, event)
         return _judge_bytes(party, study, frozen, event, manifest)
-    except MissingBlock:
+    except (MissingBlock, CorruptBlock) as exc:
         if word := confirmed_unopened(party, study, frozen, event):
             return Judged(None, ExclusionCode.UNDECRYPTABLE, envelope=bytes(word))
-        raise
+        raise _unjudged(study, event, "is in no member's store") from exc
     except (ArtefactError, MalformedBlock):  # of the manifest: what it seals is judged below
         return Judged(None, ExclusionCode.SCHEMA)
 
@@ -85,11 +86,7 @@ def _judge_bytes(
     except StorageError as exc:  # of envelopes; anyone may have announced a broken one
         word = confirmed_unopened(party, study, frozen, event)
         if word is None and study.auditors:
-            raise StepError(
-                f"study {study.number}: round {event.round}: the update of {event.hospital} does "
-                f"not open with the key at hand ({exc}): ask an auditor of the study to try it "
-                "with `consilium challenge unopened`"
-            ) from exc
+            raise _unjudged(study, event, f"does not open with the key at hand ({exc})") from exc
         return Judged(None, ExclusionCode.UNDECRYPTABLE, envelope=bytes(word) if word else b"")
     try:
         update = Stored.spooled(opened.payload.segments(), party.journal.folder)
@@ -102,6 +99,14 @@ def _judge_bytes(
     weight = discounted(frozen.freeze.weight, staleness)
     return Judged(
         update, None, manifest.payload_size, opened=True, weight=weight, staleness=staleness
+    )
+
+
+def _unjudged(study: Study, event: Submitted, why: str) -> Unjudged:
+    return Unjudged(
+        (event.index,),
+        f"study {study.number}: round {event.round}: the update of {event.hospital} {why}: ask an "
+        "auditor of the study to try it with `consilium challenge unopened`",
     )
 
 
@@ -149,7 +154,10 @@ def check_manifest(party: Party, study: Study, frozen: Frozen, event: Submitted)
     of another kind, schema or commitment.
     """
     manifest = read_manifest(party.store, event.manifest)
-    signer = signer_at(party.chain, event.hospital, BlockNumber(event.block))
+    try:
+        signer = signer_at(party.chain, event.hospital, BlockNumber(event.block))
+    except StepError as exc:  # it submits without keys: nothing that anybody signed is its own
+        raise ArtefactError(f"manifest {manifest.cid}: {exc}") from exc
     contexts = contexts_of_update(party, study, frozen)
     context = manifest.context if manifest.context in contexts else next(iter(contexts))
     manifest.expect(context=context, signer=signer)

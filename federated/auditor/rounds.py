@@ -21,6 +21,7 @@ from federated.round_manifest import RoundManifest
 from federated.state import next_state, state_digest
 from federated.study import Study
 from federated.unopened import confirmed_unopened
+from storage.errors import ArtefactError, MalformedBlock
 from storage.manifest import read_manifest
 
 
@@ -70,7 +71,11 @@ def _check_hospitals(party: Party, study: Study, facts: Facts, checks: Checks) -
 def _check_submission(
     party: Party, study: Study, facts: Facts, event: Submitted, checks: Checks
 ) -> None:
-    """Manifest and bytes of an update; what was left out for its form need not have one."""
+    """Manifest and bytes of an update; what was left out for its form need not have one.
+
+    Nor what is in no model because its round ran out: else one hospital's junk would spoil the
+    audit of a study.
+    """
     at, code = Place(event.round, event.index), facts.code_of(event.index)
     if code in (ExclusionCode.SCHEMA, ExclusionCode.LIST_MISSING):
         return
@@ -78,7 +83,13 @@ def _check_submission(
     if excused and confirmed_unopened(party, study, facts.frozen[event.index], event):
         return
     with checks.guarded("update-manifest", at):
-        manifest = check_manifest(party, study, facts.frozen[event.index], event)
+        try:
+            manifest = check_manifest(party, study, facts.frozen[event.index], event)
+        except (ArtefactError, MalformedBlock) as exc:
+            if not facts.round.lapsed:
+                raise
+            checks.note("update-manifest", f"of no model, as the round ran out: {exc}", at)
+            return
         checks.add("update-manifest", True, at=at)
         if excused or (code is ExclusionCode.SHAPE and is_oversized(study, manifest)):
             return

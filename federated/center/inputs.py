@@ -10,7 +10,7 @@ from chain.rounds import Frozen, Round, Submitted
 from chain.types import Address, BlockNumber, RoundNumber
 from federated.canonical import digest
 from federated.combining import Total, total_of
-from federated.errors import StepError
+from federated.errors import StepError, TooFewUpdates, Unjudged
 from federated.exclusion import ExclusionCode
 from federated.judging import Judged, judge_submission, wrap_for_auditors
 from federated.left_out import Update
@@ -79,21 +79,28 @@ def collect(party: Party, study: Study, inputs: Inputs, *, wrap: bool) -> Collec
     """Fetch, judge and add all submissions, a segment of one in memory at a time.
 
     With `wrap`, every update that opened is wrapped for the named auditors. Raises `StepError`
-    where fewer than k updates can be included.
+    where fewer than k updates can be included, `Unjudged` that names all that nobody can judge yet.
     """
     start = open_state(party, study, RoundNumber(inputs.round.parent), inputs.block)
     total = total_of(study.spec, party.journal.folder)
-    entries, downloads = [], []
+    entries, downloads, open_ = [], [], list[Unjudged]()
     for event in inputs.submitted:
         frozen = inputs.frozen[event.index]
         started = time.perf_counter()
-        judged = judge_submission(party, study, frozen, event)
+        try:
+            judged = judge_submission(party, study, frozen, event)
+        except Unjudged as exc:
+            open_.append(exc)
+            continue
         downloads.append((event.index, judged.size, time.perf_counter() - started))
         entries.append(_entry(frozen, event, judged))
         if wrap and judged.opened and study.auditors:
             wrap_for_auditors(party, study, frozen, event)
         if judged.update is not None:
             total.add(judged.update.segments(update_schema(study.spec)), judged.weight)
+    if open_:
+        hospitals = tuple(index for exc in open_ for index in exc.hospitals)
+        raise Unjudged(hospitals, "; ".join(map(str, open_)))
     _check_enough(study, inputs, entries)
     return Collected(start, total, tuple(entries), tuple(downloads))
 
@@ -132,8 +139,8 @@ def _entry(frozen: Frozen, event: Submitted, judged: Judged) -> Entry:
 def _check_enough(study: Study, inputs: Inputs, entries: Sequence[Entry]) -> None:
     included = [entry for entry in entries if entry.code is None]
     if len(included) < study.terms.min_hospitals:
-        codes = ", ".join(f"hospital {e.hospital}: {e.code}" for e in entries if e.code)
-        raise StepError(
+        codes = ", ".join(f"{study.hospitals[e.hospital]}: {e.code}" for e in entries if e.code)
+        raise TooFewUpdates(
             f"study {study.number}: round {inputs.number}: {len(included)} updates can be "
             f"included, at least {study.terms.min_hospitals} are needed ({codes})"
         )

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from chain.types import RoundNumber, StudyId
+from chain.rounds import Round
+from chain.types import Address, RoundNumber, StudyId
 from federated.center.aggregate import finalize
-from federated.center.inputs import read_inputs
+from federated.center.inputs import Inputs, read_inputs
 from federated.center.propose import hear, measures, propose_for
 from federated.center.rounds import open_round
+from federated.center.stuck import STUCK, is_stuck, remember
+from federated.directory import name_of
+from federated.outcome import outcomes
 from federated.party import Party
 from federated.phase import is_complete, report_by, standing
 from federated.study import Study, read_study
@@ -19,8 +23,9 @@ Say = Callable[[str], None]
 def advance(party: Party, number: StudyId, say: Say) -> bool:
     """Propose or finalize the live round when it is complete, else open the next.
 
-    True once all are over. A round that stays below k submissions is waited for until finalizeBy,
-    then another is opened. Raises what the steps raise; every step is idempotent.
+    True once all are over. A round that stays below k updates, or waits for an auditor's word on
+    one of them, is waited for until finalizeBy, then another is opened. At its end each hospital is
+    named whose update is not in the model. Raises what the steps raise; every step is idempotent.
     """
     block = party.head()
     study = read_study(party.chain, party.store, number, block)
@@ -29,23 +34,66 @@ def advance(party: Party, number: StudyId, say: Say) -> bool:
     if count:
         round_ = party.chain.rounds.round(number, count, block_identifier=block)
         if not (round_.finalized or round_.aborted or now > round_.finalize_by):
-            barred = party.chain.rounds.barred(number, block_identifier=block)
-            enough = standing(round_).bit_count() >= study.terms.min_hospitals
-            if enough and is_complete(round_, barred, now) and _is_judged(party, study, count, say):
-                done = finalize(party, number, count)
-                say(f"round {count}: finalized {done.included.bit_count()} updates")
+            _finalize(party, study, count, round_, now, say)
             return False
+        if not round_.finalized:
+            _tell_lapsed(party, study, count, say)
     if count >= study.terms.max_rounds or now > study.terms.end_by:
         return True
     say(f"round {open_round(party, number)} is open")
     return False
 
 
-def _is_judged(party: Party, study: Study, number: RoundNumber, say: Say) -> bool:
+def _finalize(
+    party: Party, study: Study, number: RoundNumber, round_: Round, now: int, say: Say
+) -> None:
+    """Finalize the round if it is complete, and if what hospitals sent allows it."""
+    barred = party.chain.rounds.barred(study.number, block_identifier=party.head())
+    enough = standing(round_).bit_count() >= study.terms.min_hospitals
+    if not (enough and is_complete(round_, barred, now)):
+        return
+    inputs = read_inputs(party, study, number, party.head())
+    if is_stuck(party, study, inputs):
+        return
+    try:
+        if not _is_judged(party, study, inputs, say):
+            return
+        done = finalize(party, study.number, number)
+    except STUCK as exc:
+        say(f"round {number} waits: {exc}")
+        remember(party, inputs, study, exc)
+        return
+    without = _without(party, study, number)
+    say(f"round {number}: finalized {done.included.bit_count()} updates{without}")
+
+
+def _tell_lapsed(party: Party, study: Study, number: RoundNumber, say: Say) -> None:
+    """Say, once, of a round that ends without a model who held it up."""
+    step = f"ended-{study.number}-{number}"
+    if party.journal.get(step) is None:
+        say(f"round {number}: ends without a model{_without(party, study, number)}")
+        party.journal.put(step, {})
+
+
+def _without(party: Party, study: Study, number: RoundNumber) -> str:
+    """Hospitals of the round whose update is not in its model, each with the reason."""
+    found = outcomes(party, study, number, party.head())
+    round_ = party.chain.rounds.round(study.number, number, block_identifier=party.head())
+    missing = [item for item in found if round_.enrolled >> item.hospital & 1 and not item.included]
+    return "".join(
+        f"; {_named(party, study.hospitals[item.hospital])}: {item.said}" for item in missing
+    )
+
+
+def _named(party: Party, account: Address) -> str:
+    return name_of(party.chain, party.store, account, party.head()) or account
+
+
+def _is_judged(party: Party, study: Study, inputs: Inputs, say: Say) -> bool:
     """Whether the reports that a contribution rule needs are in, or their time is over."""
     if not measures(study):
         return True
-    inputs = read_inputs(party, study, number, party.head())
+    number = inputs.number
     is_new = party.journal.get(f"candidates-{study.number}-{number}") is None
     candidates = propose_for(party, study, inputs)
     if candidates is None:

@@ -22,7 +22,6 @@ from federated.party import Party
 from federated.published import read_result
 from storage.cid import Cid, Codec
 from storage.envelope import write_envelope
-from storage.errors import MissingBlock
 from storage.keys import Identity, RecipientKey
 from storage.manifest import PayloadFacts, read_manifest, write_manifest
 from storage.payload import key_commitment
@@ -111,7 +110,7 @@ def test_an_update_that_nobody_has_is_left_out_when_submitting_is_over(granted: 
     sealed = kit.submission_of(granted, 1, VALLEY)
     payload = read_manifest(granted.center.store, sealed.manifest).payload
     kit.lose(granted, payload)
-    with pytest.raises(MissingBlock):
+    with pytest.raises(StepError, match="in no member's store"):
         finalize(granted.center, granted.study, FIRST)
     with pytest.raises(StepError, match="submitBy"):
         _rule(granted)
