@@ -28,6 +28,7 @@ from federated import center as steps
 from federated.center.run import advance
 from federated.evaluation.disclosure import NOTHING
 from federated.metrics import FIGURES, Confusion, Estimate, Scores
+from federated.outcome import outcomes
 from federated.party import Party
 from federated.reported import figures_of, results_of
 from federated.results import Results
@@ -143,6 +144,34 @@ def refund(study: StudyNumber) -> None:
     party = _party()
     units = steps.refund(party, StudyId(study))
     say(f"{tokens(units, decimals_of(party, StudyId(study)))} tokens returned to the center")
+
+
+@app.command()
+def status(
+    study: LastStudy = None,
+    round_number: Annotated[
+        int | None, typer.Option("--round", min=1, help="The round; else the newest.")
+    ] = None,
+    as_json: AsJson = False,
+    rpc: Node = None,
+    store: StorePath = None,
+    deployment: DeploymentPath = None,
+) -> None:
+    """Show of each hospital what became of it in a round: in the model, or not and why.
+
+    Example: consilium --home homes/center center status 1
+    """
+    with reading(Outside(rpc, store, deployment)) as party:
+        found = study_of(party, study)
+        number = round_of(party, found.number, round_number)
+        names = names_of(party, found.hospitals)
+        said = outcomes(party, found, number, party.head())
+        rows = [{"hospital": names[item.hospital], "outcome": item.said} for item in said]
+        if as_json:
+            json_object(rows)
+            return
+        title = f"study {found.number}, round {number}"
+        table(title, ("hospital", "outcome"), [list(row.values()) for row in rows])
 
 
 @app.command()
