@@ -13,7 +13,7 @@ import numpy as np
 
 from federated.canonical import tagged_hash
 from federated.errors import SpecError
-from federated.families import family_of
+from federated.families import shapes_of
 from federated.grid import Grid
 from federated.schema import Array, Schema
 from federated.spec import StudySpec
@@ -34,8 +34,7 @@ def input_shape(spec: StudySpec) -> tuple[int, ...]:
 def parameter_schema(spec: StudySpec) -> Schema:
     """The model's tensors, float32. Raises `SpecError` for an unknown family or setting."""
     outputs = task_of(spec.task).outputs(spec)
-    shapes = family_of(spec.model).shapes(spec.model.config, input_shape(spec), outputs)
-    schema = Schema.of("F32", shapes)
+    schema = Schema.of("F32", shapes_of(spec.model, input_shape(spec), outputs))
     if schema.size > MAX_PARAMETERS:
         raise SpecError("model.config", f"{schema.size} parameters; at most {MAX_PARAMETERS}")
     return schema

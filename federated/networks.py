@@ -11,10 +11,12 @@ from numpy.random import Generator
 from torch import Tensor
 from torch.utils import deterministic as memory
 
-from federated.families import family_of
+from federated.errors import FamilyError
+from federated.families import Family, family_of
 from federated.models import input_shape
 from federated.schema import Array, Parameters
 from federated.spec import StudySpec
+from federated.tasks import task_of
 
 _BATCH = 4096
 
@@ -50,7 +52,7 @@ def logits(
     normalisation moves its running tensors in place.
     """
     model, shape = spec.model, input_shape(spec)
-    found = family_of(model).forward(parameters, inputs, model.config, shape, training=training)
+    found = _family(spec).forward(parameters, inputs, model.config, shape, training=training)
     return found.squeeze(1)
 
 
@@ -71,4 +73,14 @@ def varied(inputs: Tensor, spec: StudySpec, order: Generator) -> Tensor:
 
     # (n, width) → (n, width)
     """
-    return family_of(spec.model).varied(inputs, spec.model.config, input_shape(spec), order)
+    return _family(spec).varied(inputs, spec.model.config, input_shape(spec), order)
+
+
+def _family(spec: StudySpec) -> Family:
+    """Raises `FamilyError` where an installed one has other tensors than the spec declares."""
+    model, family = spec.model, family_of(spec.model)
+    if model.digest is not None:
+        has = family.shapes(model.config, input_shape(spec), task_of(spec.task).outputs(spec))
+        if has != {tensor.name: tensor.shape for tensor in model.tensors or ()}:
+            raise FamilyError(f"family {model.name!r} has other tensors than the study declares")
+    return family

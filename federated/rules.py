@@ -202,6 +202,8 @@ def _check_money(spec: StudySpec) -> None:
 def _check_strategy(spec: StudySpec) -> None:
     """What a strategy does not go with; `python -m federated.strategies` prints the table."""
     strategy = strategy_of(spec.strategy.name)
+    plain = spec.strategy.digest is None and spec.strategy.tensors is None
+    _require(plain, "strategy", "all strategies are built in; leave digest and tensors out")
     hidden = f"{spec.mode} mode hides single updates, and {strategy.name} compares them; use open"
     _require(spec.mode in strategy.modes, "mode", hidden)
     unsummed = (

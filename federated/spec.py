@@ -14,6 +14,7 @@ from chain.types import Wei
 from federated.canonical import Digest, digest, encode
 from federated.codec import Address, Config, Form, to_tree
 from federated.errors import SpecError
+from federated.schema import Tensor
 
 FORMAT = "consilium/study/1"
 
@@ -98,10 +99,16 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A registered model family or strategy, by name, and its settings."""
+    """A registered model family or strategy, by name, and its settings.
+
+    A family that is not built in has the `digest` of its code (64 hexadecimal digits), and declares
+    its `tensors` in the order of their names' bytes: who runs no model needs no code.
+    """
 
     name: str
     config: Config = field(default_factory=dict)
+    digest: str | None = None
+    tensors: tuple[Tensor, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -187,7 +187,8 @@ def fit(
         for patients, truth in _batches(x, y, training, order):  # (batch, width), (batch,)
             seen = varied(patients, spec, order)
             outputs = logits(tensors, seen, spec, training=True)  # (batch,) or (batch, K)
-            gradients = torch.autograd.grad(lost(outputs, truth), weights)
+            loss = lost(outputs, truth)
+            gradients = torch.autograd.grad(loss, weights, materialize_grads=True)
             _descend(weights, pulled(gradients, weights), momenta, training)
     trained: dict[str, Array] = {name: t.detach().numpy() for name, t in tensors.items()}
     for name, array in trained.items():

@@ -6,6 +6,8 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 
 from federated.codec import Address
+from federated.errors import FamilyError
+from federated.families.code import find_code
 from federated.hospital.policy.finding import Answer, Asked, Outcome
 from federated.hospital.policy.policy import Policy
 from federated.models import parameter_schema
@@ -30,6 +32,27 @@ def purposes(policy: Policy, asked: Asked) -> Answer:
         return Outcome.PASSES, ", ".join(asked.spec.purposes)
     allowed = ", ".join(policy.purposes)
     return Outcome.REFUSES, f"the study needs {', '.join(words)}; allowed: {allowed}"
+
+
+def models(policy: Policy, asked: Asked) -> Answer:
+    """A family that is not built in must be listed with its digest, and be installed as that.
+
+    Nothing of it is imported here, or before this was answered.
+    """
+    model = asked.spec.model
+    if model.digest is None:
+        return among(model.name, policy.models)
+    wanted = f"{model.name}@{model.digest}"
+    if wanted not in policy.models:
+        return Outcome.REFUSES, (
+            f"the study has {wanted!r}, which is not built in and not listed; allowed: "
+            f"{', '.join(policy.models) or 'any that is built in'}"
+        )
+    try:
+        code = find_code(model.name, model.digest)
+    except FamilyError as exc:
+        return Outcome.REFUSES, str(exc)
+    return Outcome.PASSES, f"{wanted!r}, as {code.distribution} {code.version} brings it"
 
 
 def parameters(policy: Policy, asked: Asked) -> Answer:

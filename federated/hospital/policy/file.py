@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import stat
 import tomllib
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ from federated.purposes import tier_bitmap
 LARGEST = 1 << 16
 """Bytes of a policy at most."""
 
+_BY_DIGEST = "[a-z0-9-]{1,32}@[0-9a-f]{64}"
 _LARGEST_NUMBER = 1 << 53  # what every reader of JSON still tells apart
 _WORDS = {"modes": ("open", "masked"), "after_void": ("go-back", "go-on")}
 
@@ -96,6 +98,8 @@ def _check_value(path: Path, key: str, value: object) -> None:
             if item not in _WORDS.get(key, (item,)):
                 choices = " or ".join(_WORDS[key])
                 raise PolicyRefused(key, f"{path}: {item[:20]!r} is not known; {choices}")
+            if key == "models" and "@" in item and not re.fullmatch(_BY_DIGEST, item):
+                raise PolicyRefused(key, f"{path}: {item[:20]!r} is no NAME@DIGEST of 64 digits")
     elif isinstance(value, int | float) and not 0 <= value <= _LARGEST_NUMBER:
         raise PolicyRefused(key, f"{path}: a number from 0 to 2^53 is expected")
 

@@ -29,7 +29,7 @@ _JUDGES: dict[str, Callable[[Policy, Asked], Answer]] = {
     "purposes": answers.purposes,
     "modes": lambda p, a: answers.among(a.spec.mode, p.modes),
     "tasks": lambda p, a: answers.among(a.spec.task, p.tasks),
-    "models": lambda p, a: answers.among(a.spec.model.name, p.models),
+    "models": answers.models,
     "most_parameters": answers.parameters,
     "strategies": lambda p, a: answers.among(a.spec.strategy.name, p.strategies),
     "most_rounds": lambda p, a: answers.at_most(p.most_rounds, a.spec.rounds, "rounds"),

@@ -37,7 +37,10 @@ class Policy:
         (), "Tasks that a model may have", "what may be predicted of people", '["binary"]'
     )
     models: tuple[str, ...] = _rule(
-        (), "Model families", "a large model can learn people by heart", '["logistic", "mlp"]'
+        (),
+        "Model families; one that is not built in by NAME@DIGEST, and never without being listed",
+        "a large model can learn people by heart; and code that somebody installed runs on records",
+        '["logistic", "mlp"]',
     )
     most_parameters: int = _rule(
         100_000_000, "Parameters of the model, at most", "as for `models`; and time and disk"

@@ -89,6 +89,18 @@ def require_allowed(
     return standing
 
 
+def require_model(node: HospitalNode, study: Study) -> None:
+    """Raise `PolicyRefused` unless each standing policy allows the model's code to run.
+
+    For what asks no cohort: a model that is in use goes on whatever else was forbidden since.
+    """
+    if study.spec.model.digest is None:
+        return
+    asked = asked_of(study)
+    found = strictest(standing_policies(node, study), lambda policy: judge(policy, asked))
+    refuse(item for item in found if item.rule == "models")
+
+
 def require_cohort(standing: Sequence[Standing], count: Headcount) -> None:
     """Raise `PolicyRefused` for a cohort that is too small for a standing policy."""
     refuse(strictest(standing, lambda policy: judge_cohort(policy, count)))
