@@ -49,6 +49,10 @@ class Outcome(ABC):
     def say(self, label: LabelValue) -> Said:
         """The label as its column has it."""
 
+    def tell(self, label: LabelValue) -> str:
+        """The label in one line, for people."""
+        return str(self.say(label))
+
 
 @dataclass(frozen=True, slots=True)
 class Two(Outcome):
@@ -127,6 +131,10 @@ class Amount(Outcome):
         assert isinstance(label, float)
         return label
 
+    def tell(self, label: LabelValue) -> str:
+        """With its unit."""
+        return f"{label:g} {self.unit}".removesuffix(" 1")
+
 
 @dataclass(frozen=True, slots=True)
 class TimeToEvent(Outcome):
@@ -170,6 +178,11 @@ class TimeToEvent(Outcome):
         """The word and the time."""
         assert isinstance(label, tuple)
         return (self.event if label[1] else self.censored), label[0]
+
+    def tell(self, label: LabelValue) -> str:
+        """The word, and after how long."""
+        assert isinstance(label, tuple)
+        return f"{self.event if label[1] else self.censored} at {label[0]:g} {self.unit}"
 
 
 def stratum_of(label: LabelValue) -> int:

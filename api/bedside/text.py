@@ -15,21 +15,28 @@ def lines_of(tree: dict[str, Any]) -> Iterator[str]:
     yield f"{tree['reference']}."
     yield ""
     yield f"study {tree['study']}: {tree['title']}"
-    yield from _model(tree)
+    yield from model_words(tree)
+    yield from _figures(tree)
     for place, case in enumerate(tree["cases"], start=1):
         yield ""
         yield f"case {place} of {len(tree['cases'])}"
         for line in _case(tree, case):
             yield f"  {line}" if line else ""
     yield ""
-    yield "where the model comes from"
-    for name, value in _provenance(tree):
-        yield f"  {name.ljust(10)} {value}"
+    yield from provenance_words(tree)
     yield ""
     yield f"{tree['reminder']}."
 
 
-def _model(tree: dict[str, Any]) -> Iterator[str]:
+def provenance_words(tree: dict[str, Any]) -> Iterator[str]:
+    """Where the model comes from."""
+    yield "where the model comes from"
+    for name, value in _provenance(tree):
+        yield f"  {name.ljust(10)} {value}"
+
+
+def model_words(tree: dict[str, Any]) -> Iterator[str]:
+    """Which model answers, and why."""
     model = tree["model"]
     if model["warning"]:
         yield f"WARNING: {model['warning']}"
@@ -44,7 +51,6 @@ def _model(tree: dict[str, Any]) -> Iterator[str]:
             "own": "one of your own patients alone",
         }[model["kind"]]
         yield f"model: {what}, for {model['why']}"
-    yield from _figures(tree)
 
 
 def _figures(tree: dict[str, Any]) -> Iterator[str]:
@@ -65,17 +71,17 @@ def _figures(tree: dict[str, Any]) -> Iterator[str]:
 def _case(tree: dict[str, Any], case: dict[str, Any]) -> Iterator[str]:
     model, label = tree["model"], tree["label"]
     what = f"{label['name']} {label['positive']}"
-    yield from _warnings(tree, case)
+    yield from warning_words(tree, case)
     yield f"{what}: {percent(case['probability'])}, {_calibration(model, case)}"
     if model["kind"] != "global":
         yield f"the global model, without your own training, says {percent(_common(case))}"
     point = percent(model["operating_point"])
     yield f"decision at the study's operating point, {point} by the model: {_decision(label, case)}"
-    yield _band(case, what)
+    yield band_words(case["similar_scores"], case["model_probability"], what)
     yield ""
     yield from _explanation(case, tree)
     yield ""
-    yield from _similar(case, label)
+    yield from similar_words(case, label)
 
 
 def _common(case: dict[str, Any]) -> float:
@@ -83,7 +89,8 @@ def _common(case: dict[str, Any]) -> float:
     return found
 
 
-def _warnings(tree: dict[str, Any], case: dict[str, Any]) -> Iterator[str]:
+def warning_words(tree: dict[str, Any], case: dict[str, Any]) -> Iterator[str]:
+    """What to beware of in this case."""
     people = f"your {tree['model']['own_training_patients']} training patients"
     for item in case["outside"]:
         if "field" in item:
@@ -126,8 +133,8 @@ def _decision(label: dict[str, Any], case: dict[str, Any]) -> str:
     return said
 
 
-def _band(case: dict[str, Any], what: str) -> str:
-    found, score = case["similar_scores"], case["model_probability"]
+def band_words(found: dict[str, Any], score: float, what: str) -> str:
+    """How it went with validation patients of a similar score."""
     low, high = max(0.0, score - found["within"]), min(1.0, score + found["within"])
     between = f"validation patients with a similar score ({percent(low)} to {percent(high)})"
     few, people = found["fewer_than_5"], found["patients"]
@@ -177,7 +184,8 @@ def _row(name: str, value: str, log_odds: float) -> str:
     return f"{name.ljust(26)} {value.rjust(14)}  {log_odds:+7.2f}  odds × {math.exp(log_odds):.3g}"
 
 
-def _similar(case: dict[str, Any], label: dict[str, Any]) -> Iterator[str]:
+def similar_words(case: dict[str, Any], label: dict[str, Any]) -> Iterator[str]:
+    """The nearest patients of the hospital."""
     if not case["similar"]:
         yield "no similar past case: no patient of yours consents now"
         return

@@ -10,6 +10,7 @@ from chain.types import Address
 from federated.bedside.calibrate import BAND, Band
 from federated.bedside.explain import Explanation
 from federated.bedside.similar import PERCENTILE, Reach
+from federated.hospital.asked import Answer
 from federated.hospital.bedside import Bedside
 from federated.hospital.predict import Prediction
 from federated.metrics import OPERATING_POINT, Estimate, scores
@@ -39,7 +40,7 @@ def tree_of(
         "label": {"name": label.name, "positive": label.positive, "negative": label.negative},
         "model": _model(bedside),
         "cases": [_case(bedside, item) for item in predictions],
-        "provenance": _provenance(bedside, names),
+        "provenance": origin_tree(bedside, names),
         "reminder": REMINDER,
     }
 
@@ -74,7 +75,7 @@ def _figures(bedside: Bedside, held: Array) -> dict[str, Any] | None:
     if min(positives, len(labels) - positives) < LEAST_COUNT:
         return None
     found = scores(labels, bedside.reader.chances(bedside.inputs[held]))
-    return {name: _estimate(getattr(found, name)) for name in ("sensitivity", "specificity")}
+    return {name: estimate_tree(getattr(found, name)) for name in ("sensitivity", "specificity")}
 
 
 def _case(bedside: Bedside, item: Prediction) -> dict[str, Any]:
@@ -86,12 +87,19 @@ def _case(bedside: Bedside, item: Prediction) -> dict[str, Any]:
         "global_model_probability": item.score if item.common is None else item.common,
         "positive": item.positive,
         "decision": label.positive if item.positive else label.negative,
-        "similar_scores": _band(item.band),
-        "explanation": _explained(bedside, item),
+        "similar_scores": band_tree(item.band),
+        "explanation": explained(bedside, item),
+        **rest_of_case(bedside, item),
+    }
+
+
+def rest_of_case(bedside: Bedside, item: Answer) -> dict[str, Any]:
+    """What is told of a case whatever the task, save the explanation."""
+    return {
         "similar": [
             {
                 "patient": other.key,
-                "label": label.positive if other.positive else label.negative,
+                "label": other.label,
                 "distance": other.distance,
             }
             for other in item.similar
@@ -103,17 +111,19 @@ def _case(bedside: Bedside, item: Prediction) -> dict[str, Any]:
     }
 
 
-def _band(band: Band) -> dict[str, Any]:
+def band_tree(band: Band) -> dict[str, Any]:
+    """Patients like the case, and None for every number that is too small to be shown."""
     return {
         "within": BAND,
         "fewer_than_5": band.few.value or None,
         "patients": band.patients,
         "positive": band.positive,
-        "share": _estimate(band.share),
+        "share": estimate_tree(band.share),
     }
 
 
-def _explained(bedside: Bedside, item: Prediction) -> dict[str, Any] | None:
+def explained(bedside: Bedside, item: Answer) -> dict[str, Any] | None:
+    """The parts of an explanation, the strongest first; None where there is none."""
     found = item.explanation
     if found is None:
         return None
@@ -131,7 +141,7 @@ def _explained(bedside: Bedside, item: Prediction) -> dict[str, Any] | None:
     }
 
 
-def _fields(bedside: Bedside, item: Prediction, found: Explanation) -> list[dict[str, Any]]:
+def _fields(bedside: Bedside, item: Answer, found: Explanation) -> list[dict[str, Any]]:
     """One part a field, the strongest first."""
     rows = [
         {
@@ -159,7 +169,7 @@ def _regions(found: Explanation, shape: tuple[int, ...]) -> list[dict[str, Any]]
     return sorted(rows, key=lambda row: -abs(row["log_odds"]))
 
 
-def _outside(bedside: Bedside, item: Prediction) -> list[dict[str, Any]]:
+def _outside(bedside: Bedside, item: Answer) -> list[dict[str, Any]]:
     """Every way in which the case lies outside of the training patients; empty for none."""
     found: list[dict[str, Any]] = []
     if input_shape(bedside.spec) == (len(bedside.spec.data.features),):
@@ -179,7 +189,8 @@ def _reach(found: Reach | None) -> dict[str, Any] | None:
     return numbers | {"percentile": PERCENTILE}
 
 
-def _provenance(bedside: Bedside, names: dict[Address, str]) -> dict[str, Any]:
+def origin_tree(bedside: Bedside, names: dict[Address, str]) -> dict[str, Any]:
+    """Where the model comes from."""
     found, personal = bedside.provenance, bedside.personal
     in_use = personal is not None and not bedside.warning
     return {
@@ -222,7 +233,8 @@ def everyone(bedside: Bedside) -> list[Address]:
     return [*found.included, *dict.fromkeys(item.auditor for item in found.attestations)]
 
 
-def _estimate(figure: Estimate | None) -> dict[str, float] | None:
+def estimate_tree(figure: Estimate | None) -> dict[str, float] | None:
+    """A figure and its interval."""
     if figure is None:
         return None
     return {"value": figure.value, "low": figure.low, "high": figure.high}

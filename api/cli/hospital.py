@@ -293,7 +293,7 @@ def personalise(study: StudyNumber) -> None:
     """After a study, retrain its model on the own patients, and keep the better one.
 
     Compared are the global model, the same trained further here, and one of the own patients alone,
-    by the log loss of the own validation patients. Another than the global one is kept where it is
+    by the loss of the own validation patients. Another than the global one is kept where it is
     better by more than one standard error.
 
     Example: consilium --home homes/north hospital personalise 1
@@ -309,7 +309,7 @@ def personalise(study: StudyNumber) -> None:
         (item.kind, f"{item.loss:.4f}", f"{item.lead:+.4f}", f"{item.error:.4f}")
         for item in done.judged
     ]
-    columns = ("model", "log loss", "lower than the global one by", "standard error")
+    columns = ("model", "loss", "lower than the global one by", "standard error")
     table("on validation patients, a patient", columns, rows)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +14,12 @@ from api.cli.hospital_node import hospital
 from api.cli.options import AsJson
 from api.cli.show import json_object, say
 from api.errors import ApiError
+
+if TYPE_CHECKING:
+    from chain.types import Address
+    from federated.hospital.bedside import Bedside
+    from federated.spec import StudySpec
+    from records.case import Case
 
 
 def predict(
@@ -43,16 +50,20 @@ def predict(
     from federated.hospital.bedside import open_bedside
     from federated.hospital.predict import predict as predict_cases
     from federated.hospital.predict import read_file_of_cases
+    from federated.tasks import task_of
 
     with hospital() as (home, node):
         found = study_of(node.party, study)
         if picture is not None:
-            _check_picture(case, picture, bool(found.spec.data.features[0].shape))
+            _check_picture(case, picture, found.spec)
         cases = read_file_of_cases(case, found.spec, fit=fit)
         bedside = open_bedside(node, found.number, home.path / "personal")
-        predictions = predict_cases(bedside, cases)
         accounts = everyone(bedside)
         names = dict(zip(accounts, names_of(node.party, accounts), strict=True))
+    if not task_of(found.spec.task).counted:
+        _answer(bedside, cases, names, as_json=as_json)
+        return
+    predictions = predict_cases(bedside, cases)
     tree = tree_of(bedside, predictions, names)
     if picture is not None:
         from api.bedside.picture import picture_of
@@ -65,8 +76,25 @@ def predict(
         say(line)
 
 
-def _check_picture(case: Path, picture: Path, of_pictures: bool) -> None:
-    if not of_pictures:
+def _answer(
+    bedside: Bedside, cases: Sequence[Case], names: dict[Address, str], *, as_json: bool
+) -> None:
+    from api.bedside.task_text import task_lines_of
+    from api.bedside.task_tree import task_tree_of
+    from federated.hospital.predict_task import predict_task
+
+    tree = task_tree_of(bedside, predict_task(bedside, cases), names)
+    if as_json:
+        json_object(tree)
+        return
+    for line in task_lines_of(tree):
+        say(line)
+
+
+def _check_picture(case: Path, picture: Path, spec: StudySpec) -> None:
+    if spec.task != "binary":
+        raise ApiError(f"--picture: it shows one label's parts, and this study is {spec.task}")
+    if not spec.data.features[0].shape:
         raise ApiError("--picture: this study reads numbers, not pictures; leave it out")
     if picture.exists() and case.exists() and picture.samefile(case):
         raise ApiError(f"--picture: {picture} is the case itself; name another file")

@@ -87,7 +87,11 @@ def calibrate(log_odds: Array, labels: Array) -> Calibration | None:
 
 def band_of(score: float, scores: Array, labels: Array) -> Band:
     """Patients whose probability lies within `BAND` of the case's.  # (n,), (n,)"""
-    near = labels[np.abs(scores - score) <= BAND]
+    return band_of_events(labels[np.abs(scores - score) <= BAND])
+
+
+def band_of_events(near: Array) -> Band:
+    """How many of these patients had the positive label, as far as it may be said.  # (n,)"""
     positive = int(np.count_nonzero(near))
     rare = [positive < LEAST_COUNT, len(near) - positive < LEAST_COUNT]
     if len(near) < LEAST_COUNT:

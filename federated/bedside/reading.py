@@ -11,16 +11,18 @@ from torch import Tensor
 from federated.networks import deterministic, logits, to_torch
 from federated.schema import Array, Parameters
 from federated.spec import StudySpec
+from federated.tasks import task_of
 
 _BATCH = 512
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """One set of parameters of a study's model."""
+    """One set of parameters of a study's model; of several outputs the one at `place` is told."""
 
     spec: StudySpec
     tensors: dict[str, Tensor]
+    place: int | None = None
 
     @classmethod
     def of(cls, parameters: Parameters, spec: StudySpec) -> Reader:
@@ -30,12 +32,21 @@ class Reader:
 
     @property
     def linear(self) -> bool:
-        """Whether the log odds are a weighted sum of the inputs."""
-        return self.spec.model.name == "logistic"
+        """Whether what is told is a weighted sum of the inputs."""
+        return self.spec.model.name == "logistic" and self.place is None
+
+    def outputs(self, inputs: Array) -> Array:
+        """All that the model gives.  # (n, width) → (n,) or (n, K)"""
+        found = self._read(self.tensors, inputs)
+        return found if len(found) else found.reshape(0, *self._several())
 
     def log_odds(self, inputs: Array) -> Array:
-        """Of the positive label.  # (n, width) → (n,)"""
-        return self._read(self.tensors, inputs).reshape(len(inputs))
+        """Of the positive label, or of the class at `place` against all others.
+
+        Of a task without classes it is the output itself.  # (n, width) → (n,)
+        """
+        with torch.no_grad():
+            return self._told(torch.from_numpy(self.outputs(inputs))).numpy()
 
     def chances(self, inputs: Array) -> Array:
         """The model's own probabilities of the positive label.  # (n, width) → (n,)"""
@@ -58,9 +69,19 @@ class Reader:
         with deterministic():
             for batch in _batches(inputs):
                 batch.requires_grad_()
-                total = logits(self.tensors, batch, self.spec).sum()
+                total = self._told(logits(self.tensors, batch, self.spec)).sum()
                 parts.append(torch.autograd.grad(total, batch)[0].numpy())
         return np.concatenate(parts)
+
+    def _told(self, outputs: Tensor) -> Tensor:
+        if self.place is None:
+            return outputs
+        others = [place for place in range(outputs.shape[1]) if place != self.place]
+        return outputs[:, self.place] - torch.logsumexp(outputs[:, others], 1)
+
+    def _several(self) -> tuple[int, ...]:
+        count = task_of(self.spec.task).outputs(self.spec)
+        return (count,) if count > 1 else ()
 
     def _read(self, tensors: dict[str, Tensor], inputs: Array) -> Array:
         with deterministic(), torch.no_grad():

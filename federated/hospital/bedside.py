@@ -18,12 +18,14 @@ from federated.hospital.kept import own_model
 from federated.hospital.members import current_members
 from federated.hospital.node import HospitalNode
 from federated.hospital.personal import Personal, read_personal
+from federated.hospital.policy.standing import require_model
 from federated.provenance import Provenance, provenance_of, standing_round
 from federated.published import open_state
 from federated.results import LEAST_COUNT
 from federated.schema import Array, Parameters
 from federated.spec import StudySpec
 from federated.study import Study, read_study
+from federated.tasks import task_of
 from records.cohort import Member
 from records.splits import Part
 
@@ -83,6 +85,7 @@ def open_bedside(node: HospitalNode, number: StudyId, folder: Path) -> Bedside:
     party, block = node.party, node.party.head()
     study = read_study(party.chain, party.store, number, block)
     study.index_of(party.address)
+    require_model(node, study)
     round_number = standing_round(party, study, block)
     provenance = provenance_of(party, study, round_number, block)
     state = open_state(party, study, round_number, block)
@@ -133,8 +136,15 @@ def prepare(
         labels=labels,
         spaces=spaces,
         between={name: own_nearest(space[train]) for name, space in spaces.items()},
-        calibration=calibrate(reader.log_odds(inputs[held]), labels[held]),
+        calibration=_calibrated(reader, inputs[held], labels[held]),
     )
+
+
+def _calibrated(reader: Reader, inputs: Array, labels: Array) -> Calibration | None:
+    """Of a study of two labels; other tasks calibrate what they say themselves."""
+    if not task_of(reader.spec.task).counted:
+        return None
+    return calibrate(reader.log_odds(inputs), labels)
 
 
 def _why_not(
@@ -168,7 +178,7 @@ def _own_arrays(members: Sequence[Member], spec: StudySpec) -> tuple[Array, Arra
     if members:
         return arrays(members, spec)
     width = sum(int(np.prod(feature.shape)) for feature in spec.data.features)
-    return np.zeros((0, width), dtype=np.float32), np.zeros(0, dtype=np.float32)
+    return np.zeros((0, width), dtype=np.float32), task_of(spec.task).labels([])
 
 
 def spaces_of(reader: Reader, inputs: Array) -> dict[str, Array]:

@@ -9,16 +9,19 @@ from pathlib import Path
 from chain.types import BlockNumber, RoundNumber, StudyId
 from federated.bedside.choose import Choice, Kind, choose
 from federated.errors import StepError
+from federated.evaluation.disclosure import enough
 from federated.hospital.data import arrays
 from federated.hospital.kept import own_model
 from federated.hospital.members import current_members
 from federated.hospital.node import HospitalNode
 from federated.hospital.personal import Personal, write_personal
+from federated.hospital.policy.standing import require_model
 from federated.provenance import standing_round
 from federated.published import open_state
 from federated.schema import Parameters
 from federated.strategies import strategy_of
 from federated.study import Study, read_study
+from federated.tasks import task_of
 from records.cohort import Member
 from records.splits import Part
 
@@ -35,6 +38,7 @@ def personalise(node: HospitalNode, number: StudyId, folder: Path) -> Personal:
     party, block = node.party, node.party.head()
     study = read_study(party.chain, party.store, number, block)
     study.index_of(party.address)
+    require_model(node, study)
     _require_over(node, study, block)
     round_number = standing_round(party, study, block)
     state = open_state(party, study, round_number, block)
@@ -103,9 +107,12 @@ def _choose(models: Mapping[Kind, Parameters], judges: list[Member], study: Stud
     if len(models) == 1:
         why = "no consented patient is there to learn from, or none to judge by"
         return Choice(Kind.GLOBAL, (), len(judges), why)
-    inputs, labels = arrays(judges, study.spec)
-    odds = {k: Reader.of(p, study.spec).log_odds(inputs) for k, p in models.items()}
-    choice = choose(odds, labels)
-    if (odds[Kind.TUNED] == odds[Kind.GLOBAL]).all():
+    spec, task = study.spec, task_of(study.spec.task)
+    inputs, labels = arrays(judges, spec)
+    outputs = {k: Reader.of(p, spec).outputs(inputs) for k, p in models.items()}
+    losses = {k: task.losses(labels, found, spec) for k, found in outputs.items()}
+    may = enough(task.group(labels), groups=task.groups(spec))
+    choice = choose(losses, len(labels), enough=may, lost=task.lost)
+    if (outputs[Kind.TUNED] == outputs[Kind.GLOBAL]).all():
         return replace(choice, why=f"{choice.why}; further training never lowered it")
     return choice

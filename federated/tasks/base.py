@@ -27,9 +27,9 @@ class Task:
     """Labels are an array (n, …), a model's outputs (n,) or (n, K), both float.
 
     `counted` says that a hospital's results are counts, which add up over hospitals; other tasks
-    have `figures`. `keys` are those of `data.label` that a spec needs, `rewards` the rules that its
-    hospitals can be paid by: None for each, for the others only those that need no report, whose
-    counts are of two labels.
+    have `figures`. `lost` names the loss in words. `keys` are those of `data.label` that a spec
+    needs, `rewards` the rules that its hospitals can be paid by: None for each, for the others only
+    those that need no report, whose counts are of two labels.
     """
 
     name: ClassVar[str]
@@ -38,6 +38,7 @@ class Task:
     counted: ClassVar[bool] = False
     rewards: ClassVar[tuple[str, ...] | None] = ("count",)
     figures: ClassVar[tuple[str, ...]]
+    lost: ClassVar[str] = "log loss"
 
     def check(self, spec: StudySpec) -> None:
         """Raise `SpecError`, naming the key, for a label or settings that are not of this task."""

@@ -21,6 +21,7 @@ class Regression(Task):
     name = "regression"
     source = "Legendre 1805"
     keys = ("unit", "minimum", "maximum")
+    lost = "squared error"
     figures = ("mae", "rmse", "r2")
 
     def check(self, spec: StudySpec) -> None:

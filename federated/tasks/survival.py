@@ -24,6 +24,7 @@ class Survival(Task):
     name = "survival"
     source = "Cox 1972"
     keys = ("positive", "negative", "time", "unit", "maximum")
+    lost = "Cox loss"
     figures = ("c_index",)
 
     def check(self, spec: StudySpec) -> None:

@@ -246,13 +246,18 @@ def study_spec(world: World, **changes: Any) -> StudySpec:
     return replace(spec, **changes)
 
 
-def enrol_all(world: World, spec: StudySpec, patients: int = PATIENTS) -> StudyId:
-    """Request, import, approve, join."""
+def enrol_all(
+    world: World,
+    spec: StudySpec,
+    patients: int = PATIENTS,
+    files: Mapping[str, Path] | None = None,
+) -> StudyId:
+    """Request, import (from `files` by hospital, else Wisconsin's patients), approve, join."""
     token = world.deployment.address_of("DevelopmentToken")
     mint = world.center.chain.token(token).mint
     world.center.chain.client.send(mint(world.center.address, spec.reward.budget_wei))
     study = request_study(world.center, spec, token)
-    files = deal(world.folder / "exports", patients)
+    files = files or deal(world.folder / "exports", patients)
     for node in world.nodes:
         dictionary = dictionary_of(spec)
         node.records.replace(import_csv(files[node.party.name], dictionary), dictionary.name)

@@ -57,7 +57,7 @@ def _case_of(bedside: Bedside, place: int = 0) -> Case:
 def _keep(kind: Kind, monkeypatch: Patch) -> None:
     """As if that kind had been better: so few patients cannot judge."""
     monkeypatch.setattr(
-        personalising, "choose", lambda odds, _: Choice(kind, (), len(odds), "it was")
+        personalising, "choose", lambda _, patients, **__: Choice(kind, (), patients, "it was")
     )
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 
 from federated.bedside.calibrate import Few, band_of, calibrate
+from federated.bedside.choose import Choice as Chosen
 from federated.bedside.choose import Kind, choose
 from federated.bedside.explain import TOLERANCE, explain, integrated_gradients
 from federated.bedside.overlay import AGAINST, FOR, Legend, overlay
@@ -21,11 +22,13 @@ from federated.bedside.reading import Reader
 from federated.bedside.similar import beyond, distances, nearest, own_nearest, reach
 from federated.bedside.tune import fine_tune
 from federated.errors import ExplanationError
+from federated.evaluation.disclosure import enough
 from federated.metrics import confusion
 from federated.models import initial_parameters
 from federated.networks import probabilities
 from federated.spec import Choice, StudySpec, Training
 from federated.studies import pneumonia_spec, wisconsin_spec
+from federated.tasks import task_of
 from federated.training import fit, shuffles
 
 ON_PAPER = {
@@ -226,17 +229,23 @@ def test_a_field_outside_of_all_patients_is_named_with_its_side() -> None:
 LABELS = np.tile([1.0, 0.0], 20)
 
 
+def chosen(odds: dict[Kind, np.ndarray], labels: np.ndarray, *, may: bool = True) -> Chosen:
+    task, spec = task_of("binary"), wisconsin_spec()
+    losses = {kind: task.losses(labels, found, spec) for kind, found in odds.items()}
+    return choose(losses, len(labels), enough=may, lost=task.lost)
+
+
 def odds_of(size: float) -> np.ndarray:
     return np.where(LABELS == 1, size, -size)
 
 
 def test_a_tie_keeps_the_global_model() -> None:
     same = odds_of(1.0)
-    assert choose(dict.fromkeys(Kind, same), LABELS).kept is Kind.GLOBAL
+    assert chosen(dict.fromkeys(Kind, same), LABELS).kept is Kind.GLOBAL
 
 
 def test_a_model_that_is_surely_better_is_kept_and_by_how_much_is_said() -> None:
-    found = choose({Kind.GLOBAL: odds_of(1.0), Kind.TUNED: odds_of(2.0)}, LABELS)
+    found = chosen({Kind.GLOBAL: odds_of(1.0), Kind.TUNED: odds_of(2.0)}, LABELS)
     assert found.kept is Kind.TUNED
     wanted = math.log1p(math.exp(-1)) - math.log1p(math.exp(-2))
     assert found.judged[1].lead == pytest.approx(wanted)
@@ -249,7 +258,7 @@ def test_a_lead_that_chance_explains_keeps_the_global_model() -> None:
     shaky[2:4] -= np.array([1.0, -1.0])  # and one of each speaks against it, less
     shaky[4:6] += np.array([2.0, -2.0])
     shaky[6:8] -= np.array([0.5, -0.5])
-    found = choose({Kind.GLOBAL: odds_of(1.0), Kind.OWN: shaky}, LABELS)
+    found = chosen({Kind.GLOBAL: odds_of(1.0), Kind.OWN: shaky}, LABELS)
     lead, error = found.judged[1].lead, found.judged[1].error
     assert 0 < lead < error
     assert found.kept is Kind.GLOBAL
@@ -258,7 +267,7 @@ def test_a_lead_that_chance_explains_keeps_the_global_model() -> None:
 def test_too_few_of_a_label_keep_the_global_model_however_much_better_another_is() -> None:
     labels = np.array([1.0] * 4 + [0.0] * 40)
     odds = {Kind.GLOBAL: np.zeros(44), Kind.OWN: np.where(labels == 1, 9.0, -9.0)}
-    found = choose(odds, labels)
+    found = chosen(odds, labels, may=enough(labels))
     assert found.kept is Kind.GLOBAL
     assert "fewer than 5" in found.why
 
