@@ -16,6 +16,7 @@ import pytest
 
 from federated.errors import FamilyError, SpecError
 from federated.families import family_of
+from federated.families.__main__ import main as families_main
 from federated.families.code import find_code, offers
 from federated.hospital.policy import Asked, Outcome, Policy, judge
 from federated.models import update_schema
@@ -442,3 +443,33 @@ def test_a_strategy_is_always_built_in(spec: StudySpec) -> None:
     with pytest.raises(SpecError, match="all strategies are built in") as caught:
         check_spec(replace(spec, strategy=Choice("fedavg", {}, NOBODY)))
     assert caught.value.key == "strategy"
+
+
+def test_what_is_installed_is_listed_without_being_imported(
+    site: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sound, linked = Wheel(tmp_path), Wheel(tmp_path, family="linked")
+    for wheel in (sound, linked):
+        wheel.unpack(site)
+    digest = digest_of(sound)
+    _link(linked, site)
+    assert families_main([]) == 0
+    told = capsys.readouterr().out
+    assert "logistic  built in" in told
+    assert f"squares@{digest}  {sound.package} 1.0" in told
+    assert f"linked  refused: {linked.package} 1.0: has a link" in told
+    assert not sound.marker.exists()
+
+
+def test_a_spec_s_model_is_printed_as_a_spec_takes_it(
+    spec: StudySpec, site: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wheel = Wheel(tmp_path)
+    wheel.unpack(site)
+    digest = digest_of(wheel)
+    assert families_main(["declare", f"squares@{digest}", "--shape", "2"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    tree = json.loads(spec.to_json())
+    assert read_json(json.dumps(tree | told)) == study_of(spec, digest)
+    assert families_main(["declare", f"squares@{NOBODY}", "--shape", "2"]) == 1
+    assert f"{wheel.package} 1.0 has the digest {digest}" in capsys.readouterr().err
