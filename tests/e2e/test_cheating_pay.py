@@ -55,11 +55,20 @@ def _quiet(_who: str, _what: str) -> None:
     """A demo tells who does what; a test does not."""
 
 
-def _study(world: World) -> tuple[StudyId, StudySpec]:
+RULES: dict[str, dict[str, float] | None] = {
+    "leave-one-out": None,
+    "gtg-shapley": {"permutations": 1, "tolerance": 0.0001, "round_tolerance": 0.001},
+}
+"""One drawn order each: with more, four hospitals follow all orders."""
+
+
+def _study(world: World, rule: str) -> tuple[StudyId, StudySpec]:
     """Heart with a part of its patients, all consents given."""
+    spec = heart_spec(auditors=[world.auditor.address.lower()], seed=1)  # type: ignore[list-item]
     spec = replace(
-        heart_spec(auditors=[world.auditor.address.lower()], seed=1),  # type: ignore[list-item]
+        spec,
         rounds=ROUNDS,
+        reward=replace(spec.reward, rule=rule, config=RULES[rule]),
         split=Split(validation=0.3, test=0.1),
     )
     mint(world, world.center.address, spec.reward.budget_wei)
@@ -124,13 +133,14 @@ def _sites(world: World, number: StudyId) -> Mapping[str, Site]:
     return found
 
 
+@pytest.mark.parametrize("rule", RULES)
 def test_an_idle_and_a_lying_hospital_are_paid_less_than_honest_work_earns(
-    tmp_path: Path,
+    tmp_path: Path, rule: str
 ) -> None:
     need(*HEART.values())
     world = build_world(tmp_path / "world", HOSPITALS["heart"], _quiet)
     try:
-        number, spec = _study(world)
+        number, spec = _study(world, rule)
         with pytest.MonkeyPatch.context() as patch:
             _cheat(patch)
             _run(world, number)
