@@ -88,6 +88,18 @@ def test_a_study_learns_with_a_family_that_its_hospitals_installed(
     assert state_digest(study, again) == state_digest(study, state)
 
 
+def test_the_documented_family_is_one(spec: StudySpec, site: Path, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "families.md").read_text("utf-8")
+    source = page.partition("```python\n")[2].partition("```")[0]
+    wheel = Wheel(tmp_path, source=source)
+    wheel.unpack(site)
+    study = study_of(spec, digest_of(wheel))
+    dose = np.array([[1.0, 3.0]], dtype=np.float32)
+    start = initial_state(study).parameters
+    odds = (np.array([1.0, 3.0, 1.0, 9.0]) * start["out.weight"]).sum()
+    assert probabilities(start, dose, study)[0] == pytest.approx(1 / (1 + np.exp(-odds)))
+
+
 def test_whoever_runs_no_model_needs_no_code(spec: StudySpec) -> None:
     """A patient, a relayer, an auditor: reading, schema and first state come from the spec."""
     study = study_of(spec, NOBODY)
