@@ -67,11 +67,11 @@ class Cnn(images.ImageFamily):
 
 def _convolutions(config: Config, channels: list[int]) -> Shapes:
     batch = settings.word(config, "normalise", ("batch",)) == "batch"
-    norms, kernel = batch or bool(settings.groups(config, channels[1:])), config["kernel"]
+    groups, kernel = settings.groups(config, channels[1:]), config["kernel"]
     shapes: Shapes = {}
     for layer, (before, after) in enumerate(itertools.pairwise(channels)):
         shapes[f"conv{layer}.weight"] = (after, before, kernel, kernel)
         shapes[f"conv{layer}.bias"] = (after,)
-        if norms:
+        if batch or groups:
             shapes |= settings.norm(f"norm{layer}", after, batch=batch)
     return shapes

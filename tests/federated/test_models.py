@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import itertools
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -9,16 +12,17 @@ from numpy.random import Generator, Philox
 
 from federated.canonical import digest, encode
 from federated.errors import SpecError, TensorError
+from federated.families import FAMILIES
 from federated.models import initial_parameters, parameter_schema, update_schema
-from federated.networks import probabilities, varied
-from federated.schema import Schema
-from federated.spec import Choice, Feature, StudySpec
+from federated.networks import logits, probabilities, to_torch, varied
+from federated.schema import Array, Schema
+from federated.spec import Choice, Feature, Label, StudySpec
 from federated.state import decode_state, encode_state, initial_state, state_digest
 from federated.studies import wisconsin_spec
 
 
-def image_study(spec: StudySpec) -> StudySpec:
-    picture = Feature("scan", "1", 0.0, 255.0, (9, 8))
+def image_study(spec: StudySpec, shape: tuple[int, ...] = (9, 8)) -> StudySpec:
+    picture = Feature("scan", "1", 0.0, 255.0, shape)
     return replace(
         spec,
         data=replace(spec.data, features=(picture,)),
@@ -26,8 +30,13 @@ def image_study(spec: StudySpec) -> StudySpec:
     )
 
 
+def residual(spec: StudySpec, shape: tuple[int, ...] = (9, 8)) -> StudySpec:
+    model = Choice("resnet", {"channels": [4, 6], "blocks": 1})
+    return replace(image_study(spec, shape), model=model)
+
+
 def with_settings(study: StudySpec, **settings: object) -> StudySpec:
-    return replace(study, model=Choice("cnn", {**study.model.config, **settings}))
+    return replace(study, model=Choice(study.model.name, {**study.model.config, **settings}))
 
 
 def test_each_family_has_its_tensors(spec: StudySpec) -> None:
@@ -59,7 +68,11 @@ def test_each_family_turns_inputs_into_probabilities(spec: StudySpec) -> None:
     for study, width in (
         (spec, 2),
         (replace(spec, model=Choice("mlp", {"hidden": [4]})), 2),
+        (replace(spec, model=Choice("mlp", {"hidden": [4], "normalise": "layer"})), 2),
         (image_study(spec), 72),
+        (image_study(spec, shape=(3, 9, 8)), 216),
+        (residual(spec), 72),
+        (residual(spec, shape=(3, 9, 8)), 216),
     ):
         inputs = np.random.default_rng(3).normal(size=(7, width)).astype(np.float32)
         chances = probabilities(initial_parameters(study), inputs, study)
@@ -136,6 +149,8 @@ def test_groups_and_an_average_are_layers_of_their_own(spec: StudySpec) -> None:
         ("vary", {"shift": 1e9, "zoom": 0, "exposure": 0}, r"vary\.shift.*a number"),
         ("vary", {"shift": -1, "zoom": 0, "exposure": 0}, r"vary\.shift.*a number"),
         ("layers", 3, r"layers.*unknown setting"),
+        ("normalise", "group", r"normalise.*batch is expected"),
+        ("normalise", ["batch"], r"normalise.*batch is expected"),
     ],
 )
 def test_a_setting_that_no_network_can_have_is_refused_by_name(
@@ -143,6 +158,132 @@ def test_a_setting_that_no_network_can_have_is_refused_by_name(
 ) -> None:
     with pytest.raises(SpecError, match=rf"model\.config\.{problem}"):
         parameter_schema(with_settings(image_study(spec), **{key: value}))
+
+
+def convolved(weight: Array, images: Array, stride: int) -> Array:
+    """One convolution, sum by sum.  # (n, before, h, w) → (n, after, ⌈h / stride⌉, ⌈w / stride⌉)"""
+    edge = weight.shape[-1] // 2
+    padded = np.pad(images, ((0, 0), (0, 0), (edge, edge), (edge, edge)))
+    high, wide = (-(-side // stride) for side in images.shape[2:])
+    found = np.zeros((len(images), len(weight), high, wide))
+    for row, column in itertools.product(range(high), range(wide)):
+        top, left = row * stride, column * stride
+        part = padded[:, :, top : top + 2 * edge + 1, left : left + 2 * edge + 1]
+        found[:, :, row, column] = np.einsum("ncij,acij->na", part, weight)
+    return found
+
+
+def normalised(values: Array, groups: int, gain: Array, bias: Array) -> Array:
+    parts = values.reshape(len(values), groups, -1)
+    centred = parts - parts.mean(axis=2, keepdims=True)
+    scaled = centred / np.sqrt((centred**2).mean(axis=2, keepdims=True) + 1e-5)
+    return scaled.reshape(values.shape) * (1 + gain[:, None, None]) + bias[:, None, None]
+
+
+def test_a_residual_network_computes_what_its_page_says(spec: StudySpec) -> None:
+    """A first convolution, a block that keeps the shape, one that halves it; two groups."""
+    study, source = residual(spec), np.random.default_rng(3)
+    tensors = {
+        name: source.normal(size=array.shape, scale=0.4).astype(np.float32)
+        for name, array in initial_parameters(study).items()
+    }
+    scans = source.normal(size=(3, 72)).astype(np.float32)
+
+    def layer(conv: str, norm: str, values: Array, stride: int = 1) -> Array:
+        found = convolved(tensors[f"{conv}.weight"], values, stride)
+        return normalised(found, 2, tensors[f"{norm}.gain"], tensors[f"{norm}.bias"])
+
+    values = np.maximum(layer("conv", "norm", scans.reshape(3, 1, 9, 8)), 0)
+    for block, stride in (("stage0.block0", 1), ("stage1.block0", 2)):
+        inner = np.maximum(layer(f"{block}.conv0", f"{block}.norm0", values, stride), 0)
+        inner = layer(f"{block}.conv1", f"{block}.norm1", inner)
+        if stride == 2:
+            values = layer(f"{block}.conv2", f"{block}.norm2", values, 2)
+        values = np.maximum(inner + values, 0)
+    odds = values.mean(axis=(2, 3)) @ tensors["out.weight"].T + tensors["out.bias"]
+    chances = 1 / (1 + np.exp(-odds[:, 0]))
+    assert probabilities(tensors, scans, study) == pytest.approx(chances, abs=1e-5)
+    assert set(tensors) == {tensor.name for tensor in parameter_schema(study).tensors}
+
+
+def test_batches_are_normalised_by_running_tensors_but_in_training(spec: StudySpec) -> None:
+    study = replace(spec, model=Choice("mlp", {"hidden": [1], "normalise": "batch"}))
+    tensors = to_torch(initial_parameters(study))
+    tensors["dense0.weight"][:] = torch.tensor([0.0, 1.0])
+    tensors["out.weight"][:] = 1
+    doses = torch.tensor([[0.0, 3.0], [0.0, -1.0]])
+    outside = logits(tensors, doses, study)
+    assert outside.tolist() == [pytest.approx(3.0, abs=1e-4), 0.0]  # mean 0 and variance 1 still
+    assert tensors["norm0.mean"].item() == 0
+    inside = logits(tensors, doses, study, training=True)
+    assert inside.tolist() == [pytest.approx(1.0, abs=1e-4), 0.0]
+    assert tensors["norm0.mean"].item() == pytest.approx(0.1)
+    assert tensors["norm0.variance"].item() == pytest.approx(0.9 + 0.1 * 8)
+
+
+def test_a_model_of_several_outputs_gives_a_row_of_each(spec: StudySpec) -> None:
+    label = Label("outcome", classes=("none", "mild", "severe"))
+    classes = replace(spec, task="multiclass", data=replace(spec.data, label=label))
+    families = {
+        "logistic": (classes, {}),
+        "mlp": (classes, {"hidden": [4]}),
+        "cnn": (image_study(classes), {"channels": [2], "kernel": 3}),
+        "resnet": (image_study(classes), {"channels": [2], "blocks": 1}),
+    }
+    assert set(families) == set(FAMILIES)
+    for name, (study, config) in families.items():
+        study = replace(study, model=Choice(name, config))
+        shapes = {tensor.name: tensor.shape for tensor in parameter_schema(study).tensors}
+        assert shapes["out.bias"] == (3,)
+        width = 72 if study.data.features[0].shape else 2
+        found = logits(to_torch(initial_parameters(study)), torch.ones(5, width), study)
+        assert found.shape == (5, 3)
+
+
+def test_tensors_and_first_parameters_need_no_torch() -> None:
+    program = (
+        "import sys; from federated.families import FAMILIES;"
+        "from federated.models import initial_parameters, update_schema;"
+        "from federated.studies import wisconsin_spec;"
+        "spec = wisconsin_spec(); initial_parameters(spec), update_schema(spec);"
+        "print([FAMILIES['resnet'].shapes({'channels': [4], 'blocks': 2}, (8, 8), 3)] and"
+        "'torch' in sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+    assert found.stdout == b"False\n"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "problem"),
+    [
+        ("channels", [], r"channels.*1 to 6"),
+        ("channels", [4] * 5, r"channels.*too small"),
+        ("blocks", 0, r"blocks.*whole number"),
+        ("blocks", 17, r"blocks.*whole number"),
+        ("groups", 4, r"groups.*divides every size"),
+        ("normalise", "layer", r"normalise.*batch is expected"),
+        ("vary", True, r"vary.*a table of"),
+        ("kernel", 3, r"kernel.*unknown setting"),
+    ],
+)
+def test_a_setting_that_no_residual_network_can_have_is_refused_by_name(
+    spec: StudySpec, key: str, value: object, problem: str
+) -> None:
+    with pytest.raises(SpecError, match=rf"model\.config\.{problem}"):
+        parameter_schema(with_settings(residual(spec), **{key: value}))
+
+
+def test_groups_beside_batches_are_refused(spec: StudySpec) -> None:
+    for study in (with_settings(image_study(spec), channels=[2, 4]), residual(spec)):
+        with pytest.raises(SpecError, match=r"model\.config\.groups: batch normalisation has none"):
+            parameter_schema(with_settings(study, groups=2, normalise="batch"))
+
+
+def test_a_table_is_no_image(spec: StudySpec) -> None:
+    for name in ("cnn", "resnet"):
+        config = {"channels": [2], "kernel": 3} if name == "cnn" else {"channels": [2], "blocks": 1}
+        with pytest.raises(SpecError, match=r"model\.name: images need exactly one feature"):
+            parameter_schema(replace(spec, model=Choice(name, config)))
 
 
 def test_images_vary_in_training_alone_and_by_its_generator(spec: StudySpec) -> None:
