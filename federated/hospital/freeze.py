@@ -17,6 +17,7 @@ from federated.hospital.members import cohort_members, members_of
 from federated.hospital.node import HospitalNode, dictionary_of
 from federated.hospital.policy.headcount import Headcount
 from federated.hospital.policy.standing import require_allowed, require_cohort
+from federated.hospital.recover import recovered
 from federated.leaf_list import publish_leaves, tree_of
 from federated.party import Party
 from federated.study import Study, read_study
@@ -39,12 +40,10 @@ def freeze(node: HospitalNode, number: StudyId, round_number: RoundNumber) -> Fr
     party = node.party
     block = party.head()
     study = read_study(party.chain, party.store, number, block)
-    index = study.index_of(party.address)
     standing = require_allowed(node, study)
-    records = _records(party, number, round_number)
-    held = party.chain.rounds.cohort(number, round_number, index, block_identifier=block)
-    if (record := _with_digest(records, held.digest)) is not None:
+    if (record := _held(node, study, round_number, block)) is not None:
         return _commitment(record)
+    records = _records(party, number, round_number)
     if records:
         require_cohort(standing, _count(records[0]))
         if _sent(party, commitment := _commitment(records[0])):
@@ -99,6 +98,12 @@ def _rebuilt(
 ) -> tuple[list[Member], tuple[Leaf, ...]]:
     active = {patient: bytes.fromhex(consent) for patient, consent, _ in record["entries"]}
     members = members_of(node, study, active)
+    if "leaves" in record:  # read back from the store, without salts
+        pairs = enumerate(record["leaves"])
+        return members, tuple(
+            Leaf(i, ConsentId(bytes.fromhex(one)), Digest(bytes.fromhex(d)))
+            for i, (one, d) in pairs
+        )
     return members, build_leaves(_entries(study, members, record))
 
 
@@ -113,16 +118,27 @@ def frozen_count(node: HospitalNode, study: Study, round_number: RoundNumber) ->
 
 
 def _frozen(node: HospitalNode, study: Study, round_number: RoundNumber) -> dict[str, Any]:
-    party = node.party
-    held = party.chain.rounds.cohort(
-        study.number, round_number, study.index_of(party.address), block_identifier=party.head()
-    )
-    record = _with_digest(_records(party, study.number, round_number), held.digest)
+    record = _held(node, study, round_number, node.party.head())
     if record is None:
         raise StepError(
             f"study {study.number}: round {round_number}: the cohort is not frozen on-chain; run "
             "`consilium hospital freeze` first"
         )
+    return record
+
+
+def _held(
+    node: HospitalNode, study: Study, round_number: RoundNumber, block: BlockNumber
+) -> dict[str, Any] | None:
+    """The record of what the chain holds of this hospital; None where it holds nothing."""
+    party, index = node.party, study.index_of(node.party.address)
+    held = party.chain.rounds.cohort(study.number, round_number, index, block_identifier=block)
+    if not any(held.digest):
+        return None
+    records = _records(party, study.number, round_number)
+    if (record := _with_digest(records, held.digest)) is None:
+        record = recovered(node, study, round_number, block)
+        party.journal.put(_step(study.number, round_number), {"commitments": [record, *records]})
     return record
 
 

@@ -14,8 +14,11 @@ from federated.hospital.evaluate import publish_figures, publish_results
 from federated.hospital.freeze import freeze
 from federated.hospital.node import HospitalNode
 from federated.hospital.report import report, reported
+from federated.hospital.told import forget_told
 from federated.hospital.train import submit, train
+from federated.party import Party
 from federated.published import read_result
+from federated.reported import figures_of, results_of
 from federated.signed_report import read_report, wanted_reports
 from federated.study import Study, read_study
 from federated.tasks import task_of
@@ -127,11 +130,24 @@ def _evaluate(node: HospitalNode, study: Study, place: RoundNumber, last: bool, 
     step = f"results-{study.number}-{place}-{part.value}"
     if node.party.journal.get(step) is not None:
         return
+    if (suppressed := _published(node.party, study, place, part)) is not None:
+        if not suppressed:
+            forget_told(node)  # no journal told of it first: one was lost
+        node.party.journal.put(step, {"suppressed": suppressed})
+        return
     publish = publish_results if task_of(study.spec.task).counted else publish_figures
     results = publish(node, study.number, place, part)
     node.party.journal.put(step, {"suppressed": results.suppressed})
     found = "too few patients to publish" if results.suppressed else "published the results"
     say(f"round {place}: evaluated the model on {part.value} patients, {found}")
+
+
+def _published(party: Party, study: Study, place: RoundNumber, part: Part) -> bool | None:
+    """Whether the results that this hospital announced are suppressed; None where it has not."""
+    said = results_of if task_of(study.spec.task).counted else figures_of
+    mine = (study.index_of(party.address), part.value)
+    found = said(party, study, place, party.head())
+    return next((x.suppressed for x in found if (x.hospital, x.split) == mine), None)
 
 
 def _is_over(round_: Round, now: int) -> bool:

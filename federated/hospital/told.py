@@ -20,6 +20,7 @@ from records.cohort import Member
 
 _TOLD = "told"
 """The journal's name for it, over all studies."""
+_FORGOTTEN = "told-forgotten"
 
 
 def tellable_members(node: HospitalNode, members: Sequence[Member]) -> list[Member]:
@@ -34,12 +35,23 @@ def may_tell(node: HospitalNode, members: Sequence[Member], labels: Array, group
     To be called before anything leaves, with what `tellable_members` chose. Labels are numbers
     below `groups`, as a task groups people.  # labels (n,)
     """
+    if node.party.journal.get(_FORGOTTEN) is not None:
+        return False
     if not enough(labels, np.array([str(member.record.key) for member in members]), groups):
         return False
     told, people = _told(node), _keys(members)
     if people not in told:
         node.party.journal.put(_TOLD, [sorted(keys) for keys in [*told, people]])
     return True
+
+
+def forget_told(node: HospitalNode) -> None:
+    """Remember that a journal was lost, and with it what left: no table is known to be safe now.
+
+    A journal that still knows what left stays as it is.
+    """
+    if node.party.journal.get(_TOLD) is None:
+        node.party.journal.put(_FORGOTTEN, {})
 
 
 def _keys(members: Sequence[Member]) -> frozenset[str]:

@@ -359,6 +359,9 @@ def test_a_round_with_too_few_sound_updates_is_not_finalized_and_says_why(world:
     assert not any((run.folder / "center" / "journal").glob("aggregate-*"))
     shown = run("center", "study", "show", "1", "--json").json()
     assert [row["included"] for row in shown["rounds"]] == [0]
+    found = run("center", "center", "status", "1", "--json").json()
+    outcomes = sorted(row["outcome"] for row in found)
+    assert outcomes == ["did not freeze", "submitted", "submitted"]
 
 
 def _submit_nonsense(world: World) -> None:
