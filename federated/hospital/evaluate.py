@@ -8,6 +8,7 @@ from chain.types import RoundNumber, StudyId
 from federated.errors import StepError
 from federated.hospital.data import arrays
 from federated.hospital.freeze import frozen_count, frozen_members
+from federated.hospital.kept import own_model
 from federated.hospital.node import HospitalNode
 from federated.hospital.policy.standing import require_allowed
 from federated.hospital.told import may_tell, tellable_members
@@ -84,13 +85,14 @@ def _judged(
     from federated.tasks.reading import outputs_of  # torch takes seconds: only here it is needed
 
     task = task_of(study.spec.task)
-    state = open_state(node.party, study, round_number, node.party.head())
+    block = node.party.head()
+    model = own_model(node.party, study, open_state(node.party, study, round_number, block), block)
     own = [m for m in frozen_members(node, study, round_number) if m.part is part]
     members = tellable_members(node, own)
     inputs, labels = arrays(members, study.spec)
     if not may_tell(node, members, task.group(labels), task.groups(study.spec)):
         inputs, labels = inputs[:0], labels[:0]
-    return labels, outputs_of(state.parameters, inputs, study.spec)
+    return labels, outputs_of(model.parameters, inputs, study.spec)
 
 
 def _place(

@@ -18,7 +18,9 @@ from federated.auditor import Level
 from federated.bedside.choose import Kind
 from federated.center import finalize
 from federated.grid import Grid
+from federated.hospital.bedside import open_bedside
 from federated.hospital.data import arrays
+from federated.hospital.evaluate import publish_results
 from federated.hospital.freeze import frozen_members
 from federated.hospital.kept import (
     Kept,
@@ -29,11 +31,13 @@ from federated.hospital.kept import (
     write_kept,
 )
 from federated.hospital.personalise import personalise
+from federated.metrics import confusion
 from federated.models import update_schema
+from federated.networks import probabilities
 from federated.published import open_state
 from federated.schema import Parameters
 from federated.simulate import simulate
-from federated.spec import Choice, StudySpec
+from federated.spec import Choice, Split, StudySpec
 from federated.state import GlobalState, state_digest
 from federated.strategies import strategy_of
 from federated.training import Records
@@ -60,7 +64,7 @@ def learning(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     with world.anvil:
         spec = kit.study_spec(world, strategy=request.param, min_hospitals=3)
         if request.param is FEDBN:
-            spec = replace(spec, model=NORMALISING)
+            spec = replace(spec, model=NORMALISING, split=Split(validation=0.1, test=0.5))
         kit.enrol_all(world, replace(spec, training=replace(spec.training, momentum=0.0)))
         kit.open_tiers(world)
         kit.ask_all(world)
@@ -208,6 +212,29 @@ def test_layers_that_normalise_are_in_no_model_that_leaves_a_hospital(
     assert (forgot.parameters["norm0.mean"] == 0).all()
     others = set(kit.HOSPITALS) - {seen.hospital}
     assert all(not _own(learning, name, shared).warning for name in others)
+
+
+@pytest.mark.parametrize("learning", [FEDBN], indirect=True, ids=_named)
+def test_a_hospital_is_judged_and_answers_with_its_own_layers(
+    learning: World, tmp_path: Path
+) -> None:
+    finalize(learning.center, learning.study, RoundNumber(2))
+    node, spec, state = learning.node("north"), learning.read().spec, _state(learning, 2)
+    own = _own(learning, "north", state).parameters
+    members = frozen_members(node, learning.read(), RoundNumber(2))
+    inputs, labels = arrays([m for m in members if m.part is Part.TEST], spec)
+    told = publish_results(node, learning.study, RoundNumber(2), Part.TEST)
+    assert told.counts == confusion(labels, probabilities(own, inputs, spec))
+    assert told.counts != confusion(labels, probabilities(state.parameters, inputs, spec))
+
+    bedside = open_bedside(node, learning.study, tmp_path)
+    assert bedside.warning == ""
+    assert bedside.reader.tensors["norm0.mean"].tolist() == own["norm0.mean"].tolist()
+    for number in (1, 2):
+        path_of(node.party, learning.read(), RoundNumber(number)).unlink()
+    bedside = open_bedside(node, learning.study, tmp_path)
+    assert "no layers of this hospital's own" in bedside.warning
+    assert not bedside.reader.tensors["norm0.mean"].any()
 
 
 def _own(world: World, hospital: str, state: GlobalState) -> OwnModel:
