@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
-from numpy.random import Generator, Philox
 
 from api.bedside.task_text import task_lines_of
 from api.bedside.task_tree import task_tree_of
@@ -30,65 +27,17 @@ from federated.published import open_state
 from federated.reported import figures_of, results_of
 from federated.rules import check_spec
 from federated.simulate import simulate
-from federated.spec import Data, Feature, Label, Split, StudySpec, Training
+from federated.spec import Data, Split, StudySpec, Training
 from federated.state import state_digest
 from federated.tasks.reading import loss_on
 from records.splits import Part
 from tests.e2e import kit
+from tests.e2e.invented import FEATURES, LABELS, write_files
 from tests.e2e.kit import HOSPITALS, World
 
 pytestmark = [pytest.mark.engine("anvil"), pytest.mark.slow]
 
 PATIENTS, LAST = 75, RoundNumber(2)
-FEATURES = tuple(Feature(name, "1", -4.0, 4.0) for name in ("first", "second", "third"))
-LABELS = {
-    "multiclass": Label("kind", classes=("mild", "grave", "none")),
-    "regression": Label("dose", unit="mg", minimum=0.0, maximum=40.0),
-    "survival": Label("seen", "dead", "alive", time="days", unit="d", maximum=4000.0),
-}
-Row = dict[str, object]
-
-
-def _kind(inputs: np.ndarray, order: Generator) -> Row:
-    pulls = np.array([inputs[0] - inputs[1], inputs[1] - inputs[2], inputs[2] - inputs[0]])
-    place = int(np.argmax(2 * pulls + order.gumbel(size=3)))
-    return {"kind": ("mild", "grave", "none")[place]}
-
-
-def _dose(inputs: np.ndarray, order: Generator) -> Row:
-    dose = 20 + 4 * inputs[0] - 3 * inputs[1] + order.normal(0, 1.5)
-    return {"dose": f"{min(max(dose, 0), 40):.2f}"}
-
-
-def _seen(inputs: np.ndarray, order: Generator) -> Row:
-    death = order.exponential(900 / math.exp(inputs[0] - 0.5 * inputs[2]))
-    end = order.uniform(200, 2500)
-    return {"seen": "dead" if death <= end else "alive", "days": f"{min(death, end):.0f}"}
-
-
-DRAWN: dict[str, Callable[[np.ndarray, Generator], Row]] = {
-    "multiclass": _kind,
-    "regression": _dose,
-    "survival": _seen,
-}
-
-
-def _files(folder: Path, task: str) -> dict[str, Path]:
-    """Invented patients of three hospitals; a fixed seed."""
-    folder.mkdir()
-    files = {}
-    for place, name in enumerate(HOSPITALS):
-        order, rows = Generator(Philox(key=100 + place)), []
-        for number in range(PATIENTS):
-            inputs = np.round(np.clip(order.normal(0.3 * place, 1, 3), -4, 4), 3)
-            values = dict(zip((f.name for f in FEATURES), inputs.tolist(), strict=True))
-            rows.append({"patient": f"{name}-{number:03}", **values, **DRAWN[task](inputs, order)})
-        files[name] = folder / f"{name}.csv"
-        with files[name].open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
-    return files
 
 
 def _spec(world: World, task: str) -> StudySpec:
@@ -108,7 +57,7 @@ def over(
     """Both rounds are finalized."""
     world = kit.build_world(tmp_path_factory.mktemp(request.param) / "world")
     with world.anvil:
-        files = _files(world.folder / "exports", request.param)
+        files = write_files(world.folder / "exports", request.param, HOSPITALS, PATIENTS)
         kit.enrol_all(world, _spec(world, request.param), files=files)
         kit.open_tiers(world)
         kit.ask_all(world)
