@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from federated.combining import total_of
-from federated.models import update_schema
+from federated.models import parameter_schema, update_schema
 from federated.schema import Array, Schema
 from federated.spec import Choice, GridTerms, StudySpec
 from federated.state import initial_state, next_state, state_digest
@@ -28,6 +28,7 @@ CHOICES = [
     Choice("norm-bounding", {"norm": "median"}),
     Choice("norm-bounding", {"norm": 1.5}),
 ]
+BATCHES = Choice("mlp", {"hidden": [1], "normalise": "batch"})
 WEIGHTS = [3, 1, 4, 1, 5, 9]
 
 
@@ -38,12 +39,14 @@ def strategy_vectors(spec: StudySpec) -> dict[str, Any]:
         "grid_bits": grid.grid_bits,
         "weights": WEIGHTS,
         "strategies": [_states(replace(spec, strategy=choice, grid=grid)) for choice in CHOICES],
+        "own_layers": _states(replace(spec, strategy=Choice("fedbn"), model=BATCHES, grid=grid)),
     }
 
 
 def _states(spec: StudySpec) -> dict[str, Any]:
     schema, state, rounds = update_schema(spec), initial_state(spec), []
-    start = _by_name(schema.with_dtype("F32"), state.parameters)
+    model = parameter_schema(spec)
+    start = _by_name(model, state.parameters)
     for number in (1, 2):
         total, updates = total_of(spec), _updates(schema, number)
         for update, weight in zip(updates, WEIGHTS, strict=True):
@@ -54,9 +57,9 @@ def _states(spec: StudySpec) -> dict[str, Any]:
             {
                 "steps": [update.tolist() for update in updates],
                 "mean_f64": schema.flatten(mean).astype("<f8").tobytes(),
-                "parameters_f32": _by_name(schema, state.parameters),
+                "parameters_f32": _by_name(model, state.parameters),
                 "server_f64": {
-                    name: _by_name(schema, tensors) for name, tensors in state.server.items()
+                    name: _by_name(model, tensors) for name, tensors in state.server.items()
                 },
                 "state": state_digest(spec, state),
             }

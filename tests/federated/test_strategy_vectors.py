@@ -172,3 +172,39 @@ def test_two_rounds_lead_to_the_state_that_the_page_tells(vector: Any) -> None:
         assert made["parameters_f32"] == by_name("f", parameters)
         assert made["server_f64"] == {key: by_name("d", x) for key, x in server.items()}
         assert made["state"] == digest_of(number, made["parameters_f32"], made["server_f64"])
+
+
+MODEL = {
+    "dense0.bias": [1],
+    "dense0.weight": [1, 2],
+    "norm0.bias": [1],
+    "norm0.gain": [1],
+    "norm0.mean": [1],
+    "norm0.variance": [1],
+    "out.bias": [1],
+    "out.weight": [1, 1],
+}
+
+
+def test_layers_that_normalise_are_in_the_state_as_they_began_and_in_no_update() -> None:
+    vector = FILE["own_layers"]
+    assert vector["name"] == "fedbn"
+    shared = [name for name in MODEL if not name.startswith("norm")]
+    assert vector["order"] == shared
+    held = {name: bytes.fromhex(vector["start_f32"][name]) for name in MODEL}
+    assert held["norm0.variance"] == struct.pack("<f", 1)
+    assert not any(b"".join(held[f"norm0.{part}"] for part in ("bias", "gain", "mean")))
+    for number, made in enumerate(vector["rounds"], start=1):
+        mean = weighted(made["steps"], {})
+        assert made["mean_f64"] == struct.pack("<5d", *mean).hex()
+        left = list(mean)
+        for name in shared:
+            size = len(held[name]) // 4
+            values = struct.unpack(f"<{size}f", held[name])
+            after = [a + left.pop(0) for a in values]
+            held[name] = struct.pack(f"<{size}f", *after)
+        assert made["parameters_f32"] == {name: data.hex() for name, data in held.items()}
+        file = tensors("F32", 4, {name: (MODEL[name], held[name]) for name in MODEL})
+        content = {"format": "consilium/state/1", "round": number, "parameters": sha(file)}
+        assert made["state"] == sha(cbor(content | {"server": {}})).hex()
+        assert made["server_f64"] == {}
