@@ -34,11 +34,11 @@ RULES: Mapping[str, Mapping[str, float] | None] = {
     "leave-one-out": None,
     "tmc-shapley": ALL,
     "tmc-shapley, 1 order": {"permutations": 1, "tolerance": 0},
-    "tmc-shapley, cut at .002": {"permutations": 1000, "tolerance": 0.002},
-    "gtg-shapley, cut at .002, .005": {
+    "tmc-shapley, cut at .02": {"permutations": 1000, "tolerance": 0.02},
+    "gtg-shapley, cut at .02, .05": {
         "permutations": 1000,
-        "tolerance": 0.002,
-        "round_tolerance": 0.005,
+        "tolerance": 0.02,
+        "round_tolerance": 0.05,
     },
 }
 """Rules with settings; `count` needs no reports."""
@@ -114,10 +114,10 @@ def _reported(measure: Measure, report: Report, count: int) -> Report:
     told = {item.without: item for item in report.evaluations}
     state = report.evaluations[0].state
     plan = measure.plan(everyone(range(count)), report.round_number, state)
-    walk, rows = Walk(plan, report.hospital), []
+    walk, rows = Walk(plan, report.hospital, report.people), []
     for without in plan.judged_by(report.hospital):
         if walk.needs(without):
-            walk.tell(without, told[without].counts)
+            walk.tell(without, told[without].loss)
             rows.append(told[without])
     return replace(report, evaluations=tuple(rows))
 
@@ -132,7 +132,7 @@ def _role(name: str, idle: str, lying: str) -> str:
 
 
 def table(found: Sequence[Line]) -> str:
-    """Markdown: means over seeds, contributions of the first seed with their confidence."""
+    """Markdown: means (least to most) over seeds; contributions of the first, with confidence."""
     rows = [
         "| Rule | Hospital | Role | Share if all are honest | Share | Contribution, nats (seed "
         f"{found[0].seed}) | Models judged, all rounds |",
@@ -142,15 +142,18 @@ def table(found: Sequence[Line]) -> str:
         own = [item for item in found if (item.rule, item.hospital) == (rule, name)]
         first = own[0]
         rows.append(
-            f"| {rule} | {name} | {first.role} | {_percent(mean(x.honest for x in own))} "
-            f"| {_percent(mean(x.share for x in own))} | {_sure(first.contribution)} "
+            f"| {rule} | {name} | {first.role} | {_percent([x.honest for x in own])} "
+            f"| {_percent([x.share for x in own])} | {_sure(first.contribution)} "
             f"| {mean(x.judged for x in own):.0f} |"
         )
     return "\n".join(rows)
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+def _percent(shares: Sequence[float]) -> str:
+    text = f"{100 * mean(shares):.1f} %"
+    if len({*shares}) == 1:
+        return text
+    return f"{text} ({100 * min(shares):.1f}–{100 * max(shares):.1f})"
 
 
 def _sure(found: Confidence | None) -> str:

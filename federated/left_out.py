@@ -14,8 +14,9 @@ from pathlib import Path
 
 from federated.aggregate import WeightedSum
 from federated.contribution.coalitions import everyone, members
+from federated.contribution.walk import LOSS_STEP
 from federated.grid import Grid
-from federated.metrics import Confusion, confusion
+from federated.metrics import confusion
 from federated.models import update_schema
 from federated.schema import Array, Parameters
 from federated.spec import StudySpec
@@ -69,8 +70,9 @@ def _without(
     return some
 
 
-def counts_of(spec: StudySpec, parameters: Parameters, inputs: Array, labels: Array) -> Confusion:
-    """Integer counts and loss of a model on a hospital's records.  # (n, width), (n,)"""
+def loss_of(spec: StudySpec, parameters: Parameters, inputs: Array, labels: Array) -> int:
+    """A model's loss on a hospital's records in whole half nats, halves up.  # (n, width), (n,)"""
     from federated.networks import probabilities  # torch takes seconds: only who evaluates waits
 
-    return confusion(labels, probabilities(parameters, inputs, spec))
+    loss = confusion(labels, probabilities(parameters, inputs, spec)).loss
+    return (loss + LOSS_STEP // 2) // LOSS_STEP

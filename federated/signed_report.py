@@ -116,7 +116,7 @@ def _check_evaluations(report: Report, wanted: Wanted, freeze: Freeze, digest: b
     if model.state != wanted.state:
         raise _refused(digest, "it judges other models than those of this round")
     follow(wanted.plan, report)
-    if model.counts.total > freeze.n - freeze.weight:
+    if report.people > freeze.n - freeze.weight:
         raise _refused(digest, "it counts more people than the cohort holds out of training")
 
 

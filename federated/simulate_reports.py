@@ -15,7 +15,7 @@ from federated.candidates import Candidate
 from federated.contribution import Measure, Plan, Walk, everyone
 from federated.evaluation.disclosure import enough
 from federated.grid import Grid
-from federated.left_out import Update, counts_of, left_out_states
+from federated.left_out import Update, left_out_states, loss_of
 from federated.models import update_schema
 from federated.reports import Evaluation, Report
 from federated.schema import Array, Parameters
@@ -43,7 +43,9 @@ def simulate_reports(
         plan = measure.plan(everybody, number, state_digest(spec, after))
         models = left_out_states(spec, state, number, total, updates, plan.models())
         rows = _judge(spec, list(sites.values()), plan, models)
-        reports += [Report(_NONE, 1, number, i, _NONE, tuple(row)) for i, row in enumerate(rows)]
+        for index, (site, row) in enumerate(zip(sites.values(), rows, strict=True)):
+            people = len(site.validation[1]) if row else 0
+            reports.append(Report(_NONE, 1, number, index, _NONE, people, tuple(row)))
         state = after
     return reports
 
@@ -83,14 +85,16 @@ def _judge(
 ) -> list[list[Evaluation]]:
     """By hospital what it judges of the models, each of which is in memory once."""
     judges = {
-        index: Walk(plan, index) for index, site in enumerate(sites) if enough(site.validation[1])
+        index: Walk(plan, index, len(site.validation[1]))
+        for index, site in enumerate(sites)
+        if enough(site.validation[1])
     }
     rows: list[list[Evaluation]] = [[] for _ in sites]
     for without, state in models:
         digest = Candidate.of(spec, without, state).state
         for index, walk in judges.items():
             if not without >> index & 1 and walk.needs(without):
-                counts = counts_of(spec, state.parameters, *sites[index].validation)
-                walk.tell(without, counts)
-                rows[index].append(Evaluation(digest, without, counts))
+                loss = loss_of(spec, state.parameters, *sites[index].validation)
+                walk.tell(without, loss)
+                rows[index].append(Evaluation(digest, without, loss))
     return rows

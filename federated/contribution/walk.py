@@ -17,16 +17,20 @@ from typing import TYPE_CHECKING
 from federated.contribution.coalitions import bit, everyone, members
 from federated.contribution.plan import Plan
 from federated.errors import RewardError
-from federated.metrics import LOSS_UNIT, Confusion
+from federated.metrics import LOSS_UNIT
 
 if TYPE_CHECKING:
     from federated.reports import Report
 
 
-class Walk:
-    """One judge's game in one round. A value is a loss in 1/65536 nats, lower is better."""
+LOSS_STEP = LOSS_UNIT // 2
+"""Half a nat: the step of reported losses, in 1/65536 nats."""
 
-    def __init__(self, plan: Plan, judge: int) -> None:
+
+class Walk:
+    """One judge's game in one round: losses in 1/65536 nats, lower is better."""
+
+    def __init__(self, plan: Plan, judge: int, people: int) -> None:
         self.plan = plan
         self.judge = judge
         self.alone = plan.included & ~bit(judge)  # the model of the judge's update leaves these out
@@ -37,7 +41,7 @@ class Walk:
             for before, after in itertools.pairwise(chain):
                 self._before.setdefault(after, set()).add(before)
         self._losses: dict[int, int] = {}
-        self._total = 0
+        self._people = people
 
     def needs(self, without: int) -> bool:
         """Whether this model must be judged. Ask in the models' order, and tell each that must."""
@@ -45,10 +49,9 @@ class Walk:
             return True
         return any(before in self._losses and self._open(before) for before in self._parts(without))
 
-    def tell(self, without: int, counts: Confusion) -> None:
-        """What was counted under a model. The round's own model comes first."""
-        self._losses[without] = counts.loss
-        self._total = counts.total
+    def tell(self, without: int, loss: int) -> None:
+        """A model's loss in half nats. The round's own model comes first."""
+        self._losses[without] = loss * LOSS_STEP
 
     def gains(self) -> dict[int, Fraction]:
         """What each other hospital's update spared the judge's records, 1/65536 nats.
@@ -89,7 +92,7 @@ class Walk:
         if not without:
             return False
         left = abs(self._losses[without] - self._losses[0])
-        unit = LOSS_UNIT * self._total
+        unit = LOSS_UNIT * self._people
         if without == self.alone and left < self.plan.round_tolerance * unit:
             return False
         return left >= self.plan.tolerance * unit
@@ -129,8 +132,8 @@ def follow(plan: Plan, report: Report) -> Walk:
 
     Fewer models would let a hospital choose what is measured; more would tell more than is needed.
     """
-    told: Mapping[int, Confusion] = {item.without: item.counts for item in report.evaluations}
-    walk = Walk(plan, report.hospital)
+    told: Mapping[int, int] = {item.without: item.loss for item in report.evaluations}
+    walk = Walk(plan, report.hospital, report.people)
     asked = []
     for without in plan.judged_by(report.hospital):
         if walk.needs(without):

@@ -28,7 +28,7 @@ from federated.hospital.freeze import frozen_commitment, frozen_count, frozen_me
 from federated.hospital.node import HospitalNode
 from federated.hospital.policy.standing import require_allowed
 from federated.hospital.told import may_tell, tellable_members
-from federated.left_out import counts_of
+from federated.left_out import loss_of
 from federated.models import parameter_schema
 from federated.party import signers_between
 from federated.phase import is_complete, standing
@@ -137,18 +137,20 @@ def _judge(node: HospitalNode, study: Study, candidates: Candidates, signer: Sig
     inputs, labels = arrays(members, study.spec)
     rows: list[Evaluation] = []
     if may_tell(node, members, labels):
-        opened, walk = _open(node, study, candidates, signer), Walk(_plan(study, candidates), index)
+        opened = _open(node, study, candidates, signer)
+        walk = Walk(_plan(study, candidates), index, len(labels))
         for item, parameters in decode_models(study.spec, candidates, opened.payload.segments()):
             if not item.without >> index & 1 and walk.needs(item.without):
-                counts = counts_of(study.spec, parameters, inputs, labels)
-                walk.tell(item.without, counts)
-                rows.append(Evaluation(item.state, item.without, counts))
+                loss = loss_of(study.spec, parameters, inputs, labels)
+                walk.tell(item.without, loss)
+                rows.append(Evaluation(item.state, item.without, loss))
     return Report(
         context=candidates.context,
         study=study.number,
         round_number=number,
         hospital=index,
         root=frozen_commitment(node, study, number).root,
+        people=len(labels) if rows else 0,
         evaluations=tuple(rows),
     )
 

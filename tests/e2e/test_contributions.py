@@ -62,7 +62,7 @@ def test_hospitals_judge_every_model_but_that_without_themselves(contributing: W
         others = {without: state for without, state in states.items() if not without >> index & 1}
         assert done.states == others
         assert done.root == kit.freeze_of(world, 1, name).root
-        assert len({item.counts.total for item in done.evaluations}) == 1
+        assert done.people >= 10
     finalize(world.center, world.study, FIRST)
     assert kit.state_of(world, 1) == states[0]
     assert _reporting(world) == {0, 1, 2}

@@ -24,7 +24,6 @@ from federated.center import finalize, open_round, propose, settle
 from federated.contribution import bit
 from federated.errors import RecordError, StepError
 from federated.hospital import freeze, report, submit, train
-from federated.metrics import Confusion
 from federated.phase import report_by
 from federated.reports import Report
 from federated.shares import shares_by_rule
@@ -117,11 +116,7 @@ def _take_back(world: World, done: Report) -> None:
 
 
 def _more_people(found: Report) -> Report:
-    rows = [
-        replace(item, counts=replace(item.counts, tp=item.counts.tp + 60))
-        for item in found.evaluations
-    ]
-    return replace(found, evaluations=tuple(rows))
+    return replace(found, people=found.people + 60)
 
 
 FALSE: dict[str, Change] = {
@@ -186,21 +181,13 @@ def test_a_second_report_of_a_hospital_is_named_and_counts_for_nothing(
     kit.report_all(world, FIRST)
     digests = [sign_report(world.party(name), _report(world, name)) for name in HOSPITALS]
     honest = _report(world, "north")
-    better = Confusion(*[*_counts(honest)[:4], 1])
-    second = replace(
-        honest,
-        evaluations=(replace(honest.evaluations[0], counts=better), *honest.evaluations[1:]),
-    )
+    better = replace(honest.evaluations[0], loss=0)
+    second = replace(honest, evaluations=(better, *honest.evaluations[1:]))
     _finalize_with(world, *digests, _inject(world, "north", second))
     assert kit.found_at(world, Level.KEYLESS) == {("report", 1, "north")}
     reports = listed_reports(world.center, world.read(), world.center.head())
     assert len(reports) == 3
     assert second not in reports
-
-
-def _counts(found: Report) -> list[int]:
-    counts = found.evaluations[0].counts
-    return [counts.tp, counts.fp, counts.tn, counts.fn, counts.loss]
 
 
 def test_models_that_the_updates_do_not_give_are_found_with_a_key_and_pay_nobody(

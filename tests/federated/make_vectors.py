@@ -55,7 +55,6 @@ from federated.journal import Journal
 from federated.leaf_list import publish_leaves, tree_of
 from federated.left_out import Update, left_out_states
 from federated.mail import mail_for, post
-from federated.metrics import Confusion
 from federated.missing import confirm_missing
 from federated.models import initial_parameters, parameter_schema, update_schema
 from federated.offers import SignedOffer
@@ -422,8 +421,9 @@ def division() -> Json:
             ROUND,
             judge,
             fixed("root"),
+            20,
             tuple(
-                Evaluation(digest(b"any"), who, Confusion(5, 0, 5, 0, 100 + gain))
+                Evaluation(digest(b"any"), who, 100 + gain)
                 for who, gain in [(0, 0), *((bit(index), gain) for index, gain in row)]
             ),
         )
@@ -556,12 +556,12 @@ def results() -> Results:
 def report() -> Report:
     """A hospital's evaluations for a contribution rule."""
     rows = (
-        Evaluation(digest(b"model"), 0, Confusion(5, 1, 7, 2, 400_000)),
-        Evaluation(digest(b"without 0 and 1"), bit(0) | bit(1), Confusion(3, 3, 5, 4, 470_000)),
-        Evaluation(digest(b"without 0"), bit(0), Confusion(4, 2, 6, 3, 450_000)),
-        Evaluation(digest(b"without 1"), bit(1), Confusion(5, 1, 7, 2, 399_000)),
+        Evaluation(digest(b"model"), 0, 12),
+        Evaluation(digest(b"without 0 and 1"), bit(0) | bit(1), 15),
+        Evaluation(digest(b"without 0"), bit(0), 14),
+        Evaluation(digest(b"without 1"), bit(1), 12),
     )
-    return Report(fixed("context"), STUDY, ROUND, 3, fixed("root"), rows)
+    return Report(fixed("context"), STUDY, ROUND, 3, fixed("root"), 15, rows)
 
 
 def candidates() -> Candidates:

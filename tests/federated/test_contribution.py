@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from statistics import fmean, variance
@@ -15,41 +15,45 @@ from hypothesis import strategies as st
 
 from federated.canonical import digest
 from federated.contribution import Measure, Walk, confidences, cost_of, everyone, follow, members
+from federated.contribution.walk import LOSS_STEP
 from federated.errors import RewardError, SpecError
-from federated.metrics import LOSS_CAP, LOSS_UNIT, Confusion
+from federated.metrics import LOSS_CAP
 from federated.reports import Evaluation, Report
 from federated.rewards import by_contribution, contributions, gains, walks
 from federated.rules import check_spec
 from federated.spec import StudySpec
 
-PEOPLE = 20
-BASE = PEOPLE * LOSS_UNIT
+PEOPLE = 10**5
+BASE = PEOPLE * 2  # half nats
 STATE = digest(b"what the round leads to")
 TMC = Measure("tmc-shapley", seed=1, permutations=12)
 GTG = replace(TMC, rule="gtg-shapley")
 BOTH = pytest.mark.parametrize("measure", [TMC, GTG], ids=lambda item: item.rule)
 
 Value = Callable[[frozenset[int]], int]
-"""What a set of hospitals spares a judge, in 1/65536 nats."""
+"""What a set of hospitals spares a judge, in half nats."""
 
 
 def reported(measure: Measure, judge: int, count: int, value: Value, number: int = 1) -> Report:
     """What a hospital reports for whom models that hold these others are worth so much."""
     plan = measure.plan(everyone(range(count)), number, STATE)
-    walk, rows = Walk(plan, judge), []
+    walk, rows = Walk(plan, judge, PEOPLE), []
     for without in plan.judged_by(judge):
         if walk.needs(without):
             others = frozenset(members(plan.included & ~without)) - {judge}
-            counts = Confusion(8, 2, 8, 2, BASE - value(others))
-            walk.tell(without, counts)
-            rows.append(
-                Evaluation(STATE if not without else digest(b"%d" % without), without, counts)
-            )
-    return Report(bytes(32), 1, number, judge, bytes(32), tuple(rows))
+            walk.tell(without, BASE - value(others))
+            state = STATE if not without else digest(b"%d" % without)
+            rows.append(Evaluation(state, without, BASE - value(others)))
+    return Report(bytes(32), 1, number, judge, bytes(32), PEOPLE, tuple(rows))
 
 
 def gained(measure: Measure, judge: int, count: int, value: Value) -> dict[int, Fraction]:
-    return gains(measure, [reported(measure, judge, count, value)])[judge]
+    return halves(gains(measure, [reported(measure, judge, count, value)])[judge])
+
+
+def halves(found: Mapping[int, Fraction]) -> dict[int, Fraction]:
+    """Half nats from 1/65536."""
+    return {index: gain / LOSS_STEP for index, gain in found.items()}
 
 
 def glove(players: frozenset[int]) -> int:
@@ -91,8 +95,8 @@ def test_among_two_hospitals_it_is_leaving_one_out(measure: Measure) -> None:
         assert gained(measure, judge, 2, lambda x: 70 * len(x)) == wanted == {1 - judge: 70}
 
 
-values = st.integers(-LOSS_UNIT, LOSS_UNIT)
-tolerances = st.sampled_from([Fraction(0), Fraction(1, 100), Fraction(1, 4)])
+values = st.integers(-60_000, 60_000)
+tolerances = st.sampled_from([Fraction(0), Fraction(1, 100), Fraction(1, 4)])  # ≤ 50,000 halves
 
 
 @st.composite
@@ -115,7 +119,7 @@ def test_values_are_the_mean_over_every_order_written_out(
             before = frozenset(order[:place])
             left = abs(value(whole) - value(before))
             least = max(within, between) if not place else within
-            if left < least * LOSS_UNIT * PEOPLE:
+            if left < least * 2 * PEOPLE:
                 break
             sums[index] += value(before | {index}) - value(before)
     assert gained(measure, judge, 4, value) == {i: x / len(orders) for i, x in sums.items()}
@@ -223,7 +227,7 @@ def test_no_more_models_are_proposed_and_judged_than_the_cost_says(
 
 def enough_with_one(players: frozenset[int]) -> int:
     """Any one of the others brings nearly all there is."""
-    return LOSS_UNIT * 3 * bool(players) + len(players)
+    return 30_000 * bool(players) + len(players)
 
 
 def test_a_hospital_stops_judging_where_the_rest_cannot_matter() -> None:
@@ -231,19 +235,19 @@ def test_a_hospital_stops_judging_where_the_rest_cannot_matter() -> None:
     whole, early = (reported(measure, 0, 5, enough_with_one) for measure in (TMC, cut))
     assert len(whole.evaluations) == 16
     assert [item.without for item in early.evaluations] == [0, 30, 14, 22, 26, 28]
-    full, short = gains(TMC, [whole])[0], gains(cut, [early])[0]
-    assert full == dict.fromkeys((1, 2, 3, 4), Fraction(3 * LOSS_UNIT, 4) + 1)
-    assert short == dict.fromkeys((1, 2, 3, 4), Fraction(3 * LOSS_UNIT + 1, 4))
+    full, short = halves(gains(TMC, [whole])[0]), halves(gains(cut, [early])[0])
+    assert full == dict.fromkeys((1, 2, 3, 4), 7501)
+    assert short == dict.fromkeys((1, 2, 3, 4), Fraction(30_001, 4))
 
 
 def test_a_round_that_gained_a_judge_nothing_is_left_out_of_its_gains_alone() -> None:
     measure = replace(GTG, round_tolerance=Fraction(1, 100))
     little = [reported(measure, 0, 3, lambda x: 5 * len(x))]
     assert len(little[0].evaluations) == 2
-    much = [reported(measure, 1, 3, lambda x: LOSS_UNIT * len(x))]
+    much = [reported(measure, 1, 3, lambda x: 9000 * len(x))]
     found = gains(measure, [*little, *much])
     assert found[0] == {1: 0, 2: 0}
-    assert found[1] == {0: LOSS_UNIT, 2: LOSS_UNIT}
+    assert halves(found[1]) == {0: 9000, 2: 9000}
 
 
 @BOTH
@@ -294,7 +298,7 @@ def test_no_word_of_a_hospital_moves_its_own_share_by_shapley_values(
 
 def test_contributions_add_over_judges_and_rounds() -> None:
     reports = [reported(TMC, judge, 4, glove, number) for judge in (0, 2, 3) for number in (1, 2)]
-    assert contributions(TMC, reports) == {0: 4000, 1: 24000, 2: 4000, 3: 4000}
+    assert halves(contributions(TMC, reports)) == {0: 4000, 1: 24000, 2: 4000, 3: 4000}
 
 
 def test_shares_are_exact_where_values_are_thirds() -> None:
@@ -302,7 +306,7 @@ def test_shares_are_exact_where_values_are_thirds() -> None:
         return int(bool(players))  # 1 for whoever comes first: a third each
 
     reports = [reported(TMC, 0, 4, third)]
-    assert gains(TMC, reports)[0] == dict.fromkeys((1, 2, 3), Fraction(1, 3))
+    assert halves(gains(TMC, reports)[0]) == dict.fromkeys((1, 2, 3), Fraction(1, 3))
     paid = by_contribution(TMC, 900, reports, {0: 3, 1: 0, 2: 0, 3: 0})
     assert paid == {0: 0, 1: 300, 2: 300, 3: 300}
 
@@ -310,8 +314,8 @@ def test_shares_are_exact_where_values_are_thirds() -> None:
 def test_confidence_is_that_on_paper() -> None:
     """Two judges who disagree over hospital 2, and no draw."""
     reports = [
-        reported(TMC, 0, 3, lambda x: LOSS_UNIT * (2 in x)),
-        reported(TMC, 1, 3, lambda x: 3 * LOSS_UNIT * (2 in x)),
+        reported(TMC, 0, 3, lambda x: 2 * (2 in x)),
+        reported(TMC, 1, 3, lambda x: 6 * (2 in x)),
     ]
     found = confidences(walks(TMC, reports))
     assert (found[2].value, found[2].orders_se, found[2].judges) == (4, 0, 2)
@@ -325,13 +329,13 @@ def test_drawn_orders_have_the_standard_error_of_their_mean() -> None:
     few = replace(TMC, permutations=4)
 
     def value(players: frozenset[int]) -> int:
-        return LOSS_UNIT // 16 * len(players) ** 2
+        return 2 * len(players) ** 2
 
     report = reported(few, 0, 9, value)
     found = confidences(walks(few, [report]))
     for index, told in found.items():
         places = [order.index(index) for order in few.plan(511, 1, STATE).drawn(0)]
-        steps = [(2 * place + 1) / 16 for place in places]
+        steps = [2 * place + 1 for place in places]
         assert told.value == pytest.approx(fmean(steps))
         assert told.orders_se == pytest.approx(math.sqrt(variance(steps) / 4))
     one = replace(TMC, permutations=1)
@@ -411,7 +415,7 @@ def test_the_cost_of_a_study_is_told_in_models_and_passes(spec: StudySpec) -> No
 
 
 def test_a_loss_that_no_report_can_hold_moves_no_value() -> None:
-    most = LOSS_CAP * LOSS_UNIT * PEOPLE
+    most = LOSS_CAP * 2 * PEOPLE
     report = reported(TMC, 0, 3, lambda x: BASE if x else BASE - most - 1)
     with pytest.raises(RewardError, match="exceeds"):
         gains(TMC, [report])

@@ -40,12 +40,24 @@ def pay(spec: StudySpec, sites: Mapping[str, Site], *, idle: tuple[str, ...] = (
     return [found[index] for index in range(len(sites))]
 
 
+RULES: dict[str, dict[str, float] | None] = {
+    "leave-one-out": None,
+    "tmc-shapley": {"permutations": 4, "tolerance": 0},
+    "gtg-shapley": {"permutations": 1, "tolerance": 0.002, "round_tolerance": 0.005},
+}
+
+
+def paid_by(spec: StudySpec, rule: str) -> StudySpec:
+    return replace(spec, reward=replace(spec.reward, rule=rule, config=RULES[rule]))
+
+
 @pytest.mark.slow
-def test_heart_pays_idle_and_lying_hospitals_less_than_half(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rule", RULES)
+def test_heart_pays_idle_and_lying_hospitals_less_than_half(tmp_path: Path, rule: str) -> None:
     need(*HEART.values())
     shares: dict[tuple[str, str], list[int]] = {}
     for seed in (1, 2, 3):
-        spec = heart_spec(auditors=[AUDITOR], seed=seed)
+        spec = paid_by(heart_spec(auditors=[AUDITOR], seed=seed), rule)
         sites = sites_of(spec, heart.deal, tmp_path / str(seed))
         honest = pay(spec, sites)
         for name in ("cleveland", "hungarian"):
@@ -63,9 +75,10 @@ def test_heart_pays_idle_and_lying_hospitals_less_than_half(tmp_path: Path) -> N
         assert mean(shares[name, "flipped"]) < honest_share / 2
 
 
-def test_who_returns_the_model_contributes_exactly_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rule", RULES)
+def test_who_returns_the_model_contributes_exactly_nothing(tmp_path: Path, rule: str) -> None:
     need(*HEART.values())
-    spec = replace(heart_spec(auditors=[AUDITOR]), rounds=2)
+    spec = paid_by(replace(heart_spec(auditors=[AUDITOR]), rounds=2), rule)
     sites = sites_of(spec, heart.deal, tmp_path)
     for index, name in enumerate(sites):
         found = contributions(Measure.of(spec), simulate_reports(spec, sites, idle=(name,)))
@@ -87,9 +100,10 @@ def test_reports_judge_the_models_of_the_simulated_study(tmp_path: Path) -> None
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_x_rays_pay_an_idle_and_a_lying_hospital_less(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rule", ["leave-one-out", "gtg-shapley"])
+def test_x_rays_pay_an_idle_and_a_lying_hospital_less(tmp_path: Path, rule: str) -> None:
     need(PNEUMONIA)
-    spec = replace(pneumonia_spec(auditors=[AUDITOR]), rounds=2)
+    spec = paid_by(replace(pneumonia_spec(auditors=[AUDITOR]), rounds=2), rule)
     sites = sites_of(spec, pneumonia.deal, tmp_path)
     index = list(sites).index("castle")
     honest = pay(spec, sites)[index]

@@ -12,8 +12,9 @@ from chain.types import Wei
 from federated import rewards
 from federated.canonical import Digest, decode, encode
 from federated.contribution import Measure, bit
+from federated.contribution.walk import LOSS_STEP
 from federated.errors import RewardError
-from federated.metrics import LOSS_CAP, LOSS_UNIT, Confusion
+from federated.metrics import LOSS_CAP
 from federated.reports import Evaluation, Report
 from federated.rewards import split
 
@@ -21,7 +22,7 @@ MEASURE = Measure("leave-one-out")
 
 
 def contributions(reports: Iterable[Report]) -> dict[int, Fraction]:
-    return rewards.contributions(MEASURE, reports)
+    return {i: x / LOSS_STEP for i, x in rewards.contributions(MEASURE, reports).items()}
 
 
 def gains(reports: Iterable[Report]) -> dict[int, dict[int, Fraction]]:
@@ -65,7 +66,7 @@ def test_without_a_share_there_is_no_split(bad: dict[int, int]) -> None:
 
 
 def report(hospital: int, full: int, without: dict[int, int], round_number: int = 1) -> Report:
-    """Losses of the model and of the models without each other hospital, over ten records."""
+    """Losses in half nats of the model and of those without each other hospital, of 20 people."""
     rows = [(0, full), *((bit(index), loss) for index, loss in sorted(without.items()))]
     return Report(
         context=bytes(32),
@@ -73,8 +74,9 @@ def report(hospital: int, full: int, without: dict[int, int], round_number: int 
         round_number=round_number,
         hospital=hospital,
         root=bytes(32),
+        people=20,
         evaluations=tuple(
-            Evaluation(Digest(bytes([1 + i] * 32)), left_out, Confusion(4, 1, 4, 1, loss))
+            Evaluation(Digest(bytes([1 + i] * 32)), left_out, loss)
             for i, (left_out, loss) in enumerate(rows)
         ),
     )
@@ -117,12 +119,13 @@ def test_gains_of_all_rounds_are_added_before_they_count_as_0() -> None:
 
 
 def test_who_reports_nothing_leaves_its_weight_to_the_weights_of_the_others() -> None:
-    silent = replace(REPORTS[2], evaluations=())
+    silent = replace(REPORTS[2], people=0, evaluations=())
     for reports in ([*REPORTS[:2], silent], REPORTS[:2]):
         assert leave_one_out(90, reports, {0: 20, 1: 10, 2: 60}) == {0: 10 + 40, 1: 20 + 20, 2: 0}
 
 
-losses = st.integers(0, LOSS_CAP * LOSS_UNIT * 10)
+MOST = 2 * LOSS_CAP * 20  # half nats of twenty people
+losses = st.integers(0, MOST)
 rows = st.tuples(losses, losses, losses)
 
 
@@ -147,9 +150,8 @@ def test_no_word_of_a_hospital_moves_its_own_share(
 
 
 def test_a_false_report_misplaces_its_own_weight_alone() -> None:
-    most = 10 * LOSS_CAP * LOSS_UNIT
     honest = leave_one_out(9000, REPORTS, EQUAL)
-    lie = replace(report(0, most, {1: 0, 2: 0}))
+    lie = replace(report(0, MOST, {1: 0, 2: 0}))
     found = leave_one_out(9000, [lie, *REPORTS[1:]], EQUAL)
     assert found[0] == honest[0]
     assert all(abs(found[index] - honest[index]) <= 3000 for index in found)
@@ -175,13 +177,13 @@ def test_the_order_of_reports_does_not_show() -> None:
 
 
 def test_a_report_survives_bytes() -> None:
-    for item in [*REPORTS, replace(REPORTS[0], evaluations=())]:
+    for item in [*REPORTS, replace(REPORTS[0], people=0, evaluations=())]:
         assert Report.from_bytes(item.to_bytes()) == item
 
 
 def test_a_hospital_does_not_judge_its_own_contribution() -> None:
     with pytest.raises(RewardError, match="its own contribution"):
-        report(0, 100, {0: 900, 1: 130}).to_bytes()
+        report(0, 100, {0: 500, 1: 130}).to_bytes()
 
 
 @pytest.mark.parametrize(
@@ -193,27 +195,24 @@ def test_a_hospital_does_not_judge_its_own_contribution() -> None:
         ("round", -1),
         ("root", b"short"),
         ("context", b"short"),
+        ("people", 9),
+        ("people", 0),
+        ("people", "20"),
+        ("people", 1 << 32),
         ("evaluations", None),
-        ("evaluations", [[bytes(32), [1], [4, 1, 4, 1, 1]]]),
-        ("evaluations", [[bytes(32), [], [4, 1, 4, 1]]]),
-        ("evaluations", [[bytes(32), [], [4, 1, 4, 1, -1]]]),
-        ("evaluations", [[bytes(32), [], [4, 1, 4, 1, 1.0]]]),
-        ("evaluations", [[bytes(32), [], [4, 1, 4, 1, 10 * LOSS_CAP * LOSS_UNIT + 1]]]),
-        ("evaluations", [[bytes(31), [], [4, 1, 4, 1, 1]]]),
-        ("evaluations", [[bytes(32), [], [3, 1, 4, 1, 1]]]),
-        ("evaluations", [[bytes(32), None, [4, 1, 4, 1, 1]]]),
-        ("evaluations", [[bytes(32), [], [4, 1, 4, 1, 1]], [bytes(32), [2, 1], [4, 1, 4, 1, 1]]]),
-        ("evaluations", [[bytes(32), [], [4, 1, 4, 1, 1]], [bytes(32), [256], [4, 1, 4, 1, 1]]]),
-        ("evaluations", [[bytes(32), [], [4, 1, 4, 1, 1]], [bytes(32), [-1], [4, 1, 4, 1, 1]]]),
-        ("evaluations", [[bytes(32), [], [4, 1, 3, 1, 1]]]),
-        (
-            "evaluations",
-            [[bytes(32), [], [4, 1, 4, 1, 1]], [bytes(32), [1], [5, 1, 4, 1, 1]]],
-        ),
-        (
-            "evaluations",
-            [[bytes(32), [], [4, 1, 4, 1, 1]], *[[bytes(32), [1], [4, 1, 4, 1, 1]]] * 2],
-        ),
+        ("evaluations", []),
+        ("evaluations", [[bytes(32), [1], 1]]),
+        ("evaluations", [[bytes(32), []]]),
+        ("evaluations", [[bytes(32), [], -1]]),
+        ("evaluations", [[bytes(32), [], 1.0]]),
+        ("evaluations", [[bytes(32), [], MOST + 1]]),
+        ("evaluations", [[bytes(32), [], [4, 1, 4, 1, 1]]]),
+        ("evaluations", [[bytes(31), [], 1]]),
+        ("evaluations", [[bytes(32), None, 1]]),
+        ("evaluations", [[bytes(32), [], 1], [bytes(32), [2, 1], 1]]),
+        ("evaluations", [[bytes(32), [], 1], [bytes(32), [256], 1]]),
+        ("evaluations", [[bytes(32), [], 1], [bytes(32), [-1], 1]]),
+        ("evaluations", [[bytes(32), [], 1], *[[bytes(32), [1], 1]] * 2]),
     ],
 )
 def test_a_report_with_impossible_content_is_refused(key: str, value: object) -> None:
