@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -284,3 +285,15 @@ def test_a_batch_of_one_patient_is_refused_where_patients_are_compared() -> None
 def test_an_unknown_task_is_refused_by_name() -> None:
     with pytest.raises(SpecError, match="known: binary, multiclass, regression, survival"):
         task_of("clustering")
+
+
+def test_the_documentation_has_a_row_for_each_task_with_all_that_it_says() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text("utf-8")
+    rows = {row.split("`")[1]: row for row in page.splitlines() if row.startswith("| `")}
+    for name, task in TASKS.items():
+        told = rows[name]
+        assert all(f"`{key}`" in told for key in task.keys)
+        assert task.source in told
+        assert (task.rewards is None) == ("| all " in told)
+        if not task.counted:
+            assert all(f"`{figure}`" in told for figure in task.figures)
