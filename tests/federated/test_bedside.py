@@ -70,6 +70,8 @@ def _network(family: str) -> tuple[Reader, np.ndarray]:
     spec = pneumonia_spec()
     if family == "mlp":
         spec = replace(spec, model=Choice("mlp", {"hidden": [12, 6]}))
+    if family == "resnet":
+        spec = replace(spec, model=Choice("resnet", {"channels": [4, 8], "blocks": 1}))
     inputs, labels = images(80)
     training = Training(2, 16, learning_rate=0.03, momentum=0.9)
     order = shuffles(1, "test", 1)
@@ -77,7 +79,7 @@ def _network(family: str) -> tuple[Reader, np.ndarray]:
     return Reader.of(learned, spec), inputs
 
 
-@pytest.fixture(scope="module", params=["cnn", "mlp"])
+@pytest.fixture(scope="module", params=["cnn", "mlp", "resnet"])
 def network(request: pytest.FixtureRequest) -> tuple[Reader, np.ndarray]:
     return _network(request.param)
 

@@ -9,6 +9,7 @@ import py_compile
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.util import spec_from_file_location
 from pathlib import Path
 
 import numpy as np
@@ -299,6 +300,35 @@ def test_an_entry_point_into_another_distribution_is_refused(
     assert not other.marker.exists()
 
 
+def test_a_distribution_that_lists_another_s_files_cannot_choose_what_of_them_runs(
+    spec: StudySpec, site: Path, tmp_path: Path
+) -> None:
+    """Its digest is the other's, whose own entry point was read and listed by the policy."""
+    source = f"{Wheel(tmp_path).source}\n\nclass Other(Squares):\n    pass\n"
+    listed = Wheel(tmp_path, source=source)
+    listed.unpack(site)
+    digest = digest_of(listed)
+    thief = Wheel(tmp_path, entry=f"{listed.package}:Other")
+    thief.unpack(site)
+    (site / listed.info / "METADATA").unlink()
+    (site / listed.info / "RECORD").replace(site / thief.info / "RECORD")
+    with pytest.raises(FamilyError, match="lists another entry_points") as caught:
+        family_of(study_of(spec, digest).model)
+    assert thief.package in str(caught.value)
+    assert not listed.marker.exists()
+
+
+class _Elsewhere:
+    """Finds a module whatever the package, as the finders of editable installs do."""
+
+    def __init__(self, name: str, file: Path) -> None:
+        self._name = name
+        self._file = file
+
+    def find_spec(self, name: str, path: object, target: object = None) -> object:
+        return spec_from_file_location(name, self._file) if name == self._name else None
+
+
 def test_a_module_that_lies_there_unlisted_is_never_imported(
     spec: StudySpec, site: Path, tmp_path: Path
 ) -> None:
@@ -308,6 +338,8 @@ def test_a_module_that_lies_there_unlisted_is_never_imported(
     digest = digest_of(wheel)
     (site / wheel.package / "added.py").write_text(f"open({str(wheel.marker)!r}, 'w')")
     assert digest_of(wheel) == digest
+    added = _Elsewhere(f"{wheel.package}.added", site / wheel.package / "added.py")
+    sys.meta_path.insert(0, added)
     with pytest.raises(FamilyError, match=r"cannot be imported \(ImportError"):
         family_of(study_of(spec, digest).model)
     assert not wheel.marker.exists()
