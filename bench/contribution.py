@@ -27,8 +27,8 @@ from federated.simulate_reports import simulate_reports, weights_of
 from federated.spec import StudySpec
 
 POOL = 10**9
-IDLE = {"heart": "hungarian", "pneumonia": "castle"}
-LYING = {"heart": "cleveland", "pneumonia": "bridge"}
+IDLE = {"heart": "hungarian", "pneumonia": "abbey"}
+LYING = {"heart": "cleveland", "pneumonia": "castle"}
 ALL = {"permutations": 1000, "tolerance": 0}
 RULES: Mapping[str, Mapping[str, float] | None] = {
     "leave-one-out": None,
@@ -170,6 +170,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.contribution", description=__doc__)
     parser.add_argument("--study", choices=sorted(STUDIES), default="heart")
     parser.add_argument("--seeds", type=int, nargs="+", default=(1, 2, 3), help="default: 1 2 3")
+    parser.add_argument("--idle", help="who returns the model as it got it")
+    parser.add_argument("--lying", help="who trains on the opposite of every finding")
     parser.add_argument("--rounds", type=int, help="fewer rounds than the study's own")
     parser.add_argument("--quick", action="store_true", help="one seed, one round")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -181,7 +183,10 @@ def main() -> int:
             rounds = 1 if options.quick else options.rounds or spec.rounds
             spec = replace(spec, rounds=rounds)
             sites = sites_of(spec, Path(folder) / str(seed))
-            found += lines(spec, sites, IDLE[options.study], LYING[options.study])
+            idle, lying = options.idle or IDLE[spec.name], options.lying or LYING[spec.name]
+            if idle == lying or not {idle, lying} <= {*sites}:
+                parser.error(f"--idle and --lying are two of {', '.join(sites)}")
+            found += lines(spec, sites, idle, lying)
             print(f"seed {seed}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
     shown = {"study": options.study, "lines": [asdict(item) for item in found]}
     print(json.dumps(shown) if options.json else table(found))
