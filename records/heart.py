@@ -7,6 +7,7 @@ unknown cholesterol, unknown values are "?", and the diagnosis is coded 0 to 4.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from records.cleaning import Bounds, Cleaning
@@ -44,6 +45,15 @@ CLEANING = Cleaning(
     },
 )
 """ST depression below 0 is an elevation, coded by some: clamped to no depression."""
+
+GRADES_DICTIONARY = "uci-heart-disease-grades/1"
+GRADES = ("0", "1", "2", "3", "4")
+"""The diagnosis as it is coded: 0 is none, of a grade above it the publishers say no more.
+
+Hungarian's file has 0 and 1 alone, so its 1 is any grade: it has no place in a study of grades.
+"""
+
+GRADES_CLEANING = replace(CLEANING, labels={grade: place for place, grade in enumerate(GRADES)})
 
 
 def deal(folder: Path, seed: int) -> dict[str, Path]:

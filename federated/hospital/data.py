@@ -18,7 +18,10 @@ from records.cohort import Member
 from records.importer import Imported, import_csv
 from records.record import Record, Value
 
-CLEANING: Mapping[str, Cleaning] = {heart.DICTIONARY: heart.CLEANING}
+CLEANING: Mapping[str, Cleaning] = {
+    heart.DICTIONARY: heart.CLEANING,
+    heart.GRADES_DICTIONARY: heart.GRADES_CLEANING,
+}
 """Rules for the files of a dictionary; others are imported as they are."""
 
 
