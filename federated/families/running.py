@@ -7,25 +7,19 @@ lies beside it unlisted is ever run. What it imports from other distributions is
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_loader
 from threading import RLock
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
-from federated.codec import Config
-from federated.errors import FamilyError, FederatedError
-from federated.families.base import Family, Shapes
+from federated.errors import FamilyError
+from federated.families.base import Family
 from federated.families.code import Code, find_code
-
-if TYPE_CHECKING:
-    from numpy.random import Generator
-    from torch import Tensor
-
-T = TypeVar("T")
+from federated.families.guarded import Guarded
 
 _TAKEN = {*sys.stdlib_module_names, "api", "chain", "federated", "records", "storage"}
 _LOCK = RLock()
@@ -42,53 +36,6 @@ def load(name: str, digest: str) -> Family:
         if (found := _LOADED.get((name, digest))) is None:
             found = _LOADED[name, digest] = Guarded(_imported(find_code(name, digest)), name)
         return found
-
-
-class Guarded(Family):
-    """A family whose errors carry no words: they could show what a patient's record holds."""
-
-    def __init__(self, family: Family, name: str) -> None:
-        self._family = family
-        self._name = name
-
-    def shapes(self, config: Config, shape: tuple[int, ...], outputs: int) -> Shapes:
-        """See Family."""
-        return self._guard(lambda: dict(self._family.shapes(config, shape, outputs)))
-
-    def forward(
-        self,
-        parameters: Mapping[str, Tensor],
-        inputs: Tensor,
-        config: Config,
-        shape: tuple[int, ...],
-        *,
-        training: bool = False,
-    ) -> Tensor:
-        """See Family."""
-        wanted = (len(inputs), parameters["out.bias"].numel())
-
-        def checked() -> Tensor:
-            found = self._family.forward(parameters, inputs, config, shape, training=training)
-            if tuple(found.shape) != wanted or found.dtype != inputs.dtype:
-                raise FamilyError(f"family {self._name!r}: gave no {wanted}; ask whoever wrote it")
-            return found
-
-        return self._guard(checked)
-
-    def varied(
-        self, inputs: Tensor, config: Config, shape: tuple[int, ...], order: Generator
-    ) -> Tensor:
-        """See Family."""
-        return self._guard(lambda: self._family.varied(inputs, config, shape, order))
-
-    def _guard(self, call: Callable[[], T]) -> T:
-        try:
-            return call()
-        except FederatedError:
-            raise
-        except Exception as exc:  # noqa: BLE001  whatever it may be, its words stay here
-            kind = type(exc).__name__
-        raise FamilyError(f"family {self._name!r}: failed ({kind}); ask whoever wrote it")
 
 
 class _Verified(MetaPathFinder, Loader):
@@ -128,8 +75,7 @@ class _Verified(MetaPathFinder, Loader):
 
 def _imported(code: Code) -> Family:
     finder = _FINDERS.get(code.digest) or _Verified(code)
-    module, _, attribute = code.entry.partition(":")
-    if module not in finder:
+    if code.entry.partition(":")[0] not in finder:
         raise FamilyError(
             f"{code.distribution}: {code.entry[:60]!r} is not among its own files, which alone the "
             "digest covers; use a distribution that brings its family itself"
@@ -139,18 +85,25 @@ def _imported(code: Code) -> Family:
         sys.meta_path.insert(0, finder)
         _FINDERS[code.digest] = finder
     try:
+        return _resolved(code)
+    except FamilyError:
+        _forget(code.digest)
+        raise
+
+
+def _resolved(code: Code) -> Family:
+    module, _, attribute = code.entry.partition(":")
+    try:
         found: Any = import_module(module)
         for part in attribute.split("."):
             found = getattr(found, part)
         found = found() if isinstance(found, type) else found
     except (Exception, SystemExit) as exc:
-        _forget(code.digest)
         raise FamilyError(
             f"{code.distribution} {code.version}: cannot be imported ({type(exc).__name__}); ask "
             "whoever wrote it"
         ) from exc
     if not isinstance(found, Family):
-        _forget(code.digest)
         raise FamilyError(f"{code.distribution}: {code.entry[:60]!r} is no Family; derive from it")
     return found
 
