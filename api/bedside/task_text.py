@@ -104,9 +104,11 @@ def _amount(tree: dict[str, Any], case: dict[str, Any]) -> Iterator[str]:
         people = tree["model"]["own_validation_patients"]
         yield f"no interval: your {people} validation patients are too few for one"
     else:
+        flattered = ", on whom the model was chosen" if tree["model"]["kind"] != "global" else ""
         yield (
-            f"{found['coverage'] * 100:.0f} % of your {found['patients']} validation patients were "
-            f"as near: {found['low']:.3g} to {found['high']:.3g}{unit}"
+            f"{found['low']:.3g} to {found['high']:.3g}{unit} for {found['coverage'] * 100:.0f} % "
+            f"of such patients, by the errors of your {found['patients']} validation patients"
+            f"{flattered}"
         )
     if not case["plausible"]:
         yield "OUTSIDE of the study's plausible range of this amount"

@@ -83,6 +83,7 @@ from storage.embedded import EmbeddedStore
 from storage.keys import Identity, Profile
 from storage.signing import Sender, SigningKey
 from tests.federated.strategy_vectors import strategy_vectors
+from tests.federated.task_vectors import task_vectors
 
 FOLDER = Path(__file__).parents[1] / "vectors" / "protocol"
 CHAIN_ID = 31337
@@ -640,6 +641,7 @@ def vector_files() -> dict[Path, Json]:
     """What the files should hold."""
     made = {"chain": chain_vectors, "learning": learning_vectors, "records": record_vectors}
     made["strategies"] = lambda: strategy_vectors(study())
+    made["tasks"] = lambda: task_vectors(study())
     return {FOLDER / f"{name}.json": plain(make()) for name, make in made.items()}
 
 
