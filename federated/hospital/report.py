@@ -123,8 +123,9 @@ def _proposed(
         )
         place = (candidates.context, candidates.study, candidates.round_number)
         ours = index in candidates.included and _covers(round_, candidates.included)
-        asked = [item.without for item in candidates.items] == _plan(study, candidates).models()
-        if signer in centers and place == (context, study.number, number) and ours and asked:
+        if signer not in centers or place != (context, study.number, number) or not ours:
+            continue
+        if [item.without for item in candidates.items] == _plan(study, candidates).models():
             return candidates, signer
     return None
 
