@@ -155,5 +155,5 @@ def reachable(
             yield recipient_at(party, member, block)
         except Unreachable:
             raise
-        except StorageError:
+        except (StepError, StorageError):  # none published, or what it published is nowhere
             continue  # it can have the model wrapped once its key is there

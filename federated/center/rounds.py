@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from chain.types import RoundNumber, StudyId
+from chain.types import BlockNumber, RoundNumber, StudyId
+from federated.center.inputs import reachable
 from federated.drawing import END, drawn_for, standing
 from federated.errors import StepError
 from federated.party import Party
 from federated.provenance import parent_round
-from federated.study import read_study
+from federated.published import read_result
+from federated.study import Study, read_study
+from storage.artefact import rewrap
 
 
 def open_round(party: Party, number: StudyId) -> RoundNumber:
@@ -30,6 +33,8 @@ def open_round(party: Party, number: StudyId) -> RoundNumber:
         if parent
         else study.terms.state
     )
+    if parent:
+        _wrap_for_newcomers(party, study, parent, block)
     following = RoundNumber(count + 1)
     call, step = chain.rounds.open(number, parent, state), f"open-{number}-{following}"
     if study.spec.sampling is not None:
@@ -39,3 +44,25 @@ def open_round(party: Party, number: StudyId) -> RoundNumber:
         step = f"{step}-{pool:x}-{drawn:x}"
     chain.client.send(call, step=step)
     return following
+
+
+def _wrap_for_newcomers(
+    party: Party, study: Study, parent: RoundNumber, block: BlockNumber
+) -> None:
+    """Let hospitals that enrolled since the parent round open the model that they start from."""
+    manifest, round_, signer = read_result(party, study, parent, block)
+    new = [
+        event.hospital
+        for event in party.chain.studies.enrolments(study.number, to_block=block)
+        if event.block >= round_.open_block  # the model was sealed at some block since
+    ]
+    if recipients := list(reachable(party, new, block)):
+        rewrap(
+            party.store,
+            manifest.model,
+            party.identity,
+            wrapper=party.sender,
+            recipients=recipients,
+            expected_context=manifest.context,
+            expected_signer=signer,
+        )

@@ -251,6 +251,7 @@ def enrol_all(
     spec: StudySpec,
     patients: int = PATIENTS,
     files: Mapping[str, Path] | None = None,
+    names: Sequence[str] = HOSPITALS,
 ) -> StudyId:
     """Request, import (from `files` by hospital, else Wisconsin's patients), approve, join."""
     token = world.deployment.address_of("DevelopmentToken")
@@ -258,15 +259,21 @@ def enrol_all(
     world.center.chain.client.send(mint(world.center.address, spec.reward.budget_wei))
     study = request_study(world.center, spec, token)
     files = files or deal(world.folder / "exports", patients)
-    for node in world.nodes:
-        dictionary = dictionary_of(spec)
-        node.records.replace(import_csv(files[node.party.name], dictionary), dictionary.name)
-        invite(world.center, study, node.party.address)
-        world.center.chain.client.send(mint(node.party.address, spec.reward.bond_wei))
-        approve(node, study, Policy(least_cohort=5))
-        join(node, study)
+    for name in names:
+        enrol(world, study, spec, name, files[name])
     world.study = study
     return study
+
+
+def enrol(world: World, study: StudyId, spec: StudySpec, name: str, file: Path) -> None:
+    """One hospital imports, approves and joins."""
+    node, dictionary = world.node(name), dictionary_of(spec)
+    node.records.replace(import_csv(file, dictionary), dictionary.name)
+    invite(world.center, study, node.party.address)
+    mint = world.center.chain.token(world.deployment.address_of("DevelopmentToken")).mint
+    world.center.chain.client.send(mint(node.party.address, spec.reward.bond_wei))
+    approve(node, study, Policy(least_cohort=5))
+    join(node, study)
 
 
 def deal(folder: Path, patients: int = PATIENTS) -> dict[str, Path]:
@@ -282,10 +289,10 @@ def deal(folder: Path, patients: int = PATIENTS) -> dict[str, Path]:
     return found
 
 
-def open_tiers(world: World) -> None:
+def open_tiers(world: World, names: Sequence[str] = HOSPITALS) -> None:
     """Three tiers a hospital: standing, too short for any round, for another purpose."""
     now = world.clock.now()
-    for place, name in enumerate(HOSPITALS, start=1):
+    for place, name in ((HOSPITALS.index(name) + 1, name) for name in names):
         for will, purposes, lasts in (
             ("grants", PURPOSES, 365 * DAY),
             ("expires", PURPOSES, 600),
@@ -298,10 +305,12 @@ def open_tiers(world: World) -> None:
             world.tiers[name, will] = open_tier(world.center, world.study, wish, step=step)
 
 
-def ask_all(world: World, unasked: Sequence[LocalKey] = ()) -> None:
+def ask_all(
+    world: World, unasked: Sequence[LocalKey] = (), names: Sequence[str] = HOSPITALS
+) -> None:
     """Everybody is asked but for `unasked`; grants go over the hospitals and the relayer."""
     spec, deadline = world.read().spec, world.clock.now() + 3600
-    for name in HOSPITALS:
+    for name in names:
         records = world.node(name).records.records(spec.data.dictionary)
         presented = []
         for place, record in enumerate(records):
