@@ -1,74 +1,107 @@
-"""Actors and the chain killed by `kill -9` at every step: the same model, each effect once."""
+"""Every actor killed by `kill -9` before each of its durable steps, and the chain: same model,
+each effect once. The steps are counted, not listed (`dying`)."""
 
 from __future__ import annotations
 
-import json
 import shutil
-import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from chain.anvil import Anvil
+from chain.attestations import Verdict as Word
+from chain.consents import Granted, Reason, Revoked
+from chain.keys import PatientSecret, new_phrase
+from chain.rpc import request
 from chain.types import RoundNumber
 from federated.candidates import topic_of_candidates
 from federated.center import aggregate, finalize, open_round, propose
+from federated.center import run as center_run
+from federated.hospital import admit, report
+from federated.hospital.admission import Presented
+from federated.judging import judge_submission
+from federated.mail import post
+from federated.models import update_schema
+from federated.patient import Patient
+from federated.published import read_result
 from federated.relayer import relay
 from federated.signed_report import listed_reports, report_topic
+from storage.manifest import read_manifest
 from tests.e2e import kit
 from tests.e2e.conftest import Studies
-from tests.e2e.kit import World
+from tests.e2e.dying import hand_over
+from tests.e2e.kit import Asked, World
 
 pytestmark = [pytest.mark.engine("anvil"), pytest.mark.processes]
 
 FIRST, SECOND = RoundNumber(1), RoundNumber(2)
 ROOT = Path(__file__).resolve().parents[2]
+KILLED = -9
 
-HOSPITAL_POINTS = (
-    "written:freeze",
-    "signed:freeze",
-    "sent:freeze",
-    "unwritten:sealed",
-    "written:sealed",
-    "signed:submit",
-    "sent:submit",
-)
-REPORT_POINTS = ("unwritten:report", "written:report")
-PROPOSE_POINTS = ("unwritten:candidates", "written:candidates")
-CENTER_POINTS = ("unwritten:aggregate", "written:aggregate", "signed:finalize", "sent:finalize")
+Run = Callable[[Path, str, int], tuple[int, int]]
 
 
-def _hand_over(world: World) -> None:
-    """What the actors' processes need to know; the world's own parties let go of their files."""
-    world.forget()
-    keys = {
-        name: {
-            "account": item.account.hex(),
-            "signing": item.signing.seed.hex(),
-            "identity": item.identity.seed.hex(),
-            "profile": item.identity.profile.value,
-        }
-        for name, item in world.keys.items()
-    }
-    shown = {"url": world.anvil.url, "study": world.study, "keys": keys}
-    shown["deployment"] = world.deployment.to_json()
-    (world.folder / "actors.json").write_text(json.dumps(shown))
+@pytest.fixture(scope="module")
+def run() -> Iterator[Run]:
+    """Runs an actor in a process of its own that dies before its n-th step (0: never).
+
+    Gives its status and, where it lived, how many steps it took.
+    """
+    command = [sys.executable, "-m", "tests.e2e.dying"]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        ask, answer = server.stdin, server.stdout
+        assert answer.readline() == "ready\n"
+
+        def one(folder: Path, verb: str, fatal: int) -> tuple[int, int]:
+            ask.write(f"{folder}\t{verb}\t{fatal}\n")
+            ask.flush()
+            code, steps = answer.readline().split()
+            return int(code), int(steps)
+
+        yield one
+        ask.close()
 
 
-def _run(world: World, name: str, number: RoundNumber, point: str = "none") -> int:
-    command = [sys.executable, "-m", "tests.e2e.actor", str(world.folder), name, str(number), point]
-    return subprocess.run(command, cwd=ROOT, timeout=120, check=False).returncode
+def _killed_before_every_step(
+    run: Run, world: World, verb: str, check: Callable[[], None], **told: object
+) -> int:
+    """Let an actor die before each of its steps, start it again, and check what it left.
+
+    Each time from the same beginning. Returns how many steps it has.
+    """
+    hand_over(world, **told)
+    pristine = world.folder.parent / "pristine"
+    shutil.rmtree(pristine, ignore_errors=True)
+    shutil.copytree(world.folder, pristine, ignore=shutil.ignore_patterns("chain*"))
+    mark = request(world.anvil.url, "evm_snapshot")
+    code, steps = run(world.folder, verb, 0)
+    assert code == 0
+    check()
+    for fatal in range(1, steps + 1):
+        world.forget()
+        mark = _again(world, pristine, mark)
+        assert run(world.folder, verb, fatal) == (KILLED, 0), fatal
+        assert run(world.folder, verb, 0)[0] == 0, fatal
+        check()
+    return steps
 
 
-def _killed_at(world: World, name: str, number: RoundNumber, points: Sequence[str]) -> None:
-    """Kill the actor at each point in turn, starting it again each time, then let it finish."""
-    _hand_over(world)
-    for point in points:
-        assert _run(world, name, number, point) == -signal.SIGKILL, point
-    assert _run(world, name, number) == 0
+def _again(world: World, pristine: Path, mark: str) -> str:
+    """Chain, store and homes as they were; gives the next mark of the chain."""
+    assert request(world.anvil.url, "evm_revert", mark)
+    for kept in (path for path in world.folder.iterdir() if path.is_dir()):
+        shutil.rmtree(kept)
+    for kept in (path for path in pristine.iterdir() if path.is_dir()):
+        shutil.copytree(kept, world.folder / kept.name)
+    found: str = request(world.anvil.url, "evm_snapshot")
+    return found
 
 
 def _undisturbed(studies: Studies, tmp_path: Path, number: int) -> bytes:
@@ -85,42 +118,192 @@ def _assert_each_once(world: World, number: RoundNumber) -> None:
         assert len(found) == (3 if event in ("Frozen", "Submitted") else 1), event
 
 
-def test_a_hospital_killed_at_every_step_gives_the_same_model(
-    studies: Studies, granted: World, tmp_path: Path
+def _steps_of(world: World, hospital: str) -> bytes:
+    """A hospital's update of round 1 as the auditor opens it."""
+    block, index = world.auditor.head(), world.index(hospital)
+    found = world.auditor.chain.rounds.freezes(world.study, FIRST, to_block=block)
+    frozen = next(item for item in found if item.freeze.hospital == index)
+    event = kit.submission_of(world, FIRST, hospital)
+    judged = judge_submission(world.auditor, world.read(), frozen, event)
+    assert judged.update is not None
+    return judged.update.vector(update_schema(world.read().spec)).tobytes()
+
+
+def test_a_hospital_killed_before_any_step_sends_the_same_update_once(
+    run: Run, studies: Studies, granted: World, tmp_path: Path
 ) -> None:
+    """From freezing to submitting."""
     open_round(granted.center, granted.study)
     kit.freeze_and_submit(granted, FIRST, ["north", "harbor"])
-    _killed_at(granted, "valley", FIRST, HOSPITAL_POINTS)
+    updates = set()
+
+    def check() -> None:
+        updates.add(_steps_of(granted, "valley"))
+        rounds, block = granted.center.chain.rounds, granted.center.head()
+        for event in "Frozen", "Submitted":
+            found: list[object] = rounds._find(rounds.events[event], rounds.born, block, round=1)
+            assert len(found) == 3, event
+
+    assert _killed_before_every_step(run, granted, "valley", check) >= 15
+    assert len(updates) == 1
     finalize(granted.center, granted.study, FIRST)
     assert kit.state_of(granted, 1) == _undisturbed(studies, tmp_path, 1)
     _assert_each_once(granted, FIRST)
     kit.assert_sound(granted)
 
 
-def test_a_center_killed_at_every_step_finalizes_the_same_model(
-    studies: Studies, submitted: World, tmp_path: Path
+def test_a_center_killed_before_any_step_of_opening_opens_one_round(
+    run: Run, granted: World
 ) -> None:
-    _killed_at(submitted, "center", SECOND, CENTER_POINTS)
-    assert kit.state_of(submitted, 2) == _undisturbed(studies, tmp_path, 2)
-    _assert_each_once(submitted, SECOND)
+    def check() -> None:
+        chain = granted.center.chain
+        assert chain.rounds.count(granted.study, block_identifier=granted.center.head()) == 1
+
+    assert _killed_before_every_step(run, granted, "center", check) >= 3
+
+
+def test_a_center_killed_before_any_step_finalizes_the_same_model(
+    run: Run, studies: Studies, submitted: World, tmp_path: Path
+) -> None:
+    wanted = _undisturbed(studies, tmp_path, 2)
+
+    def check() -> None:
+        assert kit.state_of(submitted, 2) == wanted
+        _assert_each_once(submitted, SECOND)
+
+    assert _killed_before_every_step(run, submitted, "center", check) > 10
     kit.assert_sound(submitted)
 
 
-def test_candidates_and_reports_survive_a_kill_at_every_step(contributing: World) -> None:
+def test_candidates_and_reports_survive_a_kill_before_any_step(
+    run: Run, contributing: World
+) -> None:
+    """Center and hospital each; the center finalizes on all reports."""
     world = contributing
-    _killed_at(world, "center/propose", FIRST, PROPOSE_POINTS)
+
+    def proposed() -> None:
+        topic = topic_of_candidates(world.center, world.study, FIRST)
+        assert len(world.center.store.announced(topic)) == 1
+
+    assert _killed_before_every_step(run, world, "center", proposed) > 5
+    for name in ("north", "harbor"):
+        assert report(world.node(name), world.study, FIRST) is not None
     candidates = propose(world.center, world.study, FIRST)
     assert candidates is not None
-    topic = topic_of_candidates(world.center, world.study, FIRST)
-    assert len(world.center.store.announced(topic)) == 1
-    for name in kit.HOSPITALS:
-        _killed_at(world, f"{name}/report", FIRST, REPORT_POINTS)
-    assert len(world.center.store.announced(report_topic(candidates.context))) == 3
-    _killed_at(world, "center", FIRST, CENTER_POINTS)
-    assert kit.state_of(world, FIRST) == candidates.states[None]
-    assert len(listed_reports(world.center, world.read(), world.center.head())) == 3
+
+    def reported() -> None:
+        assert len(world.center.store.announced(report_topic(candidates.context))) == 3
+
+    assert _killed_before_every_step(run, world, "valley", reported) >= 2
+
+    def finalized() -> None:
+        assert kit.state_of(world, FIRST) == candidates.items[0].state
+        assert len(listed_reports(world.center, world.read(), world.center.head())) == 3
+
+    _killed_before_every_step(run, world, "center", finalized)
     _assert_each_once(world, FIRST)
     kit.assert_sound(world)
+
+
+def _new_patient(world: World, hospital: str) -> tuple[Asked, str]:
+    """One who had refused signs after all, with a phrase that the test knows."""
+    asked = next(x for x in world.patients if (x.hospital, x.will) == (hospital, "refuses"))
+    phrase = new_phrase()
+    patient, deadline = Patient(PatientSecret(phrase), world.relayer.chain), _deadline(world)
+    grant = patient.grant(world.tiers[hospital, "grants"], deadline=deadline)
+    admit(
+        world.node(hospital),
+        [Presented(asked.local_key, grant)],
+        relayer=world.relayer.address,
+        deadline=deadline,
+        signing_key=world.keys[hospital].account,
+    )
+    return Asked(hospital, asked.local_key, PatientSecret(phrase), "grants"), phrase
+
+
+def _deadline(world: World) -> int:
+    return world.clock.now() + 10 * kit.DAY
+
+
+def test_a_relayer_killed_before_any_step_sends_each_message_once(run: Run, granted: World) -> None:
+    """A withdrawal and two batches of grants; nobody is granted or withdrawn twice."""
+    standing = next(x for x in granted.patients if x.will == "grants")
+    agreement = granted.tiers[standing.hospital, "grants"]
+    m = granted.patient(standing).revoke(agreement, deadline=_deadline(granted))
+    fields = [m.key, agreement, m.nonce, m.deadline, m.r, m.vs]
+    post(granted.relayer.store, granted.relayer.address, "revocations", {"messages": [fields]})
+    new = [_new_patient(granted, name)[0] for name in ("north", "harbor")]
+    before = _events(granted)
+
+    def check() -> None:
+        assert _events(granted) == (before[0] + 2, before[1] + 1)
+        chain, block = granted.relayer.chain, granted.relayer.head()
+        assert chain.consents.consent(granted.consent_of(standing), block_identifier=block).revoked
+        for asked in new:
+            slot = chain.consents.consent(granted.consent_of(asked), block_identifier=block)
+            assert slot.granted
+            assert not slot.revoked
+
+    assert _killed_before_every_step(run, granted, "relayer", check) >= 8
+
+
+def _events(world: World) -> tuple[int, int]:
+    """How many consents were ever granted and withdrawn."""
+    consents, block = world.relayer.chain.consents, world.relayer.head()
+    granted = consents._find(Granted, consents.born, block)
+    revoked = consents._find(Revoked, consents.born, block)
+    return sum(len(event.ids) for event in granted), len(revoked)
+
+
+def test_a_patient_killed_before_any_step_of_withdrawing_withdraws_once(
+    run: Run, granted: World
+) -> None:
+    """Whatever was written before the kill, the relayer withdraws the consent, and once."""
+    asked, phrase = _new_patient(granted, "north")
+    relay(granted.relayer)
+    before = _events(granted)
+
+    def check() -> None:
+        relay(granted.relayer)
+        assert _events(granted) == (before[0], before[1] + 1)
+        chain, block = granted.relayer.chain, granted.relayer.head()
+        slot = chain.consents.consent(granted.consent_of(asked), block_identifier=block)
+        assert slot.revoked
+        assert slot.reason is Reason.PATIENT
+
+    agreement = granted.tiers["north", "grants"]
+    steps = _killed_before_every_step(
+        run, granted, "patient", check, phrase=phrase, agreement=int(agreement)
+    )
+    assert steps >= 2
+
+
+def test_an_auditor_killed_before_any_step_gives_its_word_and_attests(
+    run: Run, submitted: World
+) -> None:
+    """On an update whose bytes are gone, and on the study that misses them."""
+    payload = read_manifest(
+        submitted.center.store, kit.submission_of(submitted, 2, "valley").manifest
+    ).payload
+    kit.path_of(submitted, payload.digest).unlink()
+    submitted.clock.advance_to(kit.round_at(submitted, 2).submit_by + 1)
+    index = submitted.index("valley")
+
+    def check() -> None:
+        said: list[str] = []
+        attested = submitted.center.chain.attestations.attested(
+            submitted.study, to_block=submitted.center.head()
+        )
+        assert attested
+        assert {item.verdict for item in attested} == {Word.TAMPERED}
+        center_run.advance(submitted.center, submitted.study, said.append)
+        manifest, _, _ = read_result(
+            submitted.center, submitted.read(), SECOND, submitted.center.head()
+        )
+        codes = {entry.hospital: entry.code for entry in manifest.entries}
+        assert codes[index] == "undecryptable"
+
+    assert _killed_before_every_step(run, submitted, f"auditor/{index}", check) >= 4
 
 
 def test_a_center_that_lost_its_candidates_proposes_the_same_models(contributing: World) -> None:

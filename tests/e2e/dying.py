@@ -1,0 +1,191 @@
+"""Actors that end themselves by SIGKILL just before their n-th durable step, whatever it is.
+
+Run as `python -m tests.e2e.dying`: it imports everything once, reads lines of FOLDER, VERB and N
+between tabs, and forks for each; a line with the child's status and its number of steps answers.
+Steps are counted where the operating system is asked for them, so none that is added can be
+forgotten: a file that gets its name, a name that goes, a commit of SQLite, a transaction sent.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import sqlite3.dbapi2
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from chain.attestations import Verdict as Word
+from chain.deploy import Deployment
+from chain.keys import PatientSecret
+from chain.types import AgreementId, RoundNumber, StudyId
+from federated.auditor import Level, replay
+from federated.auditor.words import rule_on_update
+from federated.center import run as center_run
+from federated.challenging import freeze_of, submission_of
+from federated.hospital import run as hospital_run
+from federated.mail import post
+from federated.party import Party
+from federated.patient import Patient
+from federated.relayer import relay
+from federated.study import read_study
+from storage.cid import Codec
+from storage.keys import Identity, Profile
+from storage.signing import SigningKey
+from tests.e2e.kit import Keys, World, make_node, make_party
+
+DAY = 86_400
+
+
+def hand_over(world: World, **more: Any) -> None:
+    """What the actors' processes need to know; the world's own parties let go of their files."""
+    world.forget()
+    keys = {
+        name: {
+            "account": item.account.hex(),
+            "signing": item.signing.seed.hex(),
+            "identity": item.identity.seed.hex(),
+            "profile": item.identity.profile.value,
+        }
+        for name, item in world.keys.items()
+    }
+    shown = {"url": world.anvil.url, "study": world.study, "keys": keys, **more}
+    shown["deployment"] = world.deployment.to_json()
+    (world.folder / "actors.json").write_text(json.dumps(shown))
+
+
+def count_steps(folder: Path, fatal: int) -> Callable[[], int]:
+    """From here on die before the step with that number; gives how many there were."""
+    seen = 0
+
+    def step() -> None:
+        nonlocal seen
+        seen += 1
+        if seen == fatal:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def connect(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        found = honest(*arguments, **options)
+        found.set_trace_callback(lambda statement: statement == "COMMIT" and step())
+        return found
+
+    honest = sqlite3.connect
+    sqlite3.connect = sqlite3.dbapi2.connect = connect  # type: ignore[assignment]
+    sys.addaudithook(lambda event, found: _is_step(folder, event, found) and step())
+    return lambda: seen
+
+
+def _is_step(folder: Path, event: str, found: tuple[Any, ...]) -> bool:
+    """Whether what the interpreter is about to do lasts beyond its process."""
+    if event == "http.client.send":
+        return b"eth_sendRawTransaction" in found[1]
+    if event == "os.rename":
+        return _in(folder, found[1])
+    return (event == "os.remove" or (event == "open" and found[2] & os.O_CREAT != 0)) and _in(
+        folder, found[0]
+    )
+
+
+def _in(folder: Path, name: object) -> bool:
+    """Whether a name is one that lasts, in the folder: temporary files and locks are none."""
+    if not isinstance(name, str | os.PathLike):
+        return False
+    path = Path(name)
+    passing = path.parent.name == "tmp" or path.name.startswith(".") or path.suffix == ".lock"
+    return path.is_relative_to(folder) and not passing
+
+
+def take(folder: Path, verb: str) -> None:
+    """What is due for an actor, once."""
+    shown = json.loads((folder / "actors.json").read_text())
+    name, _, step = verb.partition("/")
+    party, study = _party(folder, name, shown), StudyId(shown["study"])
+    if name == "center":
+        center_run.advance(party, study, _quiet)
+    elif name == "relayer":
+        relay(party)
+    elif name == "auditor":
+        _audit(party, study, step)
+    elif name == "patient":
+        _withdraw(party, shown)
+    else:
+        hospital_run.advance(make_node(folder, party), study, _quiet)
+
+
+def _party(folder: Path, name: str, shown: dict[str, Any]) -> Party:
+    raw = shown["keys"]["relayer" if name == "patient" else name]
+    keys = Keys(
+        bytes.fromhex(raw["account"]),
+        SigningKey(bytes.fromhex(raw["signing"])),
+        Identity(Profile(raw["profile"]), bytes.fromhex(raw["identity"])),
+    )
+    party = make_party(folder, name, keys, shown["url"], Deployment.from_json(shown["deployment"]))
+    party.chain.client.resume()
+    return party
+
+
+def _audit(party: Party, number: StudyId, hospital: str) -> None:
+    """Try the update of a hospital, give the word on it, replay and attest."""
+    study = read_study(party.chain, party.store, number, party.head())
+    last = RoundNumber(party.chain.rounds.count(number, block_identifier=party.head()))
+    frozen = freeze_of(party, study, last, int(hospital))
+    rule_on_update(party, study, frozen, submission_of(party, frozen))
+    verdict = replay(party, number, level=Level.KEYED)
+    report = party.store.put_block(Codec.DAG_CBOR, verdict.to_bytes())
+    party.store.pin(report)
+    word = Word.OK if verdict.ok else Word.TAMPERED
+    attest = party.chain.attestations.attest
+    party.chain.client.send(attest(number, RoundNumber(0), verdict.level, word, report.digest))
+
+
+def _withdraw(party: Party, shown: dict[str, Any]) -> None:
+    agreement = AgreementId(shown["agreement"])
+    patient = Patient(PatientSecret(shown["phrase"]), party.chain)
+    m = patient.revoke(agreement, deadline=party.chain.client.timestamp() + DAY)
+    fields = [m.key, agreement, m.nonce, m.deadline, m.r, m.vs]
+    post(party.store, party.address, "revocations", {"messages": [fields]})
+
+
+def _quiet(_: str) -> None:
+    return
+
+
+def _serve() -> None:
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    for line in sys.stdin:
+        folder, verb, fatal = line.rstrip("\n").split("\t")
+        reading, writing = os.pipe()
+        if (child := os.fork()) == 0:
+            _run(Path(folder), verb, int(fatal), writing)
+        os.close(writing)
+        counted = os.read(reading, 16).decode()
+        os.close(reading)
+        _, status = os.waitpid(child, 0)
+        sys.stdout.write(f"{os.waitstatus_to_exitcode(status)} {counted or 0}\n")
+        sys.stdout.flush()
+
+
+def _run(folder: Path, verb: str, fatal: int, writing: int) -> None:
+    code = 1
+    try:
+        steps = count_steps(folder, fatal)
+        take(folder, verb)
+        os.write(writing, str(steps()).encode())
+        code = 0
+    except Exception:
+        traceback.print_exc()
+        raise
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    import federated.training  # noqa: F401 - once, and not in each fork
+
+    _serve()
