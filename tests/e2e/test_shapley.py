@@ -12,14 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from api.cli.contributions import contributions
 from chain.merkle import hash_share_leaf
 from chain.types import RoundNumber, Wei
+from federated import rewards
 from federated.auditor import Level
 from federated.candidates import Candidates, topic_of_candidates
 from federated.center import finalize, post_shares, propose, settle
 from federated.center.propose import Heard
 from federated.contribution import Measure, Plan, bit, members
 from federated.hospital import report
+from federated.metrics import LOSS_UNIT
 from federated.phase import report_by
 from federated.reports import Report
 from federated.rewards import by_contribution, gains
@@ -103,6 +106,10 @@ def test_a_study_is_settled_claimed_and_audited_with_and_without_a_key(world: Wo
     one_out = Measure("leave-one-out")
     short = [_without_pairs(report) for report in reports]
     assert gains(measure, reports) != gains(one_out, short)
+    found, sums = contributions(world.center, study), rewards.contributions(measure, reports)
+    for index, gain in sums.items():
+        assert found.row(index)[0] == f"{float(gain) / LOSS_UNIT:+.2f}"
+        assert " to " in found.row(index)[1]  # two others judged it
     kit.assert_sound(world)
     world.clock.advance_to(study.terms.challenge_end + 1)
     escrow, client = world.relayer.chain.escrow, world.relayer.chain.client
