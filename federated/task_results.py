@@ -1,8 +1,8 @@
 """A hospital's signed figures for a study of another task than two labels, as integers.
 
 Two labels have counts that add up over hospitals (`results`); other tasks have figures with their
-intervals, each hospital's own. A hospital that has fewer than five people of one of the task's
-groups publishes `suppressed`, which is not zero.
+intervals, each hospital's own, told in the task's steps and no finer. A hospital that has fewer
+than five people of one of the task's groups publishes `suppressed`, which is not zero.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Any
 from federated.errors import RecordError
 from federated.metrics import Estimate
 from federated.results import LEAST_COUNT, results_topic
-from federated.tasks import TASKS, Figures
+from federated.spec import StudySpec
+from federated.tasks import TASKS, Figures, task_of
 from storage.cid import Cid, Codec
 from storage.signed import Shape, open_record, sign_record
 from storage.signing import Sender, Signer
 from storage.store import BlockStore
 
 TAG = "consilium/task-results/1"
-_UNIT = 1_000_000
 _MOST = 1 << 53
 _BODY: Shape = {
     "context": 32,
@@ -40,8 +40,8 @@ _BODY: Shape = {
 class TaskResults:
     """A task's figures for the model with this state digest on so many people.
 
-    `split` is "validation" or "test"; `figures` are [name, value, low, high] in millionths of a
-    share or of the label's unit. They are empty, and people 0, where `suppressed`.
+    `split` is "validation" or "test"; `figures` are [name, value, low, high] in the task's steps.
+    They are empty, and people 0, where `suppressed`.
     """
 
     context: bytes
@@ -55,19 +55,23 @@ class TaskResults:
     people: int
     figures: tuple[tuple[str, int, int, int], ...]
 
-    def estimates(self) -> Figures:
+    def estimates(self, spec: StudySpec) -> Figures:
         """The figures by name; those that are not there are None."""
-        found = {name: Estimate(*(x / _UNIT for x in rest)) for name, *rest in self.figures}
-        return {name: found.get(name) for name in TASKS[self.task].figures}
+        task = TASKS[self.task]
+        found = {
+            name: Estimate(*(x * task.step(name, spec) for x in rest))
+            for name, *rest in self.figures
+        }
+        return {name: found.get(name) for name in task.figures}
 
 
-def in_millionths(figures: Figures) -> tuple[tuple[str, int, int, int], ...]:
+def in_steps(figures: Figures, spec: StudySpec) -> tuple[tuple[str, int, int, int], ...]:
     """What `TaskResults` holds of figures: those that the records can tell."""
-    rows = [
-        (name, round(x.value * _UNIT), round(x.low * _UNIT), round(x.high * _UNIT))
-        for name, x in figures.items()
-        if x is not None and max(abs(x.low), abs(x.high)) * _UNIT < _MOST
-    ]
+    rows = []
+    for name, x in figures.items():
+        step = task_of(spec.task).step(name, spec)
+        if x is not None and max(abs(x.low), abs(x.high)) / step < _MOST:
+            rows.append((name, round(x.value / step), round(x.low / step), round(x.high / step)))
     return tuple(rows)
 
 

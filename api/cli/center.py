@@ -220,7 +220,7 @@ def _figures(party: Party, study: Study, reported: list[TaskResults]) -> list[di
     names = names_of(party, study.hospitals)
     return [
         {"hospital": names[item.hospital], "split": item.split}
-        | {figure: _shown(found) for figure, found in item.estimates().items()}
+        | {figure: _shown(found) for figure, found in item.estimates(study.spec).items()}
         for item in reported
     ]
 

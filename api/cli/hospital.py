@@ -32,6 +32,7 @@ from federated.hospital.data import read_file
 from federated.hospital.personalise import personalise as keep_better
 from federated.hospital.run import advance
 from federated.patient import SignedGrant
+from federated.spec import StudySpec
 from federated.task_results import TaskResults
 from federated.tasks import task_of
 from records.importer import Imported
@@ -253,7 +254,8 @@ def evaluate(
     node = _node()
     number = round_of(node.party, StudyId(study), round_number)
     if not task_of(study_of(node.party, study).spec.task).counted:
-        _say_figures(steps.publish_figures(node, StudyId(study), number, Part(part.value)))
+        told = steps.publish_figures(node, StudyId(study), number, Part(part.value))
+        _say_figures(told, study_of(node.party, study).spec)
         return
     done = steps.publish_results(node, StudyId(study), number, Part(part.value))
     if done.suppressed:
@@ -313,14 +315,14 @@ def personalise(study: StudyNumber) -> None:
     table("on validation patients, a patient", columns, rows)
 
 
-def _say_figures(done: TaskResults) -> None:
+def _say_figures(done: TaskResults, spec: StudySpec) -> None:
     where = f"round {done.round_number}"
     if done.suppressed:
         say(f"{where}: too few {done.split} patients of a group: no figures leave")
         return
     told = ", ".join(
         f"{name} {found.value:.3f} ({found.low:.3f}–{found.high:.3f})"
-        for name, found in done.estimates().items()
+        for name, found in done.estimates(spec).items()
         if found is not None
     )
     say(f"{where}: {told} on {done.people} {done.split} patients")

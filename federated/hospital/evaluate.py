@@ -17,7 +17,7 @@ from federated.published import context_of_state, open_state
 from federated.results import Results, write_results
 from federated.schema import Array
 from federated.study import Study, read_study
-from federated.task_results import TaskResults, in_millionths, write_task_results
+from federated.task_results import TaskResults, in_steps, write_task_results
 from federated.tasks import task_of
 from records.splits import Part
 
@@ -66,7 +66,7 @@ def publish_figures(
         task=task.name,
         suppressed=not found,
         people=len(labels),
-        figures=in_millionths(found),
+        figures=in_steps(found, study.spec),
     )
     write_task_results(node.party.store, results, node.party.sender)
     return results

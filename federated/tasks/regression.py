@@ -50,6 +50,11 @@ class Regression(Task):
         result: Array = np.square(outputs - wanted)
         return result
 
+    def step(self, figure: str, spec: StudySpec) -> float:
+        """Errors in thousandths of the plausible range, whatever the unit."""
+        low, high = spec.data.label.range
+        return 0.001 if figure == "r2" else (high - low) / 1000
+
     def scores(self, labels: Array, outputs: Array, spec: StudySpec, *, name: str) -> Figures:
         """Errors in the label's unit, and R²."""
         amounts = self.predicted(outputs, spec)

@@ -27,9 +27,10 @@ from federated.evaluation.many_classes import (
 from federated.metrics import auc
 from federated.models import initial_parameters
 from federated.simulate import Site
+from federated.spec import Label
 from federated.task_results import (
     TaskResults,
-    in_millionths,
+    in_steps,
     read_task_results,
     write_task_results,
 )
@@ -209,7 +210,7 @@ def test_an_interval_is_the_error_that_nine_in_ten_patients_stay_within() -> Non
 
 
 def results(**changes: Any) -> TaskResults:
-    figures = (("mae", 1_500_000, 1_000_000, 2_000_000), ("r2", -10, -500_000, 400_000))
+    figures = (("mae", 150, 100, 200), ("r2", -10, -500, 400))
     word = bytes(32)
     base = TaskResults(word, 1, 2, 0, word, "test", "regression", False, 9, figures)
     return replace(base, **changes)
@@ -232,11 +233,27 @@ def test_signed_figures_come_back_and_missing_ones_are_none(
     found, signer = read_task_results(store, dag_cbor_cid(digest))
     assert found == results()
     assert signer == sender.signer
-    estimates = found.estimates()
+    spec = study("regression")  # a range of 8 mmol/L
+    estimates = found.estimates(spec)
     assert estimates["rmse"] is None
     assert estimates["mae"] is not None
-    assert (estimates["mae"].value, estimates["mae"].high) == (1.5, 2.0)
-    assert in_millionths(estimates) == found.figures
+    assert (estimates["mae"].value, estimates["mae"].high) == pytest.approx((1.2, 1.6))
+    assert in_steps(estimates, spec) == found.figures
+
+
+def test_figures_leave_in_thousandths_whatever_the_unit() -> None:
+    """Labels that differ by far less than a step are told alike; in millionths they were not."""
+    spec, task = study("regression"), task_of("regression")
+    coarse = Label("outcome", unit="umol/L", minimum=2000.0, maximum=10000.0)
+    other = replace(spec, data=replace(spec.data, label=coarse))
+    order = np.random.Generator(np.random.Philox(key=4))
+    labels, outputs = 6 + order.normal(size=30), order.normal(size=30)
+    nudged = labels + 0.00001 * np.sign(task.predicted(outputs, spec) - labels)
+    told = [
+        in_steps(task.scores(found, outputs, s, name="paper"), s)
+        for found, s in ((labels, spec), (nudged, spec), (labels * 1000, other))
+    ]
+    assert told[0] == told[1] == told[2]
 
 
 HOSTILE: list[tuple[str, dict[str, Any]]] = [
