@@ -86,7 +86,9 @@ def test_hospitals_sign_the_tasks_figures_and_few_people_are_withheld(over: Worl
     study, node = over.read(), over.node("north")
     told = publish_figures(node, study.number, LAST, Part.VALIDATION)
     assert not told.suppressed
-    figures = {name: found for name, found in told.estimates(study.spec).items() if found is not None}
+    figures = {
+        name: found for name, found in told.estimates(study.spec).items() if found is not None
+    }
     least = {"multiclass": ("auc", 0.7), "regression": ("r2", 0.5), "survival": ("c_index", 0.6)}
     name, value = least[study.spec.task]
     assert figures[name].value > value
