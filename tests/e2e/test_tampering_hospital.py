@@ -196,7 +196,7 @@ def test_a_center_that_includes_it_all_the_same_is_found(
         judged = honest(party, study, frozen, event)
         if event.index == north:
             updates.append(judged.update)
-        return judged if judged.update is not None else Judged(updates[0], None)
+        return judged if judged.update is not None else Judged(updates[0], None, weight=1)
 
     assert north < granted.index("valley")
     monkeypatch.setattr(collecting, "judge_submission", cheat)
