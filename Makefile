@@ -28,7 +28,7 @@ help:
 	@echo "make seeds      the real studies on three seeds each (make test runs one of the X-rays)"
 	@echo "make fuzz       the API by its own description: FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) each operation"
 	@echo "make lint       every check of form, types and layers"
-	@echo "make bench      every claim of speed, measured"
+	@echo "make bench      every claim of speed and accuracy, measured"
 	@echo "make format     bring Python, Solidity and documents into form"
 	@echo "make contracts  compile contracts/ into the committed artifacts"
 	@echo "make lock       make the locks anew from requirements.in and package.json"
@@ -58,6 +58,7 @@ fuzz: setup
 bench: setup
 	$(BIN)/python -m bench
 	$(BIN)/python bench/federated.py
+	$(BIN)/python bench/accuracy.py
 
 lint: setup
 	$(BIN)/ruff check

@@ -4,4 +4,4 @@ from bench import aggregate, scale
 from bench.report import main
 
 if __name__ == "__main__":
-    raise SystemExit(main(__doc__, aggregate.run, scale.run))
+    raise SystemExit(main("speed", __doc__, aggregate.run, scale.run))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.report import Claim, ratio
+from bench.claims import Claim, ratio
 from federated.aggregate import WeightedSum
 from federated.grid import Grid
 from federated.schema import Array, Schema

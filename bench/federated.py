@@ -12,4 +12,4 @@ from bench.flower import compare  # noqa: E402
 from bench.report import main  # noqa: E402
 
 if __name__ == "__main__":
-    raise SystemExit(main(__doc__, compare.run))
+    raise SystemExit(main("federated", __doc__, compare.run))

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bench.report import Claim
+from bench.claims import Claim
 from federated.local_work import Records
 from federated.simulate import simulate
 from federated.spec import Choice, Data, Feature, StudySpec

@@ -22,7 +22,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import mean, stdev
 
-import numpy as np
 import torch
 from numpy.random import Generator, Philox
 
@@ -32,7 +31,7 @@ from federated.metrics import auc, confusion
 from federated.models import parameter_schema
 from federated.networks import probabilities, varied
 from federated.schema import Array, Parameters
-from federated.simulate import Records, simulate
+from federated.simulate import Records, pool, simulate
 from federated.spec import StudySpec
 from federated.studies import heart_spec, pneumonia_spec
 from records import heart, pneumonia
@@ -99,7 +98,7 @@ def judge(candidate: Candidate, study: str, sites: Mapping[int, Mapping[str, Lea
         spec = candidate.change(STUDIES[study](seed=seed))
         cohorts = [{name: site.train for name, site in hospitals.items()}] * spec.rounds
         parameters = simulate(spec, cohorts)[-1].parameters
-        inputs, labels = _pool([site.validation for site in hospitals.values()])
+        inputs, labels = pool([site.validation for site in hospitals.values()])
         found = auc(labels, probabilities(parameters, inputs, spec))
         if found is None:
             raise SystemExit(f"seed {seed}: validation records of one label only; take another")
@@ -133,10 +132,6 @@ def _stressed(inputs: Array, spec: StudySpec) -> Array:
     changed_inputs = varied(torch.from_numpy(inputs), changed, Generator(Philox(key=spec.seed)))
     result: Array = changed_inputs.numpy()
     return result
-
-
-def _pool(parts: Sequence[Records]) -> Records:
-    return np.concatenate([x for x, _ in parts]), np.concatenate([y for _, y in parts])
 
 
 def _table(judged: Sequence[Judged]) -> str:

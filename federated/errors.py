@@ -21,9 +21,24 @@ FederatedError
 └── PolicyRefused         a hospital's policy forbids the study; `rule` names why
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 
 class FederatedError(Exception):
-    """Base of every error that this package raises."""
+    """Base of every error that this package raises.
+
+    It comes out of another process as it was: by default an exception is built anew from its text
+    alone, and one that cannot be takes the whole pool of processes with it.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (type(self), self.args), self.__dict__
+
+
+def _again(kind: type[FederatedError], args: tuple[Any, ...]) -> FederatedError:
+    return kind.__new__(kind, *args)
 
 
 class CanonicalError(FederatedError):

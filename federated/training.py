@@ -37,22 +37,27 @@ Lie: TypeAlias = Callable[[dict[str, Array]], dict[str, Array]]
 
 @dataclass(frozen=True, slots=True)
 class Pull:
-    """What a strategy adds to each gradient: μ·(w − start), and a constant by tensor (float64)."""
+    """What a strategy adds to each gradient: μ·(w − start), and a constant by tensor (float64).
+
+    Tensors in `free` are not pulled toward the start.
+    """
 
     proximal: float = 0.0
     correction: Parameters | None = None
+    free: frozenset[str] = frozenset()
 
     def towards(self, start: Parameters) -> Callable[[Gradients, Gradients], Gradients]:
         """(gradients, weights) → gradients, both in the order of `start`; nothing is added to 0."""
         anchors = list(to_torch(start).values())
+        rates = [0.0 if name in self.free else self.proximal for name in start]
         constants = [] if self.correction is None else [self.correction[name] for name in start]
         added = [torch.from_numpy(constant.astype(np.float32)) for constant in constants]
 
         def pulled(gradients: Gradients, weights: Gradients) -> Gradients:
             with torch.no_grad():
                 if self.proximal:
-                    pairs = zip(gradients, weights, anchors, strict=True)
-                    gradients = [torch.add(g, w - a, alpha=self.proximal) for g, w, a in pairs]
+                    pairs = zip(gradients, weights, anchors, rates, strict=True)
+                    gradients = [torch.add(g, w - a, alpha=rate) for g, w, a, rate in pairs]
                 if added:
                     gradients = [g + c for g, c in zip(gradients, added, strict=True)]
             return gradients

@@ -16,10 +16,10 @@ from statistics import median
 
 import numpy as np
 
+from bench.claims import Claim
 from bench.flower.environment import ROOT, flower_python
 from bench.flower.shared import Ran, read_result, write_study
 from bench.memory import run_watched
-from bench.report import Claim
 from bench.selection import learning_sites
 from federated.local_work import Records
 from federated.metrics import confusion, wilson

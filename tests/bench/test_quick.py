@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 
-def test_quick_run_prints_every_claim() -> None:
+def test_quick_run_prints_every_claim(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "bench", "--quick", "--json"],
+        [sys.executable, "-m", "bench", "--quick", "--json", "--plots", tmp_path],
         capture_output=True,
         text=True,
         timeout=120,
         check=True,
     )
     shown = json.loads(done.stdout)
-    assert {"machine", "versions", "date", "claims"} == set(shown)
+    assert {"machine", "versions", "seeds", "date", "claims", "tables"} == set(shown)
     assert [claim["id"] for claim in shown["claims"]] == [
         "sum_10x10m",
         "simulate_hospitals",

@@ -17,10 +17,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.mark.timeout(1500)  # the environment is built on the way, once on a machine
 @pytest.mark.processes
-def test_quick_run_beside_flower_prints_every_claim() -> None:
+def test_quick_run_beside_flower_prints_every_claim(tmp_path: Path) -> None:
     need(*HEART.values(), PNEUMONIA)
     done = subprocess.run(
-        [sys.executable, ROOT / "bench" / "federated.py", "--quick", "--json"],
+        [sys.executable, ROOT / "bench" / "federated.py", "--quick", "--json", "--plots", tmp_path],
         stdout=subprocess.PIPE,
         text=True,
         timeout=1400,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from federated.errors import (
+    FederatedError,
+    PolicyRefused,
+    SpecError,
+    TensorValueError,
+    Unjudged,
+)
 from federated.local_work import Records, pieces
 from federated.ray_workers import RayWorkers
 from federated.simulate import simulate
@@ -77,6 +85,20 @@ def test_ray_gives_the_states_that_one_process_gives(
 def test_a_failure_in_a_process_is_raised_where_the_study_runs() -> None:
     with Processes(2) as workers, pytest.raises(ValueError, match="the fourth"):
         list(workers.map(_fails, range(9)))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        SpecError("rounds", "1 to 256 are expected"),
+        TensorValueError("out.bias", "NaN"),
+        PolicyRefused("modes", "why", ("rounds", "too many")),
+        Unjudged((1, 2), "ask"),
+    ],
+)
+def test_an_error_comes_out_of_a_process_as_it_was(error: FederatedError) -> None:
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))
 
 
 @pytest.mark.processes
