@@ -109,8 +109,8 @@ def all_models(
     The opponents are tuned on validation records; all use the same consented records. They are
     fitted in the background where that is long, and waited for when the models are asked for.
     """
-    train = _pool([site.train for site in sites.values()])
-    validation = _pool([site.validation for site in sites.values()])
+    train = pool([site.train for site in sites.values()])
+    validation = pool([site.validation for site in sites.values()])
     opponents = {"centralised": Opponent(train, validation, "pooled")}
     for name, site in sites.items():
         opponents[f"local:{name}"] = Opponent(site.train, site.validation, name)
@@ -122,7 +122,7 @@ def compare(
     spec: StudySpec, sites: Mapping[str, Site], models: Mapping[str, Parameters]
 ) -> list[Row]:
     """Each model on the pool of all test records, and on each hospital's."""
-    tests = {"pooled": _pool([site.test for site in sites.values()])}
+    tests = {"pooled": pool([site.test for site in sites.values()])}
     tests |= {name: site.test for name, site in sites.items()}
     return [
         Row(model, where, scores(labels, probabilities(parameters, inputs, spec)))
@@ -131,5 +131,6 @@ def compare(
     ]
 
 
-def _pool(parts: Sequence[Records]) -> Records:
+def pool(parts: Sequence[Records]) -> Records:
+    """The records of several hospitals as one's, as nobody in a real study has them."""
     return np.concatenate([x for x, _ in parts]), np.concatenate([y for _, y in parts])
