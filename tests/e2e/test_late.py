@@ -23,7 +23,7 @@ from federated.judging import check_manifest, judge_submission
 from federated.models import update_schema
 from federated.round_manifest import read_round_manifest
 from federated.schema import Array
-from federated.spec import Late
+from federated.spec import Late, Split
 from federated.staleness import contexts_of_update, discounted
 from storage.sealed import Sealed
 from tests.e2e import kit
@@ -225,3 +225,38 @@ def test_a_spec_with_late_updates_has_other_bytes_and_one_without_the_same(late:
     without = replace(spec, late=None)
     assert b"late" not in without.to_bytes()
     assert spec.digest() != without.digest()
+
+
+@pytest.fixture
+def measured(tmp_path: Path) -> Iterator[World]:
+    """A study that pays by leave-one-out, with enough of both classes to report on."""
+    world = kit.build_world(tmp_path / "world")
+    with world.anvil:
+        spec = kit.study_spec(world, split=Split(validation=0.4, test=0.1))
+        reward = replace(spec.reward, rule="leave-one-out")
+        spec = replace(spec, reward=reward, late=Late("next-round", 1))
+        kit.enrol_all(world, spec, 2 * kit.PATIENTS)
+        kit.open_tiers(world)
+        kit.ask_all(world)
+        yield world
+        world.forget()
+
+
+@pytest.mark.slow
+def test_leaving_out_a_late_update_takes_its_discounted_weight_out(measured: World) -> None:
+    """The auditor comes to the very models that hospitals judged."""
+    open_round(measured.center, measured.study)
+    kit.freeze_and_submit(measured, FIRST, ["north", "harbor"])
+    freeze(measured.node("valley"), measured.study, FIRST)
+    train(measured.node("valley"), measured.study, FIRST)
+    measured.clock.advance_to(kit.round_at(measured, 1).submit_by + 1)
+    kit.report_all(measured, FIRST, ["north", "harbor"])
+    finalize(measured.center, measured.study, FIRST)
+    open_round(measured.center, measured.study)
+    kit.freeze_and_submit(measured, SECOND)
+    assert _judged(measured, SECOND, "valley").staleness == 1
+    kit.report_all(measured, SECOND)
+    finalize(measured.center, measured.study, SECOND)
+    kit.assert_sound(measured)
+    found = [c for c in measured.audit(Level.KEYED).checks if c.name == "candidates"]
+    assert {(check.round_number, check.hospital) for check in found} >= {(2, 0), (2, 1), (2, 2)}
