@@ -14,9 +14,8 @@ from pathlib import Path
 
 from federated.aggregate import WeightedSum
 from federated.contribution.coalitions import everyone, members
-from federated.contribution.walk import LOSS_STEP
 from federated.grid import Grid
-from federated.metrics import confusion
+from federated.metrics import LOSS_STEP, confusion
 from federated.models import update_schema
 from federated.schema import Array, Parameters
 from federated.spec import StudySpec

@@ -23,6 +23,9 @@ OPERATING_POINT = 0.5
 LOSS_UNIT = 1 << 16
 """Steps of a fixed-point loss in one nat."""
 
+LOSS_STEP = LOSS_UNIT // 2
+"""Half a nat: the step of reported losses, in 1/65536 nats."""
+
 LOSS_CAP = 16
 """Nats that one record can add to a loss, so that no report can move a contribution at will."""
 

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 
 from federated.canonical import Digest, Value, decode, encode
 from federated.contribution.coalitions import MOST, in_order, members, set_of
-from federated.contribution.walk import LOSS_STEP
 from federated.errors import CanonicalError, RewardError
-from federated.metrics import LOSS_CAP, LOSS_UNIT
+from federated.metrics import LOSS_CAP, LOSS_STEP, LOSS_UNIT
 from federated.results import LEAST_COUNT
 
 _FORMAT = "consilium/report/2"

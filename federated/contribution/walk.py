@@ -17,14 +17,10 @@ from typing import TYPE_CHECKING
 from federated.contribution.coalitions import bit, everyone, members
 from federated.contribution.plan import Plan
 from federated.errors import RewardError
-from federated.metrics import LOSS_UNIT
+from federated.metrics import LOSS_STEP, LOSS_UNIT
 
 if TYPE_CHECKING:
     from federated.reports import Report
-
-
-LOSS_STEP = LOSS_UNIT // 2
-"""Half a nat: the step of reported losses, in 1/65536 nats."""
 
 
 class Walk:

@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 
 from federated.canonical import digest
 from federated.contribution import Measure, Walk, confidences, cost_of, everyone, follow, members
-from federated.contribution.walk import LOSS_STEP
 from federated.errors import RewardError, SpecError
-from federated.metrics import LOSS_CAP
+from federated.metrics import LOSS_CAP, LOSS_STEP
 from federated.reports import Evaluation, Report
 from federated.rewards import by_contribution, contributions, gains, walks
 from federated.rules import check_spec

@@ -17,10 +17,9 @@ from scipy.optimize import lsq_linear
 from federated.aggregate import WeightedSum
 from federated.codec import Address
 from federated.contribution import Measure, everyone
-from federated.contribution.walk import LOSS_STEP
 from federated.grid import Grid
 from federated.left_out import Update, left_out_states, loss_of
-from federated.metrics import LOSS_UNIT, confusion
+from federated.metrics import LOSS_STEP, LOSS_UNIT, confusion
 from federated.models import update_schema
 from federated.networks import probabilities
 from federated.reports import Evaluation, Report

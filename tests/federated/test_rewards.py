@@ -12,9 +12,8 @@ from chain.types import Wei
 from federated import rewards
 from federated.canonical import Digest, decode, encode
 from federated.contribution import Measure, bit
-from federated.contribution.walk import LOSS_STEP
 from federated.errors import RewardError
-from federated.metrics import LOSS_CAP
+from federated.metrics import LOSS_CAP, LOSS_STEP
 from federated.reports import Evaluation, Report
 from federated.rewards import split
 
