@@ -27,7 +27,7 @@ from numpy.random import Generator, Philox
 
 from bench.candidates import CANDIDATES, STRESS, Candidate
 from federated.hospital.data import read_file, record_arrays
-from federated.metrics import auc, confusion
+from federated.metrics import LOSS_UNIT, auc, log_loss
 from federated.models import parameter_schema
 from federated.networks import probabilities, varied
 from federated.schema import Array, Parameters
@@ -122,8 +122,7 @@ def judge(candidate: Candidate, study: str, sites: Mapping[int, Mapping[str, Lea
 
 
 def _loss(parameters: Parameters, inputs: Array, labels: Array, spec: StudySpec) -> float:
-    counts = confusion(labels, probabilities(parameters, inputs, spec))
-    return counts.loss / counts.total / (1 << 16)
+    return log_loss(labels, probabilities(parameters, inputs, spec)) / len(labels) / LOSS_UNIT
 
 
 def _stressed(inputs: Array, spec: StudySpec) -> Array:

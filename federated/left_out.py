@@ -15,7 +15,7 @@ from pathlib import Path
 from federated.aggregate import WeightedSum
 from federated.contribution.coalitions import everyone, members
 from federated.grid import Grid
-from federated.metrics import LOSS_STEP, confusion
+from federated.metrics import LOSS_STEP, log_loss
 from federated.models import update_schema
 from federated.schema import Array, Parameters
 from federated.spec import StudySpec
@@ -73,5 +73,5 @@ def loss_of(spec: StudySpec, parameters: Parameters, inputs: Array, labels: Arra
     """A model's loss on a hospital's records in whole half nats, halves up.  # (n, width), (n,)"""
     from federated.networks import probabilities  # torch takes seconds: only who evaluates waits
 
-    loss = confusion(labels, probabilities(parameters, inputs, spec)).loss
+    loss = log_loss(labels, probabilities(parameters, inputs, spec))
     return (loss + LOSS_STEP // 2) // LOSS_STEP

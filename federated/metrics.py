@@ -26,19 +26,22 @@ LOSS_UNIT = 1 << 16
 LOSS_STEP = LOSS_UNIT // 2
 """Half a nat: the step of reported losses, in 1/65536 nats."""
 
+FIGURE_STEP = 0.01
+"""The step in which a figure leaves a hospital: an AUC is a sum of ranks, a mean error one of
+errors, so finer ones of many rounds are equations for the labels."""
+
 LOSS_CAP = 16
 """Nats that one record can add to a loss, so that no report can move a contribution at will."""
 
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """Counts at a threshold, and the log loss summed over records in 1/65536 nats."""
+    """Counts of records at a threshold."""
 
     tp: int
     fp: int
     tn: int
     fn: int
-    loss: int
 
     @property
     def total(self) -> int:
@@ -51,7 +54,6 @@ class Confusion:
             self.fp + other.fp,
             self.tn + other.tn,
             self.fn + other.fn,
-            self.loss + other.loss,
         )
 
 
@@ -88,15 +90,19 @@ class Scores:
 def confusion(labels: Array, scores: Array, threshold: float = OPERATING_POINT) -> Confusion:
     """Counts of probabilities at or above `threshold` against labels of 0 and 1.  # (n,), (n,)"""
     truth, called = labels == 1, scores >= threshold
-    chance = np.where(truth, scores, 1 - scores)
-    nats = -np.log(np.maximum(chance, math.exp(-LOSS_CAP)))
     return Confusion(
         tp=int((called & truth).sum()),
         fp=int((called & ~truth).sum()),
         tn=int((~called & ~truth).sum()),
         fn=int((~called & truth).sum()),
-        loss=int(np.rint(nats * LOSS_UNIT).astype(np.int64).sum()),
     )
+
+
+def log_loss(labels: Array, scores: Array) -> int:
+    """The log loss of probabilities, summed over records, in 1/65536 nats.  # (n,), (n,)"""
+    chance = np.where(labels == 1, scores, 1 - scores)
+    nats = -np.log(np.maximum(chance, math.exp(-LOSS_CAP)))
+    return int(np.rint(nats * LOSS_UNIT).astype(np.int64).sum())
 
 
 def scores(labels: Array, predicted: Array, threshold: float = OPERATING_POINT) -> Scores:

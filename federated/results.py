@@ -10,17 +10,17 @@ from dataclasses import dataclass
 
 from federated.canonical import tagged_hash
 from federated.errors import RecordError
-from federated.metrics import Confusion, Estimate
+from federated.metrics import FIGURE_STEP, Confusion, Estimate
 from storage.cid import Cid, Codec
 from storage.signed import Shape, open_record, sign_record
 from storage.signing import Sender, Signer
 from storage.store import BlockStore
 
-TAG = "consilium/results/1"
+TAG = "consilium/results/2"
 LEAST_COUNT = 5
 """Fewest people of either class for which counts leave a hospital."""
 
-_NUMBERS = ("tp", "fp", "tn", "fn", "loss", "auc", "auc_low", "auc_high")
+NUMBERS = ("tp", "fp", "tn", "fn", "auc", "auc_low", "auc_high")
 _BODY: Shape = {
     "context": 32,
     "hospital": int,
@@ -29,7 +29,7 @@ _BODY: Shape = {
     "state": 32,
     "study": int,
     "suppressed": bool,
-    **dict.fromkeys(_NUMBERS, int),
+    **dict.fromkeys(NUMBERS, int),
 }
 
 
@@ -37,8 +37,9 @@ _BODY: Shape = {
 class Results:
     """Counts at the study's operating point for the model with this state digest.
 
-    `split` is "validation" or "test"; `loss` is the log loss summed over records in 1/65536 nats;
-    `auc` and its 95 % interval are in millionths. All numbers are 0 where `suppressed`.
+    `split` is "validation" or "test"; `auc` and its 95 % interval are in hundredths, and there is
+    no loss: either, told finely of each round's model, gives labels to who knows the features.
+    All numbers are 0 where `suppressed`.
     """
 
     context: bytes
@@ -52,7 +53,6 @@ class Results:
     fp: int
     tn: int
     fn: int
-    loss: int
     auc: int
     auc_low: int
     auc_high: int
@@ -62,14 +62,14 @@ class Results:
         """The counts; None where suppressed, so that nobody adds up zeros that are none."""
         if self.suppressed:
             return None
-        return Confusion(self.tp, self.fp, self.tn, self.fn, self.loss)
+        return Confusion(self.tp, self.fp, self.tn, self.fn)
 
     @property
     def area(self) -> Estimate | None:
         """The AUC with its interval; None where suppressed."""
         if self.suppressed:
             return None
-        return Estimate(*(x / 1_000_000 for x in (self.auc, self.auc_low, self.auc_high)))
+        return Estimate(*(x * FIGURE_STEP for x in (self.auc, self.auc_low, self.auc_high)))
 
 
 def results_topic(state: bytes) -> bytes:
@@ -95,8 +95,10 @@ def read_results(store: BlockStore, cid: Cid) -> tuple[Results, Signer]:
     results = Results(round_number=record.body["round"], **fields)
     if results.split not in ("validation", "test"):
         raise RecordError(f"results {cid}: the split is neither validation nor test")
-    if min(results.hospital, *(getattr(results, key) for key in _NUMBERS)) < 0:
+    if min(results.hospital, *(getattr(results, key) for key in NUMBERS)) < 0:
         raise RecordError(f"results {cid}: a count or the hospital's index is negative")
-    if results.suppressed and any(getattr(results, key) for key in _NUMBERS):
+    if results.suppressed and any(getattr(results, key) for key in NUMBERS):
         raise RecordError(f"results {cid}: they are suppressed and yet give numbers")
+    if not results.auc_low <= results.auc <= results.auc_high <= round(1 / FIGURE_STEP):
+        raise RecordError(f"results {cid}: the AUC lies in its interval, of hundredths to 100")
     return results, record.signer

@@ -20,7 +20,7 @@ from storage.signed import Shape, open_record, sign_record
 from storage.signing import Sender, Signer
 from storage.store import BlockStore
 
-TAG = "consilium/task-results/1"
+TAG = "consilium/task-results/2"
 _MOST = 1 << 53
 _BODY: Shape = {
     "context": 32,

@@ -19,7 +19,7 @@ from api.cli.options import (
 )
 from api.cli.place import Outside, open_party, reading
 from api.cli.show import group, json_object, say, table
-from api.cli.values import decimals_of, names_of, round_of, study_of, tokens
+from api.cli.values import decimals_of, figure_text, names_of, round_of, study_of, tokens
 from api.cli.watching import Patience
 from api.cli.watching import watch as keep_watching
 from api.home import HomeRole
@@ -27,7 +27,7 @@ from chain.types import StudyId
 from federated import center as steps
 from federated.center.run import advance
 from federated.evaluation.disclosure import NOTHING
-from federated.metrics import FIGURES, Confusion, Estimate, Scores
+from federated.metrics import FIGURE_STEP, FIGURES, Confusion, Estimate, Scores
 from federated.outcome import outcomes
 from federated.party import Party
 from federated.reported import figures_of, results_of
@@ -220,7 +220,10 @@ def _figures(party: Party, study: Study, reported: list[TaskResults]) -> list[di
     names = names_of(party, study.hospitals)
     return [
         {"hospital": names[item.hospital], "split": item.split}
-        | {figure: _shown(found) for figure, found in item.estimates(study.spec).items()}
+        | {
+            figure: _shown(found, task_of(item.task).step(figure, study.spec))
+            for figure, found in item.estimates(study.spec).items()
+        }
         for item in reported
     ]
 
@@ -229,11 +232,14 @@ def _row(
     name: str, split: str, counts: Confusion | None, area: Estimate | None
 ) -> dict[str, object]:
     found = Scores.of(counts, area) if counts else NOTHING
-    figures = {figure: _shown(getattr(found, figure)) for figure in FIGURES}
+    figures = {name: _shown(getattr(found, name), _step(name)) for name in FIGURES}
     return {"hospital": name, "split": split, **figures}
 
 
-def _shown(figure: Estimate | None) -> str | None:
-    if figure is None:
-        return None
-    return f"{figure.value:.3f} ({figure.low:.3f}–{figure.high:.3f})"
+def _step(figure: str) -> float:
+    """Shares follow from counts, which are exact."""
+    return FIGURE_STEP if figure == "auc" else 0.001
+
+
+def _shown(figure: Estimate | None, step: float) -> str | None:
+    return None if figure is None else figure_text(figure, step)

@@ -16,7 +16,7 @@ from api.cli.hospital_policy import approve, policy
 from api.cli.options import AsJson, LastRound, Relayer, StudyNumber, Watch
 from api.cli.place import check_chain, open_home, place
 from api.cli.show import group, json_object, pairs, say, table
-from api.cli.values import moment, round_of, study_of
+from api.cli.values import figure_text, moment, round_of, study_of
 from api.cli.watching import Patience
 from api.cli.watching import watch as keep_watching
 from api.errors import ApiError
@@ -321,7 +321,7 @@ def _say_figures(done: TaskResults, spec: StudySpec) -> None:
         say(f"{where}: too few {done.split} patients of a group: no figures leave")
         return
     told = ", ".join(
-        f"{name} {found.value:.3f} ({found.low:.3f}–{found.high:.3f})"
+        f"{name} {figure_text(found, task_of(spec.task).step(name, spec))}"
         for name, found in done.estimates(spec).items()
         if found is not None
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from pathlib import Path
 from api.errors import ApiError
 from chain.types import Address, RoundNumber, StudyId, Wei
 from federated.directory import account_named
+from federated.metrics import Estimate
 from federated.party import Party
 from federated.spec import StudySpec
 from federated.spec_files import read_json, read_toml
@@ -125,3 +127,9 @@ def names_of(party: Party, accounts: Sequence[Address]) -> list[str]:
     block = party.head()
     found = [name_of(party.chain, party.store, account, block) for account in accounts]
     return [name or account for name, account in zip(found, accounts, strict=True)]
+
+
+def figure_text(found: Estimate, step: float) -> str:
+    """A figure and its interval, with the decimals that its step has."""
+    places = max(0, math.ceil(-math.log10(step)))
+    return f"{found.value:.{places}f} ({found.low:.{places}f}–{found.high:.{places}f})"

@@ -62,8 +62,8 @@ def _sites(world: World, study: Study, last: RoundNumber) -> Mapping[str, Site]:
 
 
 def _reported(row: Row, results: Mapping[str, Results]) -> Row:
-    """The federated model's row for a hospital, from what the hospital signed."""
+    """The federated model's row for a hospital, from what it signed; its AUC is told coarsely."""
     found = results.get(row.test)
     if row.model != "federated" or found is None or found.counts is None:
         return row
-    return Row(row.model, row.test, Scores.of(found.counts, found.area))
+    return Row(row.model, row.test, Scores.of(found.counts, row.scores.auc))

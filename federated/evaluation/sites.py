@@ -30,7 +30,7 @@ from federated.evaluation.result import (
     own_model,
 )
 from federated.evaluation.roc import roc
-from federated.metrics import LOSS_UNIT, Estimate, Scores, auc, confusion, scores
+from federated.metrics import LOSS_UNIT, Estimate, Scores, auc, log_loss, scores
 from federated.networks import probabilities
 from federated.schema import Array, Parameters
 from federated.simulate import Site
@@ -160,7 +160,7 @@ def _learning(
             inputs, labels = site.validation
             if enough(labels):
                 found = probabilities(parameters, inputs, spec)
-                loss = confusion(labels, found).loss / LOSS_UNIT / len(labels)
+                loss = log_loss(labels, found) / LOSS_UNIT / len(labels)
                 points.append(LearningPoint(number, name, loss, auc(labels, found)))
         area: Estimate | None = auc(pool.labels, probabilities(parameters, pool.inputs, spec))
         if pool.rounded:

@@ -12,9 +12,9 @@ from federated.hospital.kept import own_model
 from federated.hospital.node import HospitalNode
 from federated.hospital.policy.standing import require_allowed
 from federated.hospital.told import may_tell, tellable_members
-from federated.metrics import auc, confusion
+from federated.metrics import FIGURE_STEP, auc, confusion
 from federated.published import context_of_state, open_state
-from federated.results import Results, write_results
+from federated.results import NUMBERS, Results, write_results
 from federated.schema import Array
 from federated.study import Study, read_study
 from federated.task_results import TaskResults, in_steps, write_task_results
@@ -41,7 +41,7 @@ def publish_results(
     labels, outputs = _judged(node, study, round_number, part)
     numbers = _numbers(labels, task_of(study.spec.task).predicted(outputs, study.spec))
     place = _place(node, study, round_number, part)
-    held = numbers or dict.fromkeys(_NAMES, 0)
+    held = numbers or dict.fromkeys(NUMBERS, 0)
     results = Results(**place | held, suppressed=not numbers)
     write_results(node.party.store, results, node.party.sender)
     return results
@@ -112,15 +112,12 @@ def _place(
     }
 
 
-_NAMES = ("tp", "fp", "tn", "fn", "loss", "auc", "auc_low", "auc_high")
-
-
 def _numbers(labels: Array, predicted: Array) -> dict[str, int]:
-    """Counts and AUC in millionths; empty without an AUC."""
+    """Counts, and the AUC in hundredths; empty without an AUC."""
     counts, area = confusion(labels, predicted), auc(labels, predicted)
     if area is None:
         return {}
     shares = {"auc": area.value, "auc_low": area.low, "auc_high": area.high}
-    return {name: getattr(counts, name) for name in ("tp", "fp", "tn", "fn", "loss")} | {
-        name: round(value * 1_000_000) for name, value in shares.items()
+    return {name: getattr(counts, name) for name in ("tp", "fp", "tn", "fn")} | {
+        name: round(value / FIGURE_STEP) for name, value in shares.items()
     }

@@ -8,7 +8,7 @@ from typing import ClassVar, TypeAlias
 import numpy as np
 
 from federated.errors import SpecError
-from federated.metrics import LOSS_UNIT, Estimate
+from federated.metrics import FIGURE_STEP, LOSS_UNIT, Estimate
 from federated.schema import Array
 from federated.spec import Label, StudySpec
 
@@ -99,7 +99,7 @@ class Task:
         """In which steps a figure leaves a hospital: whoever knew the model, the features and finer
         figures of many rounds could reckon labels from them."""
         del figure, spec
-        return 0.001
+        return FIGURE_STEP
 
     def scores(self, labels: Array, outputs: Array, spec: StudySpec, *, name: str) -> Figures:
         """The task's metrics; `name` keys the draws of bootstrapped intervals."""

@@ -6,6 +6,7 @@ import numpy as np
 
 from federated.errors import SpecError
 from federated.evaluation.amounts import amount_figures
+from federated.metrics import FIGURE_STEP
 from federated.schema import Array
 from federated.spec import StudySpec
 from federated.tasks.base import Figures, Task
@@ -51,9 +52,9 @@ class Regression(Task):
         return result
 
     def step(self, figure: str, spec: StudySpec) -> float:
-        """Errors in thousandths of the plausible range, whatever the unit."""
+        """Errors in hundredths of the plausible range, whatever the unit."""
         low, high = spec.data.label.range
-        return 0.001 if figure == "r2" else (high - low) / 1000
+        return FIGURE_STEP if figure == "r2" else (high - low) * FIGURE_STEP
 
     def scores(self, labels: Array, outputs: Array, spec: StudySpec, *, name: str) -> Figures:
         """Errors in the label's unit, and R²."""

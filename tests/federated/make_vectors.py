@@ -551,7 +551,7 @@ def round_manifest(spec: StudySpec) -> RoundManifest:
 def results() -> Results:
     """A hospital's counts for a finalized model."""
     place = (fixed("context"), STUDY, ROUND, 3, fixed("end"), "test", False)
-    return Results(*place, 17, 2, 30, 3, 812_345, 961_000, 903_000, 1_000_000)
+    return Results(*place, 17, 2, 30, 3, 96, 90, 100)
 
 
 def report() -> Report:

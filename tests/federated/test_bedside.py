@@ -23,7 +23,7 @@ from federated.bedside.similar import beyond, distances, nearest, own_nearest, r
 from federated.bedside.tune import fine_tune
 from federated.errors import ExplanationError
 from federated.evaluation.disclosure import enough
-from federated.metrics import confusion
+from federated.metrics import log_loss
 from federated.models import initial_parameters
 from federated.networks import probabilities
 from federated.spec import Choice, StudySpec, Training
@@ -287,7 +287,7 @@ def test_further_training_is_deterministic_and_never_worse_on_validation_records
     assert any((first[name] != other[name]).any() for name in first)
 
     def loss(parameters: dict[str, np.ndarray]) -> int:
-        return confusion(records[1][1], probabilities(parameters, records[1][0], spec)).loss
+        return log_loss(records[1][1], probabilities(parameters, records[1][0], spec))
 
     assert loss(first) < loss(start)
     wrong = (records[0][0], 1 - records[0][1]), records[1]

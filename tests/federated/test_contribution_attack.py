@@ -19,7 +19,7 @@ from federated.codec import Address
 from federated.contribution import Measure, everyone
 from federated.grid import Grid
 from federated.left_out import Update, left_out_states, loss_of
-from federated.metrics import LOSS_STEP, LOSS_UNIT, confusion
+from federated.metrics import LOSS_STEP, LOSS_UNIT, log_loss
 from federated.models import update_schema
 from federated.networks import probabilities
 from federated.reports import Evaluation, Report
@@ -52,7 +52,7 @@ def judged(spec: StudySpec, sites: dict[str, Site]) -> tuple[list[Array], list[t
         given = (spec, state, number, total, updates)
         for _, found in left_out_states(*given, asked):
             chances.append(probabilities(found.parameters, inputs, spec).astype(np.float64))
-            fine = confusion(labels, chances[-1]).loss
+            fine = log_loss(labels, chances[-1])
             losses.append((fine, loss_of(spec, found.parameters, inputs, labels) * LOSS_STEP))
         state = next_state(spec, state, total.mean(), number)
     chances.append(probabilities(state.parameters, inputs, spec).astype(np.float64))

@@ -45,13 +45,19 @@ def test_a_round_manifest_names_hospitals_that_can_exist(
             read_round_manifest(store, write_round_manifest(store, manifest(index), sender))
 
 
-def test_results_of_a_negative_hospital_are_refused(store: EmbeddedStore, sender: Sender) -> None:
-    sound = Results(WORD, STUDY, 1, 0, WORD, "test", False, *range(8))
+def test_results_of_a_negative_hospital_or_of_no_area_are_refused(
+    store: EmbeddedStore, sender: Sender
+) -> None:
+    sound = Results(WORD, STUDY, 1, 0, WORD, "test", False, 9, 1, 8, 2, 90, 80, 95)
     found, _ = read_results(store, dag_cbor_cid(write_results(store, sound, sender)))
     assert found == sound
     counted_twice = write_results(store, replace(sound, hospital=-1), sender)
     with pytest.raises(RecordError, match="negative"):
         read_results(store, dag_cbor_cid(counted_twice))
+    for area in ({"auc": 96}, {"auc_low": 91}, {"auc_high": 101}):
+        finer = write_results(store, replace(sound, **area), sender)
+        with pytest.raises(RecordError, match="lies in its interval"):
+            read_results(store, dag_cbor_cid(finer))
 
 
 def test_announcements_that_are_no_shares_do_not_hide_the_shares(store: EmbeddedStore) -> None:

@@ -17,6 +17,7 @@ from federated.metrics import (
     auc,
     balanced_accuracy,
     confusion,
+    log_loss,
     scores,
     sensitivity,
     specificity,
@@ -31,29 +32,32 @@ CHANCES = np.array([0.9, 0.5, 0.2, 0.1, 0.6, 0.3, 0.4])
 def test_counts_are_those_on_paper() -> None:
     counts = confusion(LABELS, CHANCES)
     assert (counts.tp, counts.fp, counts.tn, counts.fn) == (2, 1, 3, 1)
-    nats = -sum(map(math.log, (0.9, 0.5, 0.2, 0.9, 0.4, 0.7, 0.6)))
-    assert counts.loss == pytest.approx(nats * LOSS_UNIT, abs=7)
     assert counts.total == 7
 
 
+def test_a_loss_is_that_on_paper() -> None:
+    nats = -sum(map(math.log, (0.9, 0.5, 0.2, 0.9, 0.4, 0.7, 0.6)))
+    assert log_loss(LABELS, CHANCES) == pytest.approx(nats * LOSS_UNIT, abs=7)
+
+
 def test_rates_are_those_on_paper_and_none_where_nobody_can_tell() -> None:
-    counts = Confusion(tp=2, fp=1, tn=3, fn=1, loss=0)
+    counts = Confusion(tp=2, fp=1, tn=3, fn=1)
     rates = [rate(counts) for rate in (accuracy, sensitivity, specificity)]
     assert [rate.value for rate in rates if rate] == [5 / 7, 2 / 3, 3 / 4]
-    assert sensitivity(Confusion(0, 1, 3, 0, 0)) is None
-    assert specificity(Confusion(1, 0, 0, 3, 0)) is None
+    assert sensitivity(Confusion(0, 1, 3, 0)) is None
+    assert specificity(Confusion(1, 0, 0, 3)) is None
     assert scores(np.zeros(0), np.zeros(0)).accuracy is None
 
 
 def test_balanced_accuracy_is_the_mean_of_both_rates() -> None:
-    found = balanced_accuracy(Confusion(tp=2, fp=1, tn=3, fn=1, loss=0))
+    found = balanced_accuracy(Confusion(tp=2, fp=1, tn=3, fn=1))
     assert found is not None
     assert found.value == pytest.approx((2 / 3 + 3 / 4) / 2)
-    assert balanced_accuracy(Confusion(0, 1, 3, 0, 0)) is None
+    assert balanced_accuracy(Confusion(0, 1, 3, 0)) is None
 
 
 def test_who_calls_everybody_healthy_has_half_the_balanced_accuracy() -> None:
-    idle = Confusion(tp=0, fp=0, tn=95, fn=5, loss=0)
+    idle = Confusion(tp=0, fp=0, tn=95, fn=5)
     plain, balanced = accuracy(idle), balanced_accuracy(idle)
     assert plain is not None
     assert balanced is not None
@@ -78,7 +82,7 @@ def test_newcombes_bounds_of_balanced_accuracy_cover_it_about_19_times_of_20() -
     order, covered = np.random.default_rng(5), 0
     for _ in range(2000):
         tp, tn = int(order.binomial(30, 0.8)), int(order.binomial(70, 0.9))
-        found = balanced_accuracy(Confusion(tp, 70 - tn, tn, 30 - tp, 0))
+        found = balanced_accuracy(Confusion(tp, 70 - tn, tn, 30 - tp))
         assert found is not None
         covered += found.low <= 0.85 <= found.high
     assert 0.93 < covered / 2000 < 0.98
@@ -90,8 +94,8 @@ def test_counts_of_hospitals_add_up() -> None:
 
 
 def test_no_record_adds_more_than_the_cap_to_a_loss() -> None:
-    assert confusion(np.array([1]), np.array([0.0])).loss == LOSS_CAP * LOSS_UNIT
-    assert confusion(np.array([0]), np.array([0.0])).loss == 0
+    assert log_loss(np.array([1]), np.array([0.0])) == LOSS_CAP * LOSS_UNIT
+    assert log_loss(np.array([0]), np.array([0.0])) == 0
 
 
 def test_wilsons_interval_has_its_published_values() -> None:

@@ -210,7 +210,7 @@ def test_an_interval_is_the_error_that_nine_in_ten_patients_stay_within() -> Non
 
 
 def results(**changes: Any) -> TaskResults:
-    figures = (("mae", 150, 100, 200), ("r2", -10, -500, 400))
+    figures = (("mae", 15, 10, 20), ("r2", -1, -50, 40))
     word = bytes(32)
     base = TaskResults(word, 1, 2, 0, word, "test", "regression", False, 9, figures)
     return replace(base, **changes)
@@ -241,7 +241,7 @@ def test_signed_figures_come_back_and_missing_ones_are_none(
     assert in_steps(estimates, spec) == found.figures
 
 
-def test_figures_leave_in_thousandths_whatever_the_unit() -> None:
+def test_figures_leave_in_hundredths_whatever_the_unit() -> None:
     """Labels that differ by far less than a step are told alike; in millionths they were not."""
     spec, task = study("regression"), task_of("regression")
     coarse = Label("outcome", unit="umol/L", minimum=2000.0, maximum=10000.0)
