@@ -1,7 +1,7 @@
-"""`python -m bench [--quick] [--json]`: every claim of speed, measured."""
+"""`python -m bench [--quick] [--json]`: that the cost of a simulation is linear."""
 
-from bench import aggregate, scale
+from bench import scale
 from bench.report import main
 
 if __name__ == "__main__":
-    raise SystemExit(main("speed", __doc__, aggregate.run, scale.run))
+    raise SystemExit(main("speed", __doc__, scale.run))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -12,6 +12,7 @@ from federated.grid import Grid
 from federated.models import update_schema
 from federated.schema import Array, Schema
 from federated.spec import StudySpec
+from federated.stored import Stored
 from federated.strategies import strategy_of
 from federated.strategies.robust import RobustRule
 from federated.updates import Updates
@@ -31,6 +32,15 @@ class Compared:
     def add(self, segments: Iterable[Array], weight: int) -> None:
         """Keep one hospital's update; hospitals come in the order of their index."""
         self._updates.add(segments, weight)
+
+    def add_stored(self, updates: Sequence[tuple[Stored, int]]) -> None:
+        """Keep hospitals' updates from where they lie; see `add`."""
+        for stored, weight in updates:
+            self.add(stored.segments(self._schema), weight)
+
+    def take_mean(self) -> dict[str, Array]:
+        """See `mean`; of what lies on disk nothing is used up."""
+        return self.mean()
 
     def mean(self) -> dict[str, Array]:
         """What the rule makes of the updates, as float64 tensors."""

@@ -17,6 +17,7 @@ from federated.spec import GridTerms
 
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
+_EXACT = 1 << 53
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +81,13 @@ class Grid:
 def squared_norm(vector: Array) -> int:
     """Exact Σv² of int32 or int64 values; nothing overflows up to 2³¹ elements.
 
+    Squares are not negative, so a float64 sum below 2⁵³ was exact at each step, in any order. Else
     |v| = a·2³² + b gives v² = a²·2⁶⁴ + 2ab·2³² + b², each product below 2⁶⁴.
     """
+    close = vector.astype(np.float64)
+    quick = float(np.einsum("i,i->", close, close))
+    if quick < _EXACT:
+        return int(quick)
     wide = vector.astype(np.int64)
     magnitude = np.where(wide < 0, ~wide.view(np.uint64) + np.uint64(1), wide.view(np.uint64))
     high, low = magnitude >> _HALF, magnitude & _LOW

@@ -7,6 +7,7 @@ pages count as the process's memory.
 
 from __future__ import annotations
 
+import os
 import tempfile
 import weakref
 from pathlib import Path
@@ -44,15 +45,17 @@ class Spool:
         self.size = max(self.size, end)
 
     def read(self, offset: int, size: int) -> bytearray:
-        """So many bytes, fewer at the end."""
+        """So many bytes, fewer at the end; several threads may read at once."""
         data = bytearray(max(0, min(size, self.size - offset)))
-        view = memoryview(data)
-        self._file.seek(offset)
-        while view:
-            if not (count := self._file.readinto(view)):
-                raise AggregationError("a temporary file was cut short; aggregate again")
-            view = view[count:]
+        self.fill(offset, memoryview(data))
         return data
+
+    def fill(self, offset: int, view: memoryview) -> None:
+        """Read into a buffer that is kept, so many bytes as it has."""
+        while view:
+            if not (count := os.preadv(self._file.fileno(), [view], offset)):
+                raise AggregationError("a temporary file was cut short; aggregate again")
+            view, offset = view[count:], offset + count
 
     def _refused(self, exc: OSError) -> AggregationError:
         where = self._folder or tempfile.gettempdir()

@@ -18,15 +18,21 @@ _SEGMENT = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """`size` bytes; `read(offset, size)` gives a part of them, as often as asked."""
+    """`size` bytes; `read(offset, size)` gives a part of them, `fill(offset, view)` puts it where
+    the reader wants it. Both as often as asked, `fill` to several threads at once."""
 
     size: int
     read: Callable[[int, int], bytes | bytearray]
+    fill: Callable[[int, memoryview], None]
 
     @classmethod
     def of(cls, data: bytes) -> Stored:
         """What is in memory anyway."""
-        return cls(len(data), lambda offset, size: data[offset : offset + size])
+
+        def fill(offset: int, view: memoryview) -> None:
+            view[:] = data[offset : offset + len(view)]
+
+        return cls(len(data), lambda offset, size: data[offset : offset + size], fill)
 
     @classmethod
     def spooled(cls, pieces: Iterable[bytes], folder: Path | None) -> Stored:
@@ -34,7 +40,7 @@ class Stored:
         spool = Spool(folder)
         for piece in pieces:
             spool.append(piece)
-        return cls(spool.size, spool.read)
+        return cls(spool.size, spool.read, spool.fill)
 
     def check(self, schema: Schema) -> None:
         """Raise `TensorError` unless these are canonical bytes of tensors of this schema."""
@@ -47,6 +53,11 @@ class Stored:
             count = min(_SEGMENT, schema.size - element)
             data = self.read(start + element * dtype.itemsize, count * dtype.itemsize)
             yield np.frombuffer(data, dtype)
+
+    def filler(self, schema: Schema) -> Callable[[int, Array], None]:
+        """Reads from an element on into an array that is kept; for several threads at once."""
+        size, start = DTYPES[schema.dtype].itemsize, data_offset(schema)
+        return lambda element, into: self.fill(start + element * size, into.data.cast("B"))
 
     def vector(self, schema: Schema) -> Array:
         """All elements in memory.  # (size,)"""

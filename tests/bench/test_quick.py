@@ -19,7 +19,6 @@ def test_quick_run_prints_every_claim(tmp_path: Path) -> None:
     shown = json.loads(done.stdout)
     assert {"machine", "versions", "seeds", "date", "claims", "tables"} == set(shown)
     assert [claim["id"] for claim in shown["claims"]] == [
-        "sum_10x10m",
         "simulate_hospitals",
         "simulate_parameters",
     ]

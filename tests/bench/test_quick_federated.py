@@ -32,5 +32,6 @@ def test_quick_run_beside_flower_prints_every_claim(tmp_path: Path) -> None:
         "flower_overhead_pneumonia": 0.5,
         "flower_wall_pneumonia": 1.0,
         "flower_memory_pneumonia": 0.7,
+        "sum_50x10m": 2.0,
     }
     assert all(claim["ok"] is None and claim["peer"] > 0 for claim in claims)

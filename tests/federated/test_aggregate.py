@@ -13,10 +13,13 @@ from federated.aggregate import WeightedSum, add_mean, divide
 from federated.errors import AggregationError
 from federated.grid import Grid
 from federated.models import update_schema
-from federated.schema import Array, Schema
+from federated.schema import DTYPES, Array, Schema
+from federated.segment_sum import SEGMENT
 from federated.spec import StudySpec
 from federated.state import GlobalState, initial_state, next_state, state_digest
+from federated.stored import Stored
 from federated.studies import wisconsin_spec
+from federated.tensors import encode_tensors
 
 SCHEMA = Schema.of("I32", {"b": (1,), "w": (2,)})
 
@@ -117,6 +120,69 @@ def test_a_weight_below_one_is_refused(weight: int) -> None:
 def test_a_mean_of_nothing_is_refused() -> None:
     with pytest.raises(AggregationError, match="nothing was added"):
         WeightedSum(SCHEMA, Grid(2, 8)).mean()
+
+
+def stored(schema: Schema, values: Array) -> Stored:
+    return Stored.of(encode_tensors(schema.unflatten(values), schema))
+
+
+@settings(max_examples=200)
+@given(st.data())
+def test_the_sum_is_that_of_integers_whatever_the_bound_the_weights_and_the_way_in(
+    data: st.DataObject,
+) -> None:
+    """Bounds and weights reach over 32 bits and over the 53 that float64 holds."""
+    bits = data.draw(st.integers(1, 40))
+    bound, size = (1 << bits) - 1, data.draw(st.integers(1, 5))
+    schema = Schema.of("I32" if bits < 32 else "I64", {"w": (size,)})
+    dtype = DTYPES[schema.dtype]
+    values = st.lists(st.integers(-bound, bound), min_size=size, max_size=size)
+    most = (2**63 - 1) // bound // 6
+    given_in = data.draw(st.lists(st.tuples(values, st.integers(1, most)), min_size=1, max_size=5))
+    expected = [sum(w * v[i] for v, w in given_in) for i in range(size)]
+    one, all_, rest = (WeightedSum(schema, Grid(3, bound)) for _ in range(3))
+    for update, weight in given_in:
+        one.add([np.array(update, dtype)], weight)
+    all_.add_stored([(stored(schema, np.array(v, dtype)), w) for v, w in given_in])
+    assert one.steps().tolist() == all_.steps().tolist() == expected
+    rest.add([np.array(given_in[0][0], dtype)], given_in[0][1])
+    others = [([np.array(v, dtype)], w) for v, w in given_in[1:]]
+    assert one.without(others).steps().tolist() == rest.steps().tolist()
+    weight = one.weight << 3
+    shown = [nearest(Fraction(value, weight)) for value in expected]
+    assert one.mean()["w"].tolist() == shown
+    assert all_.take_mean()["w"].tolist() == shown
+
+
+def test_many_segments_on_all_cores_give_the_sum_of_integers() -> None:
+    size = 3 * SEGMENT + 7
+    schema, grid = Schema.of("I32", {"w": (size,)}), Grid(4, 2**31 - 1)
+    source = np.random.default_rng(3)
+    updates = [source.integers(-(2**31) + 1, 2**31, size, dtype=np.int32) for _ in range(4)]
+    updates[1] //= 1 << 20  # so that some are added in 32 bits and some are not
+    updates[2] //= 1 << 16
+    total = WeightedSum(schema, grid)
+    total.add_stored([(stored(schema, update), 7 + n) for n, update in enumerate(updates)])
+    expected = sum((7 + n) * update.astype(object) for n, update in enumerate(updates))
+    assert (total.steps() == expected).all()
+
+
+def test_a_stored_update_off_the_grid_makes_the_sum_unusable() -> None:
+    total = WeightedSum(SCHEMA, Grid(2, 8))
+    with pytest.raises(AggregationError, match="off the grid"):
+        total.add_stored([(stored(SCHEMA, steps(1, 1, 1)), 1), (stored(SCHEMA, steps(1, 9, 1)), 1)])
+    with pytest.raises(AggregationError, match="in part"):
+        total.mean()
+
+
+def test_a_sum_that_was_taken_for_its_mean_is_never_used_again() -> None:
+    total = WeightedSum(SCHEMA, Grid(2, 8))
+    total.add([steps(4, 8, 0)], 1)
+    mean = total.take_mean()
+    assert mean["b"].tolist() == [1.0]
+    for use in (total.mean, total.take_mean, total.steps, lambda: total.add([steps(1, 1, 1)], 1)):
+        with pytest.raises(AggregationError, match="taken for its mean"):
+            use()
 
 
 def nearest(value: Fraction) -> float:

@@ -1,0 +1,27 @@
+"""Work in pieces on all cores of one process: NumPy and hashing let other threads run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def on_all_cores(work: Callable[[Iterator[T]], None], pieces: Iterable[T]) -> None:
+    """Run `work` on every core, each over those pieces that the others have not taken.
+
+    A worker keeps its buffers from one piece to the next. Raises what the first that fails raises.
+    """
+    waiting = iter(list(pieces))  # a list's iterator hands each item to one thread
+    with ThreadPoolExecutor(cores()) as pool:
+        running = [pool.submit(work, waiting) for _ in range(cores())]
+    for one in running:
+        one.result()
