@@ -28,8 +28,15 @@ from storage.signing import Sender, Signer
 from storage.store import BlockStore
 
 KIND = "candidates"
-TAG = "consilium/candidates/2"
-_BODY: Shape = {"candidates": list, "context": 32, "models": 32, "round": int, "study": int}
+TAG = "consilium/candidates/3"
+_BODY: Shape = {
+    "candidates": list,
+    "context": 32,
+    "included": list,
+    "models": 32,
+    "round": int,
+    "study": int,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +58,17 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Models as `contribution.order_key` has them; `models` names the sealed artefact."""
+    """Models as `contribution.order_key` has them; `models` names the sealed artefact.
+
+    `included` are the indices of the hospitals whose updates are in the round's own model.
+    """
 
     context: bytes
     study: int
     round_number: int
     models: bytes
+    included: tuple[int, ...]
     items: tuple[Candidate, ...]
-
-    @property
-    def included(self) -> tuple[int, ...]:
-        """Indices of the hospitals whose updates are in the model."""
-        left = 0
-        for item in self.items:
-            left |= item.without
-        return members(left)
 
     @property
     def states(self) -> dict[int, bytes]:
@@ -81,6 +84,7 @@ def write_candidates(store: BlockStore, candidates: Candidates, sender: Sender) 
     body = {
         "candidates": rows,
         "context": candidates.context,
+        "included": list(candidates.included),
         "models": candidates.models,
         "round": candidates.round_number,
         "study": candidates.study,
@@ -96,10 +100,16 @@ def read_candidates(store: BlockStore, cid: Cid) -> tuple[Candidates, Signer]:
     where, body = f"candidates {cid}", record.body
     items = tuple(_read_item(row, where) for row in body["candidates"])
     order = [item.without for item in items]
-    if len(order) < 3 or order[0] or order != in_order(order):
-        raise RecordError(f"{where}: the model comes first, then two or more without hospitals")
-    found = Candidates(body["context"], body["study"], body["round"], body["models"], items)
-    return found, record.signer
+    if not order or order[0] or order != in_order(order):
+        raise RecordError(f"{where}: the model comes first, then those without hospitals")
+    try:
+        included = set_of(body["included"])
+    except ValueError as exc:
+        raise RecordError(f"{where}: {exc}") from exc
+    if not included or any(without & ~included for without in order):
+        raise RecordError(f"{where}: who is left out is not in the model")
+    place = (body["context"], body["study"], body["round"], body["models"])
+    return Candidates(*place, members(included), items), record.signer
 
 
 def context_of_candidates(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from chain.attestations import Attested
 from chain.rounds import Round
 from chain.types import Address, BlockNumber, RoundNumber
+from federated.chosen import line_of_round
 from federated.errors import StepError
 from federated.party import Party
+from federated.search import ends
 from federated.study import Study
 from storage.cid import dag_cbor_cid
 
@@ -44,7 +47,8 @@ def standing_round(party: Party, study: Study, block: BlockNumber) -> RoundNumbe
     known = _rounds(party, study, block)
     if not any(round_.finalized for round_ in known.values()):
         raise StepError(f"study {study.number} has no finalized round yet: there is no model")
-    if not (found := _newest(study, known)):
+    found = _newest(study, known, _standing_line(party, study, len(known), block))
+    if not found:
         raise StepError(
             f"study {study.number}: every model descends from an update that was proven false; "
             "none is to be used"
@@ -53,8 +57,12 @@ def standing_round(party: Party, study: Study, block: BlockNumber) -> RoundNumbe
 
 
 def parent_round(party: Party, study: Study, block: BlockNumber) -> RoundNumber:
-    """The round that the next one starts from: `standing_round`, or 0 where there is none."""
-    return _newest(study, _rounds(party, study, block))
+    """The round that the next one starts from: `standing_round`, or 0 where there is none.
+
+    In a study's search, the newest of the candidate's own.
+    """
+    known = _rounds(party, study, block)
+    return _newest(study, known, line_of_round(party, study, RoundNumber(len(known) + 1), block))
 
 
 def provenance_of(
@@ -94,12 +102,17 @@ def _rounds(party: Party, study: Study, block: BlockNumber) -> dict[int, Round]:
     }
 
 
-def _newest(study: Study, known: dict[int, Round]) -> RoundNumber:
+def _standing_line(party: Party, study: Study, count: int, block: BlockNumber) -> tuple[int, ...]:
+    """Rounds whose model may stand; while a search goes on, any."""
+    if count < ends(study.spec):
+        return tuple(range(1, count + 1))
+    return line_of_round(party, study, RoundNumber(count + 1), block)
+
+
+def _newest(study: Study, known: dict[int, Round], line: Iterable[int]) -> RoundNumber:
     back = study.spec.after_void == "go-back"
     found = (
-        place
-        for place, round_ in known.items()
-        if round_.finalized and not (back and _voided(known, place))
+        place for place in line if known[place].finalized and not (back and _voided(known, place))
     )
     return RoundNumber(max(found, default=0))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 
 from federated import purposes
 from federated.contribution import check_reward, measured
@@ -16,6 +16,8 @@ from federated.errors import SpecError
 from federated.families import is_running
 from federated.grid import Grid
 from federated.models import parameter_schema
+from federated.search import settings
+from federated.search_rules import check_search
 from federated.spec import FORMAT, StudySpec
 from federated.strategies import strategy_of
 from federated.tasks import task_of
@@ -35,6 +37,7 @@ def check_spec(spec: StudySpec) -> None:
     _check_strategy(spec)
     _check_late(spec)
     _check_sampling(spec)
+    _check_search(spec)
 
 
 def ring_bits(spec: StudySpec) -> int:
@@ -244,3 +247,14 @@ def _check_sampling(spec: StudySpec) -> None:
         some = "min_hospitals ≤ hospitals < max_hospitals; leave the section out to draw none"
         holds = spec.min_hospitals <= spec.sampling.hospitals < spec.max_hospitals
         _require(holds, "sampling.hospitals", some)
+
+
+def _check_search(spec: StudySpec) -> None:
+    """The search itself, and the study as each of its candidates would have it."""
+    check_search(spec)
+    for place, one in enumerate(settings(spec) if spec.search else ()):
+        try:
+            check_spec(replace(one, search=None))
+        except SpecError as exc:
+            where = f"search.candidates[{place}]"
+            raise SpecError(where, f"with it the study breaks a rule: {exc}") from exc

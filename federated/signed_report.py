@@ -15,7 +15,7 @@ from chain.rounds import Freeze, Round
 from chain.types import BlockNumber, RoundNumber
 from federated.candidates import context_of_candidates
 from federated.canonical import tagged_hash
-from federated.contribution import Measure, Plan, follow, members
+from federated.contribution import Plan, follow, members, plan_of
 from federated.errors import FederatedError, RecordError
 from federated.party import Party, signers_between
 from federated.published import read_result
@@ -78,13 +78,12 @@ def wanted_for(
 ) -> Wanted:
     """For a proposed state that the hospitals of `included` (one bit each) are in."""
     freezes = party.chain.rounds.freezes(study.number, number, to_block=until)
-    measure = Measure.of(study.spec)
     return Wanted(
         context=context_of_candidates(party, study, number, round_.start_state, state),
         round_number=number,
         state=state,
         included=frozenset(members(included)),
-        plan=measure.plan(included, number, state),
+        plan=plan_of(study.spec, included, number, state),
         freezes={event.freeze.hospital: event.freeze for event in freezes},
         since=round_.open_block,
         until=until,
@@ -153,26 +152,38 @@ def differing_states(report: Report, states: Mapping[int, bytes]) -> list[int]:
 def listed_reports(
     party: Party, study: Study, block: BlockNumber, refused: Collection[bytes] = ()
 ) -> list[Report]:
-    """The reports that the manifests of finalized rounds list and that count, one a hospital.
+    """Those of `listed_in` over all rounds."""
+    reports: list[Report] = []
+    for number in range(1, party.chain.rounds.count(study.number, block_identifier=block) + 1):
+        reports += listed_in(party, study, RoundNumber(number), block, refused)
+    return reports
+
+
+def listed_in(
+    party: Party,
+    study: Study,
+    number: RoundNumber,
+    block: BlockNumber,
+    refused: Collection[bytes] = (),
+) -> list[Report]:
+    """The reports that a round's manifest lists and that count, one a hospital; none without one.
 
     What is listed and does not count is passed over, as are digests in `refused`: a center cannot
     make shares incomputable by listing junk. Raises what the store raises for one that is gone.
     """
-    reports: list[Report] = []
-    for number in range(1, party.chain.rounds.count(study.number, block_identifier=block) + 1):
-        place = RoundNumber(number)
-        round_ = party.chain.rounds.round(study.number, place, block_identifier=block)
-        if not round_.finalized:
-            continue
-        manifest, _, _ = read_result(party, study, place, block)
-        then = party.chain.rounds.finalized(study.number, place, to_block=block).block
-        wanted = wanted_reports(party, study, place, round_, then)
-        found: dict[int, Report] = {}
-        for digest in manifest.reports:
-            if digest not in refused and (report := _counts(party, study, wanted, digest)):
-                found.setdefault(report.hospital, report)
-        reports += found.values()
-    return reports
+    if number > party.chain.rounds.count(study.number, block_identifier=block):
+        return []
+    round_ = party.chain.rounds.round(study.number, number, block_identifier=block)
+    if not round_.finalized:
+        return []
+    manifest, _, _ = read_result(party, study, number, block)
+    then = party.chain.rounds.finalized(study.number, number, to_block=block).block
+    wanted = wanted_reports(party, study, number, round_, then)
+    found: dict[int, Report] = {}
+    for digest in manifest.reports:
+        if digest not in refused and (report := _counts(party, study, wanted, digest)):
+            found.setdefault(report.hospital, report)
+    return list(found.values())
 
 
 def _counts(party: Party, study: Study, wanted: Wanted, digest: bytes) -> Report | None:

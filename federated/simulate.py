@@ -21,6 +21,7 @@ from federated.local_work import pieces, train_piece
 from federated.metrics import Scores, scores
 from federated.networks import probabilities
 from federated.schema import Parameters
+from federated.simulate_search import Course
 from federated.spec import StudySpec
 from federated.state import GlobalState, initial_state, next_state
 from federated.training import Lie, Records, kept_of
@@ -53,6 +54,7 @@ def simulate(
     workers: Workers | None = None,
     start: Parameters | None = None,
     kept: dict[str, Parameters] | None = None,
+    validation: Sequence[Mapping[str, Records]] = (),
 ) -> list[GlobalState]:
     """The states of a study whose rounds train on these records, by hospital name.
 
@@ -63,7 +65,9 @@ def simulate(
     a hash of the seed in the place of a block's.
 
     With `start`, the first state has these parameters and not the study's own: what another
-    experiment began with. `kept` takes what each hospital keeps between rounds, by name.
+    experiment began with. `kept` takes what each hospital keeps between rounds, by name. Where
+    the spec has a search, `validation` are the records that judge its candidates, as `cohorts` has
+    those that train; raises `SpecError` without them.
 
     Hospitals train one after the other here, or in `workers` that are started: the same states. In
     memory are one accumulator, or a robust rule's segment, and the updates under way.
@@ -71,16 +75,19 @@ def simulate(
     begin = initial_state(spec)
     states = [begin if start is None else replace(begin, parameters=start)]
     kept = {} if kept is None else kept
+    course = Course(spec, validation)
     for number, everybody in enumerate(cohorts, start=1):
         cohort = _drawn(spec, number, everybody)
-        state, total = states[-1], total_of(spec)
-        work = pieces(spec, state, number, cohort, kept, lies or {})
+        now, state = course.begin(number, states, kept)
+        total = total_of(now)
+        work = pieces(now, state, number, cohort, kept, lies or {})
         done = chain.from_iterable((workers or Here()).map(train_piece, work))
         for (name, (_, labels)), trained in zip(cohort.items(), done, strict=True):
             total.add([trained.steps], min(len(labels), spec.grid.max_weight))
-            if (own := kept_of(spec, trained.steps, trained.left)) is not None:
+            if (own := kept_of(now, trained.steps, trained.left)) is not None:
                 kept[name] = own
-        states.append(next_state(spec, state, total.mean(), number))
+        states.append(next_state(now, state, total.mean(), number))
+        course.end(number, states[-1], kept)
     return states
 
 

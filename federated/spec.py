@@ -190,6 +190,34 @@ class Late:
 
 
 @dataclass(frozen=True, slots=True)
+class Tried:
+    """A candidate of a search: settings of `training` and of `strategy.config` in the place of the
+    spec's; what is left out stays as it is there.
+    """
+
+    learning_rate: float | None = None
+    momentum: float | None = None
+    weight_decay: float | None = None
+    batch_size: int | None = None
+    epochs: int | None = None
+    updates: int | None = None
+    strategy: Config | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """The study's first rounds try settings, `rounds` each; the best are the rest's.
+
+    `reports` is how many hospitals must have judged a candidate's model for it to be chosen
+    (`federated.search`).
+    """
+
+    rounds: int
+    candidates: tuple[Tried, ...]
+    reports: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Reward:
     """How hospitals share `hospitals_wei` of the budget; `contribution.RULES` has the rules.
 
@@ -216,7 +244,8 @@ class StudySpec:
 
     `after_void`: "go-on" keeps a model that descends from a voided update (flagged), "go-back"
     opens the next round from the last one that does not. Without `late`, what comes after
-    `submitBy` is dropped. Without `sampling`, each round is for all hospitals.
+    `submitBy` is dropped. Without `sampling`, each round is for all hospitals. Without `search`,
+    all rounds have the settings of `training` and `strategy`.
     """
 
     format: str
@@ -245,6 +274,7 @@ class StudySpec:
     after_void: str = "go-back"
     late: Late | None = None
     sampling: Sampling | None = None
+    search: Search | None = None
 
     @property
     def masked(self) -> bool:

@@ -8,7 +8,7 @@ from chain.deploy import verify_deployment
 from chain.types import BlockNumber, RoundNumber, StudyId
 from federated.auditor.cohorts import Consents, check_cohorts
 from federated.auditor.facts import Facts, gather
-from federated.auditor.lineage import check_lineage
+from federated.auditor.lineage import check_lineage, note_search
 from federated.auditor.money import check_money
 from federated.auditor.reports import check_reports
 from federated.auditor.rounds import check_round
@@ -93,6 +93,7 @@ def _rounds(
         seen.append(facts)
     if len(seen) == count:  # a round whose logs are not known would make others look orphaned
         check_lineage(party, study, seen, checks)
+        note_search(party, study, block, checks)
     progress("money")
     with checks.guarded("money"):
         check_money(party, study, block, consents, refused, checks)

@@ -1,4 +1,4 @@
-"""Reports of a contribution rule: genuine, on the models of the round, and waited for.
+"""Reports of a contribution rule or a search: genuine, on the models of the round, and waited for.
 
 Without a key: signatures, contexts, roots, sizes, that no hospital is heard twice, that all were
 given the same models, and that the center finalized only when all had reported or their time was
@@ -14,6 +14,7 @@ from federated.aggregate import WeightedSum
 from federated.auditor.facts import Facts
 from federated.auditor.verdict import Checks, Place
 from federated.candidates import Candidate
+from federated.chosen import spec_of_round
 from federated.contribution import Plan, measured, members
 from federated.errors import StepError
 from federated.judging import judge_submission
@@ -24,6 +25,7 @@ from federated.phase import report_by
 from federated.published import open_state
 from federated.reports import Report
 from federated.round_manifest import RoundManifest
+from federated.search import reports_asked
 from federated.signed_report import (
     Wanted,
     differing_states,
@@ -43,7 +45,7 @@ def check_reports(
     `total` is the sum of the included updates, for who has a key.
     """
     manifest = facts.manifest
-    if not measured(study.spec.reward.rule) or manifest is None:
+    if not reports_asked(study.spec, facts.number) or manifest is None:
         return set()
     then = party.chain.rounds.finalized(study.number, facts.number, to_block=facts.block).block
     wanted = wanted_reports(party, study, facts.number, facts.round, then)
@@ -51,7 +53,8 @@ def check_reports(
     _check_agreement(facts, found, checks)
     missing = wanted.included - {report.hospital for report in found.values()}
     is_known = len(manifest.reports) == len(found) + len(refused)
-    if len(wanted.included) > 1 and is_known:
+    alone = len(wanted.included) < 2 and measured(study.spec.reward.rule)  # nothing to compare
+    if is_known and not alone:
         _check_waited(party, facts, then, missing, checks)
         _note_unlisted(party, study, facts, wanted, missing, checks)
     if total is not None:
@@ -134,8 +137,9 @@ def _check_models(
     start = open_state(party, study, RoundNumber(facts.round.parent), facts.block)
     updates = _updates(party, study, facts)
     given, folder = (start, facts.number, total, updates), party.journal.folder
-    states = left_out_states(study.spec, *given, plan.models(), folder)
-    digests = {item: Candidate.of(study.spec, item, state).state for item, state in states}
+    spec = spec_of_round(party, study, facts.number, facts.block)
+    states = left_out_states(spec, *given, plan.models(), folder)
+    digests = {item: Candidate.of(spec, item, state).state for item, state in states}
     refused = set()
     for digest, report in found.items():
         wrong = differing_states(report, digests)

@@ -9,6 +9,7 @@ from chain.rounds import Finalized, Submitted
 from federated.aggregate import WeightedSum
 from federated.auditor.facts import Facts
 from federated.auditor.verdict import Checks, Level, Place
+from federated.chosen import spec_of_round
 from federated.combining import Total, total_of
 from federated.drawing import expected
 from federated.exclusion import ExclusionCode
@@ -18,6 +19,7 @@ from federated.models import update_schema
 from federated.party import Party
 from federated.published import open_state
 from federated.round_manifest import RoundManifest
+from federated.spec import StudySpec
 from federated.state import next_state, state_digest
 from federated.study import Study
 from federated.unopened import confirmed_unopened
@@ -166,14 +168,29 @@ def _check_aggregate(
     party: Party, study: Study, facts: Facts, manifest: RoundManifest, checks: Checks
 ) -> WeightedSum | None:
     """Judge and add all listed updates again; a doubtful one makes the mean pointless."""
-    total = total_of(study.spec, party.journal.folder)
+    sums: list[WeightedSum | None] = []
+    with checks.guarded("aggregate", Place(facts.number)):
+        spec = spec_of_round(party, study, facts.number, facts.block)
+        sums.append(_check_sum(party, study, facts, manifest, checks, spec))
+    return sums[0] if sums else None  # none where nobody can tell with which settings
+
+
+def _check_sum(
+    party: Party,
+    study: Study,
+    facts: Facts,
+    manifest: RoundManifest,
+    checks: Checks,
+    spec: StudySpec,
+) -> WeightedSum | None:
+    total = total_of(spec, party.journal.folder)
     listed = [entry for entry in manifest.entries if entry.hospital in facts.submitted]
     agreed = [_add(party, study, facts, entry.hospital, total, checks) for entry in listed]
     if len(agreed) != len(manifest.entries) or not all(agreed):
         return None
     with checks.guarded("aggregate", Place(facts.number)):
         start = open_state(party, study, facts.round.parent, facts.block)
-        state = next_state(study.spec, start, total.mean(), facts.number)
+        state = next_state(spec, start, total.mean(), facts.number)
         ok = state_digest(study.spec, state) == facts.round.state
         detail = "the included updates do not give the finalized model"
         checks.add("aggregate", ok, detail, Place(facts.number))

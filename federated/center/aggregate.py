@@ -12,6 +12,7 @@ from typing import Any
 from chain.types import Address, BlockNumber, RoundNumber, StudyId
 from federated.center.inputs import Collected, Inputs, collect, reachable, read_inputs
 from federated.center.propose import hear, measures, propose_for, require_heard
+from federated.chosen import spec_of_round
 from federated.drawing import standing
 from federated.errors import StepError
 from federated.models import update_schema
@@ -36,8 +37,8 @@ class Aggregated:
 def aggregate(party: Party, number: StudyId, round_number: RoundNumber) -> Aggregated:
     """Fetch, judge and sum all submissions; seal the new state; sign the round manifest.
 
-    For a contribution rule the round's reports come first (`propose`). What was done for these very
-    submissions is taken from the journal. Raises `StepError` where fewer than k updates can be
+    Where models are judged, the round's reports come first (`propose`). What was done for these
+    very submissions is taken from the journal. Raises `StepError` where fewer than k updates can be
     included, and while a report may still come.
     """
     block = party.head()
@@ -46,7 +47,7 @@ def aggregate(party: Party, number: StudyId, round_number: RoundNumber) -> Aggre
     step = f"aggregate-{number}-{round_number}"
     if (record := party.journal.get(step)) and record["basis"] == inputs.basis:
         return _from_record(record)
-    candidates = propose_for(party, study, inputs) if measures(study) else None
+    candidates = propose_for(party, study, inputs) if measures(study, round_number) else None
     reports: tuple[bytes, ...] = ()
     if candidates is not None:
         heard = hear(party, study, inputs, candidates)
@@ -89,7 +90,8 @@ def _conclude(
     reports: tuple[bytes, ...],
 ) -> RoundManifest:
     number, block, start = inputs.number, inputs.block, collected.start
-    state = next_state(study.spec, start, collected.total.mean(), number)
+    spec = spec_of_round(party, study, number, block)
+    state = next_state(spec, start, collected.total.mean(), number)
     start_digest = state_digest(study.spec, start)
     result = state_digest(study.spec, state)
     context = context_of_state(party, study, number, start_digest, result)

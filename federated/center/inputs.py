@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from chain.rounds import Frozen, Round, Submitted
 from chain.types import Address, BlockNumber, RoundNumber
 from federated.canonical import digest
+from federated.chosen import spec_of_round
 from federated.combining import Total, total_of
 from federated.errors import StepError, TooFewUpdates, Unjudged
 from federated.exclusion import ExclusionCode
@@ -82,7 +83,8 @@ def collect(party: Party, study: Study, inputs: Inputs, *, wrap: bool) -> Collec
     where fewer than k updates can be included, `Unjudged` that names all that nobody can judge yet.
     """
     start = open_state(party, study, RoundNumber(inputs.round.parent), inputs.block)
-    total = total_of(study.spec, party.journal.folder)
+    spec = spec_of_round(party, study, inputs.number, inputs.block)
+    total = total_of(spec, party.journal.folder)
     entries, downloads, open_ = [], [], list[Unjudged]()
     for event in inputs.submitted:
         frozen = inputs.frozen[event.index]

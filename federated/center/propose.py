@@ -1,14 +1,15 @@
-"""For a contribution rule, between submitting and finalizing: propose models, hear the reports.
+"""Between submitting and finalizing, where models are judged: propose them, hear the reports.
 
-The center computes the round's state and the states without some of its hospitals that the study's
-rule names, seals all in one artefact and signs the list of their digests. Each included hospital
-judges those that it is in on its own validation patients. The center waits for their reports until
+The center computes the round's state and, for a contribution rule, the states without some of its
+hospitals that the rule names, seals all in one artefact and signs the list of their digests. In a
+search the state alone is judged. Each included hospital judges those that it is in on its own
+validation patients. The center waits for their reports until
 `phase.report_by` and goes on without those that do not come.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from chain.types import RoundNumber, StudyId
@@ -25,14 +26,17 @@ from federated.candidates import (
     write_candidates,
 )
 from federated.center.inputs import Collected, Inputs, collect, reachable, read_inputs, updates_of
-from federated.contribution import Measure, everyone, measured
+from federated.chosen import spec_of_round
+from federated.contribution import Plan, everyone, measured, members, plan_of
 from federated.errors import StepError
 from federated.left_out import left_out_states
 from federated.models import parameter_schema
 from federated.party import Party, recipient_at
 from federated.phase import is_complete, report_by
+from federated.search import reports_asked
 from federated.signed_report import find_reports, wanted_for
-from federated.state import next_state, state_digest
+from federated.spec import StudySpec
+from federated.state import GlobalState, next_state, state_digest
 from federated.study import Study, read_study
 from storage.artefact import seal
 from storage.cid import dag_cbor_cid
@@ -49,9 +53,9 @@ class Heard:
     missing: tuple[int, ...]
 
 
-def measures(study: Study) -> bool:
-    """Whether the study's rule needs candidates and reports."""
-    return measured(study.spec.reward.rule)
+def measures(study: Study, number: RoundNumber) -> bool:
+    """Whether the study's rule, or its search, needs candidates and reports of a round."""
+    return reports_asked(study.spec, number)
 
 
 def propose(party: Party, number: StudyId, round_number: RoundNumber) -> Candidates | None:
@@ -62,7 +66,7 @@ def propose(party: Party, number: StudyId, round_number: RoundNumber) -> Candida
     """
     block = party.head()
     study = read_study(party.chain, party.store, number, block)
-    if not measures(study):
+    if not measures(study, round_number):
         return None
     return propose_for(party, study, read_inputs(party, study, round_number, block))
 
@@ -77,7 +81,7 @@ def propose_for(party: Party, study: Study, inputs: Inputs) -> Candidates | None
             return candidates
     _require_complete(party, study, inputs)
     collected = collect(party, study, inputs, wrap=False)
-    if len(collected.included) < 2:
+    if len(collected.included) < 2 and measured(study.spec.reward.rule):
         party.journal.put(step, {"basis": inputs.basis, "record": ""})
         return None
     candidates = _seal(party, study, inputs, collected)
@@ -138,16 +142,15 @@ def _require_complete(party: Party, study: Study, inputs: Inputs) -> None:
 
 def _seal(party: Party, study: Study, inputs: Inputs, collected: Collected) -> Candidates:
     """Seal the models as they are computed: one of them is in memory, beside the sum."""
-    spec, number = study.spec, inputs.number
-    if not isinstance(collected.total, WeightedSum):  # no study that opens has such a spec
-        raise StepError(f"{spec.strategy.name} has no sum that an update could be taken out of")
+    number = inputs.number
+    spec = spec_of_round(party, study, number, inputs.block)
     start = state_digest(spec, collected.start)
-    result = state_digest(spec, next_state(spec, collected.start, collected.total.mean(), number))
+    after = next_state(spec, collected.start, collected.total.mean(), number)
+    result = state_digest(spec, after)
     context = context_of_candidates(party, study, number, start, result)
-    updates = updates_of(party, study, inputs, collected)
-    plan = Measure.of(spec).plan(everyone(collected.included), number, result)
-    found = (collected.start, number, collected.total, updates)
-    states = left_out_states(spec, *found, plan.models(), party.journal.folder)
+    included = everyone(collected.included)
+    plan = plan_of(spec, included, number, result)
+    states = [(0, after)] if plan.whole else _without(party, study, inputs, collected, spec, plan)
     items: list[Candidate] = []
     sealed = seal(
         party.store,
@@ -158,7 +161,24 @@ def _seal(party: Party, study: Study, inputs: Inputs, collected: Collected) -> C
         sender=party.sender,
         recipients=_readers(party, study, inputs, collected.included),
     )
-    return Candidates(context, study.number, number, sealed.manifest_digest, tuple(items))
+    place = (context, study.number, number, sealed.manifest_digest)
+    return Candidates(*place, members(included), tuple(items))
+
+
+def _without(
+    party: Party,
+    study: Study,
+    inputs: Inputs,
+    collected: Collected,
+    spec: StudySpec,
+    plan: Plan,
+) -> Iterable[tuple[int, GlobalState]]:
+    """The round's model and those without some hospitals, as the rule names them."""
+    if not isinstance(collected.total, WeightedSum):  # no study that opens has such a spec
+        raise StepError(f"{spec.strategy.name} has no sum that an update could be taken out of")
+    updates = updates_of(party, study, inputs, collected)
+    found = (collected.start, inputs.number, collected.total, updates)
+    return left_out_states(spec, *found, plan.models(), party.journal.folder)
 
 
 def _readers(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from chain.rounds import Round
 from chain.types import Address, RoundNumber, StudyId
+from federated.candidates import Candidates
 from federated.center.aggregate import finalize
 from federated.center.inputs import Inputs, read_inputs
 from federated.center.propose import hear, measures, propose_for
@@ -89,17 +90,22 @@ def _named(party: Party, account: Address) -> str:
     return name_of(party.chain, party.store, account, party.head()) or account
 
 
+def _models(candidates: Candidates) -> str:
+    count = len(candidates.items)
+    return f"{count} models" if count > 1 else "its model"
+
+
 def _is_judged(party: Party, study: Study, inputs: Inputs, say: Say) -> bool:
-    """Whether the reports that a contribution rule needs are in, or their time is over."""
-    if not measures(study):
-        return True
+    """Whether the reports that a rule or the search needs are in, or their time is over."""
     number = inputs.number
+    if not measures(study, number):
+        return True
     is_new = party.journal.get(f"candidates-{study.number}-{number}") is None
     candidates = propose_for(party, study, inputs)
     if candidates is None:
         return True
     if is_new:
-        say(f"round {number}: proposes {len(candidates.items)} models, waits for reports")
+        say(f"round {number}: proposes {_models(candidates)}, waits for reports")
     missing = hear(party, study, inputs, candidates).missing
     if missing and party.chain.client.timestamp() <= report_by(inputs.round):
         return False

@@ -8,7 +8,7 @@ Everything here is pure and exact: integers from signed reports in, fractions ou
 from federated.contribution.coalitions import bit, everyone, members
 from federated.contribution.confidence import Confidence, confidences
 from federated.contribution.cost import Cost, cost_of
-from federated.contribution.measure import RULES, Measure, check_reward, measured
+from federated.contribution.measure import RULES, Measure, check_reward, measured, plan_of
 from federated.contribution.plan import Plan
 from federated.contribution.walk import Walk, follow
 
@@ -27,4 +27,5 @@ __all__ = [
     "follow",
     "measured",
     "members",
+    "plan_of",
 ]

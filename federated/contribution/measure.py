@@ -75,6 +75,14 @@ class Measure:
         return proposed, self.permutations * (hospitals - 2) + 2
 
 
+def plan_of(spec: StudySpec, included: int, round_number: int, state: bytes) -> Plan:
+    """Which models of a round are judged: those of the spec's rule, or the round's own alone."""
+    if measured(spec.reward.rule):
+        return Measure.of(spec).plan(included, round_number, state)
+    origin, nothing = (spec.seed, round_number, state), Fraction(0)
+    return Plan(included, 0, False, origin, nothing, nothing, whole=True)
+
+
 def measured(rule: str) -> bool:
     """Whether hospitals judge models for it."""
     return rule != COUNT

@@ -23,7 +23,8 @@ class Plan:
     """The games of one round. `included` is the set of hospitals whose updates are in its model.
 
     `orders` is 0 for leave-one-out, else how many to draw for a judge; `origin` is what they are
-    drawn from. With `guided`, each other hospital joins first equally often.
+    drawn from. With `guided`, each other hospital joins first equally often. With `whole`, the
+    round's own model alone is judged, and there is no game.
     """
 
     included: int
@@ -32,6 +33,7 @@ class Plan:
     origin: tuple[int, int, bytes]
     tolerance: Fraction
     round_tolerance: Fraction
+    whole: bool = False
 
     @property
     def all_orders(self) -> bool:
@@ -65,6 +67,8 @@ class Plan:
     def _judged(self, judge: int) -> Iterator[int]:
         rest = self.included & ~bit(judge)
         yield 0
+        if self.whole:
+            return
         if not self.orders:
             yield from (bit(index) for index in members(rest))
         elif self.all_orders:

@@ -9,6 +9,7 @@ from chain.errors import TxReverted
 from chain.rounds import Freeze
 from chain.types import BlockNumber, RoundNumber, StudyId
 from federated.canonical import Digest
+from federated.chosen import require_line
 from federated.cohort import ConsentId, Entry, Leaf, build_leaves, new_salt
 from federated.drawing import require_drawn
 from federated.errors import CohortError, StepError
@@ -34,8 +35,8 @@ def freeze(node: HospitalNode, number: StudyId, round_number: RoundNumber) -> Fr
 
     Salts are kept: the same cohort at another block (after a reorganisation) has the same root, so
     a sealed update stays valid. Raises `CohortError` for an empty cohort, `StepError` where the
-    center chose the round's hospitals, `PolicyRefused` where the hospital's policy forbids the
-    study or finds the cohort too small.
+    center chose the round's hospitals, or where a search goes on from; `PolicyRefused` where the
+    hospital's policy forbids the study or finds the cohort too small.
     """
     party = node.party
     block = party.head()
@@ -50,6 +51,7 @@ def freeze(node: HospitalNode, number: StudyId, round_number: RoundNumber) -> Fr
             return commitment
     opened = party.chain.rounds.opening(number, round_number, to_block=block)
     require_drawn(party, study, opened)
+    require_line(party, study, round_number, block)
     commitment = _commit(node, study, round_number, block, records)
     _send(party, commitment)
     return commitment

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from chain.types import BlockNumber, RoundNumber, StudyId
 from federated.bedside.choose import Choice, Kind, choose
+from federated.chosen import spec_of_round
 from federated.errors import StepError
 from federated.evaluation.disclosure import enough
 from federated.hospital.data import arrays
@@ -19,6 +20,7 @@ from federated.hospital.policy.standing import require_model
 from federated.provenance import standing_round
 from federated.published import open_state
 from federated.schema import Parameters
+from federated.spec import StudySpec
 from federated.strategies import strategy_of
 from federated.study import Study, read_study
 from federated.tasks import task_of
@@ -46,7 +48,8 @@ def personalise(node: HospitalNode, number: StudyId, folder: Path) -> Personal:
     train = [member for member in members if member.part is Part.TRAIN]
     judges = [member for member in members if member.part is Part.VALIDATION]
     own = own_model(party, study, state, block)
-    models = _candidates(node, study, own.parameters, train, judges)
+    spec = spec_of_round(party, study, round_number, block)
+    models = _candidates(node, spec, own.parameters, train, judges)
     choice = _choose(models, judges, study)
     round_ = party.chain.rounds.round(number, round_number, block_identifier=block)
     personal = Personal(
@@ -79,7 +82,7 @@ def _require_over(node: HospitalNode, study: Study, block: BlockNumber) -> None:
 
 def _candidates(
     node: HospitalNode,
-    study: Study,
+    spec: StudySpec,
     start: Parameters,
     train: list[Member],
     judges: list[Member],
@@ -89,7 +92,7 @@ def _candidates(
 
     if not train or not judges:
         return {Kind.GLOBAL: start}
-    spec, name = study.spec, node.party.name
+    name = node.party.name
     own, held = arrays(train, spec), arrays(judges, spec)
     models = {
         Kind.GLOBAL: start,

@@ -21,7 +21,7 @@ from federated.candidates import (
     read_candidates,
     topic_of_candidates,
 )
-from federated.contribution import Measure, Plan, Walk, everyone, measured
+from federated.contribution import Plan, Walk, everyone, plan_of
 from federated.errors import FederatedError, RecordError, StepError
 from federated.hospital.data import arrays
 from federated.hospital.freeze import frozen_commitment, frozen_count, frozen_members
@@ -33,6 +33,7 @@ from federated.models import parameter_schema
 from federated.party import signers_between
 from federated.phase import is_complete, standing
 from federated.reports import Evaluation, Report
+from federated.search import reports_asked
 from federated.signed_report import sign_report
 from federated.study import Study, read_study
 from records.splits import Part
@@ -88,7 +89,7 @@ def _covers(round_: Round, included: Sequence[int]) -> bool:
 
 def _require_say(study: Study, round_: Round, number: RoundNumber, index: int) -> None:
     where = f"study {study.number}: round {number}"
-    if not measured(study.spec.reward.rule):
+    if not reports_asked(study.spec, number):
         raise StepError(f"{where}: the study pays by {study.spec.reward.rule}, without reports")
     if round_.finalized or round_.aborted:
         raise StepError(f"{where}: it is over; reports come before it is finalized")
@@ -101,9 +102,9 @@ def _proposed(
 ) -> tuple[Candidates, Signer] | None:
     """The first candidates that the center signed, of standing updates, with this hospital's.
 
-    They are just the models that the study's rule asks for: each model more that is judged tells
-    more of the patients. None before all updates are in: a proposal of a part of them would show
-    the others' updates.
+    They are just the models that the rule, or the search, asks for: each model more that is judged
+    tells more of the patients. None before all updates are in: a proposal of a part of them would
+    show the others' updates.
     """
     party = node.party
     barred = party.chain.rounds.barred(study.number, block_identifier=block)
@@ -158,7 +159,7 @@ def _judge(node: HospitalNode, study: Study, candidates: Candidates, signer: Sig
 
 def _plan(study: Study, candidates: Candidates) -> Plan:
     included, state = everyone(candidates.included), candidates.items[0].state
-    return Measure.of(study.spec).plan(included, candidates.round_number, state)
+    return plan_of(study.spec, included, candidates.round_number, state)
 
 
 def _open(node: HospitalNode, study: Study, candidates: Candidates, signer: Signer) -> Opened:

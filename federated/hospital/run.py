@@ -7,18 +7,18 @@ from collections.abc import Callable
 from chain.rounds import Round
 from chain.types import RoundNumber, StudyId
 from federated import drawing
-from federated.contribution import measured
 from federated.errors import FederatedError
 from federated.hospital.answer import answer_demands
 from federated.hospital.evaluate import publish_figures, publish_results
 from federated.hospital.freeze import freeze
 from federated.hospital.node import HospitalNode
 from federated.hospital.report import report, reported
-from federated.hospital.told import forget_told
+from federated.hospital.told import forget_told, knows_told
 from federated.hospital.train import submit, train
 from federated.party import Party
 from federated.published import read_result
 from federated.reported import figures_of, results_of
+from federated.search import reports_asked
 from federated.signed_report import read_report, wanted_reports
 from federated.study import Study, read_study
 from federated.tasks import task_of
@@ -91,15 +91,16 @@ def _take_part(
 
 
 def _report(node: HospitalNode, study: Study, place: RoundNumber, say: Say) -> None:
-    """For a contribution rule, judge what the center proposes as soon as it does."""
-    if not measured(study.spec.reward.rule):
+    """For a contribution rule or a search, judge what the center proposes as soon as it does."""
+    if not reports_asked(study.spec, place):
         return
     earlier = reported(node, study.number, place)
     done = report(node, study.number, place)
     if done is None or done == earlier:
         return
     models = len(done.evaluations)
-    found = f"judged {models} models" if models else "too few patients of a class to report"
+    what = f"{models} models" if models > 1 else "the model"
+    found = f"judged {what}" if models else "too few patients of a class to report"
     say(f"round {place}: {found} on validation patients")
 
 
@@ -131,8 +132,8 @@ def _evaluate(node: HospitalNode, study: Study, place: RoundNumber, last: bool, 
     if node.party.journal.get(step) is not None:
         return
     if (suppressed := _published(node.party, study, place, part)) is not None:
-        if not suppressed:
-            forget_told(node)  # no journal told of it first: one was lost
+        if not suppressed and not knows_told(node):
+            forget_told(node)  # a journal told of it first, and was lost
         node.party.journal.put(step, {"suppressed": suppressed})
         return
     publish = publish_results if task_of(study.spec.task).counted else publish_figures

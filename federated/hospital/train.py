@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from chain.outbox import LIVE
 from chain.types import RoundNumber, StudyId
+from federated.chosen import require_line, spec_of_round
 from federated.context import update_context
 from federated.errors import StepError
 from federated.hospital.data import arrays
@@ -143,8 +144,9 @@ def _update(node: HospitalNode, study: Study, round_number: RoundNumber) -> byte
     # torch takes seconds: only who trains waits
     from federated.training import kept_of, local_training
 
-    party, spec = node.party, study.spec
-    block = party.head()
+    party, block = node.party, node.party.head()
+    require_line(party, study, round_number, block)
+    spec = spec_of_round(party, study, round_number, block)
     round_ = party.chain.rounds.round(study.number, round_number, block_identifier=block)
     parent = RoundNumber(round_.parent)
     start = open_state(party, study, parent, block)

@@ -69,7 +69,7 @@ def _listing(reports: Sequence[bytes]) -> Iterator[None]:
         return conclude(*given[:-1], tuple(reports))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(steps, "measures", lambda _: False)
+        patch.setattr(steps, "measures", lambda *_: False)
         patch.setattr(steps, "_conclude", false)
         yield
 

@@ -574,7 +574,7 @@ def candidates() -> Candidates:
         Candidate(bit(1), digest(b"without 1"), {"momentum": fixed("momentum")}),
         Candidate(bit(3), digest(b"without 3"), {}),
     )
-    return Candidates(fixed("context"), STUDY, ROUND, fixed("models"), rows)
+    return Candidates(fixed("context"), STUDY, ROUND, fixed("models"), (0, 1, 3), rows)
 
 
 def frozen() -> Frozen:

@@ -101,7 +101,7 @@ def sealed(spec: StudySpec) -> tuple[Candidates, list[bytes]]:
         states.append((bit(hospital), replace(state, parameters=moved)))
     items: list[Candidate] = []
     pieces = list(encode_models(spec, states, items))
-    return Candidates(bytes(32), 1, 0, bytes(32), tuple(items)), pieces
+    return Candidates(bytes(32), 1, 0, bytes(32), (0, 3), tuple(items)), pieces
 
 
 def test_models_survive_bytes_however_these_are_cut(

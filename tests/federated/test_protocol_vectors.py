@@ -534,8 +534,8 @@ def test_candidates_are_a_signed_record_of_state_digests() -> None:
         [[3], sha(b"without 3"), {}],
     ]
     body = {"candidates": rows, "context": fixed("context"), "models": fixed("models")}
-    body |= {"round": 2, "study": 7}
-    record(RECORDS["candidates"], "consilium/candidates/2", body)
+    body |= {"included": [0, 1, 3], "round": 2, "study": 7}
+    record(RECORDS["candidates"], "consilium/candidates/3", body)
 
 
 def test_an_auditors_word_that_a_list_is_missing_names_freeze_and_list() -> None:

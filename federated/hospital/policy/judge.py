@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
-from federated.errors import PolicyRefused
+from federated.errors import PolicyRefused, SpecError
 from federated.hospital.policy import answers
 from federated.hospital.policy.finding import Answer, Asked, Finding, Outcome
 from federated.hospital.policy.policy import Policy
+from federated.search import settings
 
 
 def judge(policy: Policy, asked: Asked) -> tuple[Finding, ...]:
-    """The answer of every rule, in the order of `Policy`."""
-    return tuple(
-        Finding(name, *_JUDGES[name](policy, asked)) for name in Policy.__dataclass_fields__
-    )
+    """The answer of every rule, in the order of `Policy`.
+
+    A study that searches for settings is refused for a single candidate that goes too far.
+    """
+    return tuple(_judge(name, policy, asked) for name in Policy.__dataclass_fields__)
+
+
+def _judge(name: str, policy: Policy, asked: Asked) -> Finding:
+    found = None
+    for place, spec in enumerate(settings(asked.spec), start=1):
+        found = Finding(name, *_JUDGES[name](policy, replace(asked, spec=spec)))
+        if found.outcome is Outcome.REFUSES:
+            where = f" (candidate {place} of the search)" if asked.spec.search else ""
+            return replace(found, why=f"{found.why}{where}")
+    if found is None:
+        raise SpecError("search.candidates", "none are named")
+    return found
 
 
 def refuse(found: Iterable[Finding]) -> None:
