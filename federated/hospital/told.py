@@ -46,12 +46,13 @@ def may_tell(node: HospitalNode, members: Sequence[Member], labels: Array, group
 
 
 def forget_told(node: HospitalNode) -> None:
-    """Remember that a journal was lost, and with it what left: no table is known to be safe now.
+    """Remember that a journal was lost, and with it what left: no table is known to be safe now."""
+    node.party.journal.put(_FORGOTTEN, {})
 
-    A journal that still knows what left stays as it is.
-    """
-    if node.party.journal.get(_TOLD) is None:
-        node.party.journal.put(_FORGOTTEN, {})
+
+def knows_told(node: HospitalNode) -> bool:
+    """Whether the journal knows of any table that left."""
+    return node.party.journal.get(_TOLD) is not None
 
 
 def _keys(members: Sequence[Member]) -> frozenset[str]:

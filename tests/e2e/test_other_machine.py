@@ -157,3 +157,29 @@ def test_a_hospital_that_forgot_whom_it_told_of_tells_no_more(contributing: Worl
     mine = [item.suppressed for item in second if item.hospital == world.index("valley")]
     assert mine == [True]
     kit.assert_sound(world)
+
+
+def test_an_old_copy_of_a_journal_that_lacks_a_freeze_tells_no_more(
+    contributing: World, tmp_path: Path
+) -> None:
+    """It knows what left before it was taken, and not what left since."""
+    world = contributing
+    kit.report_all(world, FIRST)
+    _center(world)
+    _hospitals(world)
+    journal = world.folder / "valley" / "journal"
+    world.forget()
+    shutil.copytree(journal, tmp_path / "old")
+    _center(world)
+    freeze(world.node("valley"), world.study, SECOND)
+    world.forget()
+    shutil.rmtree(journal)
+    shutil.copytree(tmp_path / "old", journal)
+    for _ in range(3):
+        _hospitals(world)
+        _center(world)
+    told = {name: reported(world.node(name), world.study, SECOND) for name in HOSPITALS}
+    assert {name for name, report in told.items() if report and not report.evaluations} == {
+        "valley"
+    }
+    kit.assert_sound(world)
