@@ -1,8 +1,9 @@
-"""What became of each hospital in a round, in words: who is in the model, who is not, and why."""
+"""What became of each hospital in a round: who is in the model, who is not, and why."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from chain.rounds import Frozen, Round, Submitted
 from chain.types import BlockNumber, RoundNumber
@@ -13,13 +14,49 @@ from federated.study import Study
 from storage.manifest import read_manifest
 
 
+class Fate(StrEnum):
+    """How far a hospital came in a round. `VOIDED` goes before all: a challenge may come late.
+
+    `OUTSIDE`: the round was opened for others. `ABSENT`: did not freeze; `FROZEN`: did not submit;
+    `SUBMITTED`: in no model, and no rule left it out.
+    """
+
+    INCLUDED = "included"
+    VOIDED = "voided"
+    EXCLUDED = "excluded"
+    SUBMITTED = "submitted"
+    FROZEN = "frozen"
+    ABSENT = "absent"
+    OUTSIDE = "outside"
+
+
+_SAID = {Fate.FROZEN: "did not submit", Fate.ABSENT: "did not freeze"}
+_SAID[Fate.OUTSIDE] = "not in the round"
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Of the hospital with this index; `included` tells that its update is in the model."""
+    """Of the hospital with this index; `included` tells that its update is in the model.
+
+    `code` says by which rule it was excluded, `staleness` how many models late an included one is.
+    """
 
     hospital: int
-    said: str
+    fate: Fate
+    code: str = ""
     included: bool = False
+    staleness: int = 0
+
+    @property
+    def said(self) -> str:
+        """In words."""
+        if self.included:
+            late = f", {self.staleness} model{'s'[: self.staleness > 1]} late"
+            since = ", voided since" * (self.fate is Fate.VOIDED)
+            return f"included{late * bool(self.staleness)}{since}"
+        if self.fate is Fate.EXCLUDED:
+            return f"excluded: {self.code}"
+        return _SAID.get(self.fate, self.fate.value)
 
 
 def outcomes(
@@ -31,36 +68,33 @@ def outcomes(
     """
     rounds = party.chain.rounds
     round_ = rounds.round(study.number, number, block_identifier=block)
-    codes = {}
+    codes: dict[int, str] = {}
     if round_.finalized:
         manifest, _, _ = read_result(party, study, number, block)
-        codes = {entry.hospital: entry.code for entry in manifest.entries if entry.code}
+        codes = {entry.hospital: entry.code.value for entry in manifest.entries if entry.code}
     freezes = rounds.freezes(study.number, number, to_block=block)
     frozen = {event.freeze.hospital: event for event in freezes}
     submitted = rounds.submissions(study.number, number, to_block=block)
     events = {event.index: event for event in submitted}
     found = []
     for index in range(len(study.hospitals)):
-        if round_.included >> index & 1:
-            stale = _staleness(party, study, frozen[index], events[index])
-            said = f"included, {stale} models late" if stale else "included"
-            found.append(Outcome(index, said, included=True))
-        else:
-            code = codes.get(index)
-            said = f"excluded: {code}" if code else _without(round_, index)
-            found.append(Outcome(index, said))
+        included = bool(round_.included >> index & 1)
+        stale = _staleness(party, study, frozen[index], events[index]) if included else 0
+        fate = _fate(round_, index, codes)
+        found.append(Outcome(index, fate, codes.get(index, ""), included, stale))
     return tuple(found)
 
 
-def _without(round_: Round, index: int) -> str:
-    """Why no update of a hospital is in the model, where no rule excluded it."""
-    if not round_.enrolled >> index & 1:
-        return "not in the round"
-    if round_.voided >> index & 1:
-        return "voided"
-    if not round_.frozen >> index & 1:
-        return "did not freeze"
-    return "submitted" if round_.submitted >> index & 1 else "did not submit"
+def _fate(round_: Round, index: int, codes: dict[int, str]) -> Fate:
+    words = (
+        (Fate.VOIDED, round_.voided >> index & 1),
+        (Fate.INCLUDED, round_.included >> index & 1),
+        (Fate.EXCLUDED, index in codes),
+        (Fate.SUBMITTED, round_.submitted >> index & 1),
+        (Fate.FROZEN, round_.frozen >> index & 1),
+        (Fate.ABSENT, round_.enrolled >> index & 1),
+    )
+    return next((fate for fate, holds in words if holds), Fate.OUTSIDE)
 
 
 def _staleness(party: Party, study: Study, frozen: Frozen, event: Submitted) -> int:

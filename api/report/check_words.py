@@ -5,6 +5,7 @@ from __future__ import annotations
 CHECK_WORDS = {
     "code": "the contracts at their addresses are the committed ones",
     "spec": "the terms on chain are those of the spec",
+    "hospitals": "the round was for the hospitals that the study's rule gives, drawn or all",
     "freezes": "the log shows every freeze that the contract stores",
     "submissions": "the log shows every submission that the contract stores",
     "voids": "the log shows every voided update that the contract stores",
@@ -19,7 +20,7 @@ CHECK_WORDS = {
     "update-bytes": "the sealed update is there, of the size that its manifest says",
     "not-omitted": "no submission is missing from the round's manifest",
     "input": "the manifest lists the submission that is on chain",
-    "weight": "the update counts with its frozen weight",
+    "weight": "the manifest names the weight that was frozen",
     "exclusion": "whoever was left out was left out for a reason that the auditor finds too",
     "start-state": "the round starts from its parent's model",
     "included": "the included hospitals are those on chain",

@@ -9,11 +9,9 @@ from dataclasses import dataclass
 
 from federated.evaluation.result import Evaluation
 from federated.metrics import Scores
+from federated.outcome import Fate
 
-FORMAT = "consilium/report/3"
-
-INCLUDED, VOIDED, EXCLUDED = "included", "voided", "excluded"
-SUBMITTED, FROZEN, ABSENT = "submitted", "frozen", "absent"
+FORMAT = "consilium/report/4"
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,17 +167,19 @@ class Audit:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """A hospital in a round: "included", "voided", "excluded", "submitted", "frozen" or "absent".
+    """A hospital in a round, as `federated.outcome.Outcome` tells it.
 
-    `manifest` names the sealed update; `code` says why it was excluded.
+    `manifest` names the sealed update; what is included and voided was voided afterwards.
     """
 
     hospital: str
-    fate: str
+    fate: Fate
     people: int
     weight: int
     manifest: str
     code: str
+    included: bool
+    staleness: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,10 @@ from xml.etree.ElementTree import Element, SubElement
 
 from markupsafe import Markup
 
-from api.report.data import ABSENT, EXCLUDED, INCLUDED, VOIDED, Provenance, RoundFacts, Update
+from api.report.data import Provenance, RoundFacts, Update
 from api.report.numbers import digest
 from api.report.svg import named
+from federated.outcome import Fate
 
 ROUNDS_EACH = 12
 """Rounds in one drawing, so that it fits a printed page."""
@@ -48,12 +49,10 @@ def _told(rounds: Sequence[RoundFacts], provenance: Provenance) -> str:
     """The drawing in words."""
     rows = []
     for round_ in rounds:
-        used = [x.hospital for x in round_.updates if x.fate == INCLUDED]
+        used = [x.hospital + _late(x) for x in round_.updates if x.fate is Fate.INCLUDED]
         words = f"Round {round_.number}, {round_.phase}: from model {round_.parent}"
         words += f" with updates of {', '.join(used)}" if used else ", no update"
-        others = [
-            f"{x.hospital} {_word(x)}" for x in round_.updates if x.fate not in (INCLUDED, ABSENT)
-        ]
+        others = [f"{x.hospital} {_word(x)}" for x in round_.updates if x.fate is not Fate.INCLUDED]
         rows.append(f"{words}{'; ' + ', '.join(others) if others else ''}.")
     final = f"The final model is that of round {provenance.final_round}."
     return " ".join([*rows, final])
@@ -94,7 +93,7 @@ def _round(
     for place, update in enumerate(round_.updates):
         x = _LEFT + place % _PER_LINE * (_CELL + _GAP)
         _update(root, update, x, top + place // _PER_LINE * (_LINE + _GAP))
-    if any(update.fate == INCLUDED for update in round_.updates):
+    if any(update.fate is Fate.INCLUDED for update in round_.updates):
         _arrow(root, spine - _SPINE, middle, spine - 2, middle)
         _text(root, spine - _SPINE / 2 - 2, middle - 5, "mean", "small middle")
     word, look = _outcome(round_, final_round)
@@ -121,24 +120,29 @@ def _outcome(round_: RoundFacts, final_round: int) -> tuple[str, str]:
 
 def _update(root: Element, update: Update, x: float, y: float) -> None:
     box = {"x": str(x), "y": str(y), "width": str(_CELL), "height": str(_LINE), "rx": "4"}
-    SubElement(root, "rect", box | {"class": update.fate})
+    SubElement(root, "rect", box | {"class": update.fate.value})
     _text(root, x + 7, y + 14, _fitting(update.hospital, 15), "strong")
-    people = f"{update.people} people" if update.people else "no cohort"
+    people = f"{update.people} people{_late(update)}" if update.people else "no cohort"
     _text(root, x + 7, y + 26, people, "small")
-    last = digest(update.manifest) if update.fate == INCLUDED else _fitting(_word(update), 19)
-    _text(root, x + 7, y + 38, last, "small mono" if update.fate == INCLUDED else "small strong")
+    used = update.fate is Fate.INCLUDED
+    last = digest(update.manifest) if used else _fitting(_word(update), 19)
+    _text(root, x + 7, y + 38, last, "small mono" if used else "small strong")
+
+
+def _late(update: Update) -> str:
+    return f", {update.staleness} late" if update.staleness else ""
 
 
 def _word(update: Update) -> str:
     """An update's fate in a word or two."""
     words = {
-        VOIDED: "voided",
-        EXCLUDED: f"left out: {update.code}",
-        "submitted": "sent, not used",
-        "frozen": "sent no update",
-        ABSENT: "took no part",
+        Fate.EXCLUDED: f"left out: {update.code}",
+        Fate.SUBMITTED: "sent, not used",
+        Fate.FROZEN: "sent no update",
+        Fate.ABSENT: "did not freeze",
+        Fate.OUTSIDE: "not in the round",
     }
-    return words.get(update.fate, update.fate)
+    return words.get(update.fate, update.fate.value)
 
 
 def _fitting(text: str, most: int) -> str:

@@ -85,7 +85,7 @@ def _study(study: Study) -> StudyFacts:
         question=spec.question,
         purposes=tuple(describe(study.terms.purposes)),
         seed=spec.seed,
-        model=spec.model.name,
+        model=spec.model.listed_as,
         parameters=parameter_schema(spec).size,
         features=len(spec.data.features),
         strategy=spec.strategy.name,

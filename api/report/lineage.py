@@ -4,21 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from api.report.data import (
-    ABSENT,
-    EXCLUDED,
-    FROZEN,
-    INCLUDED,
-    SUBMITTED,
-    VOIDED,
-    Provenance,
-    RoundFacts,
-    Update,
-)
+from api.report.data import Provenance, RoundFacts, Update
 from chain.rounds import Round
 from chain.types import BlockNumber, RoundNumber
+from federated.outcome import outcomes
 from federated.party import Party
-from federated.published import read_result
 from federated.study import Study
 
 
@@ -44,25 +34,23 @@ def _round(
 ) -> RoundFacts:
     rounds = party.chain.rounds
     round_ = rounds.round(study.number, number, block_identifier=block)
-    codes: dict[int, str] = {}
-    if round_.finalized:
-        manifest, _, _ = read_result(party, study, number, block)
-        codes = {entry.hospital: entry.code.value for entry in manifest.entries if entry.code}
     frozen = {
         e.freeze.hospital: e.freeze for e in rounds.freezes(study.number, number, to_block=block)
     }
     sent = {e.index: e for e in rounds.submissions(study.number, number, to_block=block)}
     updates = []
-    for index, name in enumerate(names):
-        freeze, event = frozen.get(index), sent.get(index)
+    for item in outcomes(party, study, number, block):
+        freeze, event = frozen.get(item.hospital), sent.get(item.hospital)
         updates.append(
             Update(
-                hospital=name,
-                fate=_fate(round_, index, codes),
+                hospital=names[item.hospital],
+                fate=item.fate,
                 people=freeze.n if freeze else 0,
                 weight=freeze.weight if freeze else 0,
                 manifest=event.manifest.hex() if event else "",
-                code=codes.get(index, ""),
+                code=item.code,
+                included=item.included,
+                staleness=item.staleness,
             )
         )
     return RoundFacts(
@@ -75,17 +63,6 @@ def _round(
         manifest=round_.manifest.hex() if round_.finalized else "",
         updates=tuple(updates),
     )
-
-
-def _fate(round_: Round, index: int, codes: dict[int, str]) -> str:
-    words = (
-        (VOIDED, round_.voided >> index & 1),
-        (INCLUDED, round_.included >> index & 1),
-        (EXCLUDED, index in codes),
-        (SUBMITTED, round_.submitted >> index & 1),
-        (FROZEN, round_.frozen >> index & 1),
-    )
-    return next((word for word, holds in words if holds), ABSENT)
 
 
 def _phase(round_: Round) -> str:

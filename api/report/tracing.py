@@ -15,6 +15,7 @@ from api.report.blocks import (
 from api.report.check_words import CHECK_WORDS
 from api.report.data import ReportData, RoundFacts
 from api.report.drawing import drawings
+from api.report.missing import missing
 from api.report.numbers import (
     NONE,
     count,
@@ -36,6 +37,7 @@ def provenance(data: ReportData) -> Section:
             Drawing(f"drawing-{place}", title, picture)
             for place, (title, picture) in enumerate(pictures)
         ),
+        *missing(data),
         table(
             "digests",
             "What this report is about",

@@ -29,6 +29,7 @@ from federated.evaluation.result import Evaluation
 from federated.evaluation.sites import evaluate
 from federated.metrics import scores
 from federated.networks import probabilities
+from federated.outcome import Fate
 from federated.schema import Array, Parameters
 from federated.simulate import Site
 from federated.spec import StudySpec
@@ -89,34 +90,43 @@ def digest(number: int) -> str:
 
 
 def rounds() -> tuple[RoundFacts, ...]:
-    """Three rounds: all are in, one is left out, one was voided after the end."""
+    """All are in; a late one and one left out; one voided after the end; one that ran out."""
     fates = (
-        ("included",) * 4,
-        ("included", "included", "excluded", "absent"),
-        ("included", "voided", "included", "included"),
+        (Fate.INCLUDED,) * 4,
+        (Fate.INCLUDED, Fate.INCLUDED, Fate.EXCLUDED, Fate.ABSENT),
+        (Fate.INCLUDED, Fate.VOIDED, Fate.INCLUDED, Fate.INCLUDED),
+        (Fate.SUBMITTED, Fate.FROZEN, Fate.OUTSIDE, Fate.VOIDED),
     )
     return tuple(
         RoundFacts(
             number=number,
             parent=number - 1,
-            phase="finalized",
+            phase="finalized" if number <= ROUNDS else "lapsed",
             contaminated=number == 3,
             start_state=digest(number - 1),
-            state=digest(number),
-            manifest=digest(100 + number),
+            state=digest(number) if number <= ROUNDS else "",
+            manifest=digest(100 + number) if number <= ROUNDS else "",
             updates=tuple(
-                Update(
-                    hospital=name,
-                    fate=fate,
-                    people=0 if fate == "absent" else 50,
-                    weight=0 if fate == "absent" else 40,
-                    manifest="" if fate == "absent" else digest(10 * number + place),
-                    code="non-finite" if fate == "excluded" else "",
-                )
+                update(number, place, name, fate)
                 for place, (name, fate) in enumerate(zip(HOSPITALS, line, strict=True))
             ),
         )
         for number, line in enumerate(fates, start=1)
+    )
+
+
+def update(number: int, place: int, name: str, fate: Fate) -> Update:
+    """Of 50 people where it froze; in round 2 the first hospital is late by one model."""
+    absent, sent = fate in (Fate.ABSENT, Fate.OUTSIDE), fate is not Fate.FROZEN
+    return Update(
+        hospital=name,
+        fate=fate,
+        people=0 if absent else 50,
+        weight=0 if absent else 40,
+        manifest=digest(10 * number + place) if sent and not absent else "",
+        code="non-finite" if fate is Fate.EXCLUDED else "",
+        included=fate is Fate.INCLUDED or (fate is Fate.VOIDED and number == 3),
+        staleness=int((number, place) == (2, 0)),
     )
 
 

@@ -19,6 +19,7 @@ from api.report import conduct, findings, tracing
 from api.report.blocks import Items, Section, Table, Text
 from api.report.data import Failure, ReportData
 from api.report.file import read_data, write_data
+from api.report.missing import missing
 from api.report.numbers import coarse, figure, plus, round_tokens, signed, size, tokens, with_p
 from api.report.page import render
 from api.report.summary import summary
@@ -63,6 +64,8 @@ def page(data: ReportData) -> str:
 
 
 BESIDE = ("pooled", "beside")
+FALSE = "its cohort was proven false"
+ALL_IN = "Every hospital's update is in every round's model, and none came late."
 
 
 def compared(
@@ -262,9 +265,29 @@ def test_a_hospital_that_set_few_rows_aside_is_not_given_by_the_rows_of_all(
 def test_voided_and_excluded_updates_are_told_in_words(page: str) -> None:
     drawing = re.search(r'<desc id="provenance-1-desc">([^<]+)', page)
     assert drawing
-    assert "with updates of north, harbor; valley left out: non-finite." in drawing[1]
+    assert "with updates of north, 1 late, harbor; valley left out: non-finite" in drawing[1]
     assert "harbor voided" in drawing[1]
     assert "model 3, contaminated" in words(page)
+
+
+def test_each_hospital_that_is_in_no_model_or_late_is_named_with_the_reason(
+    data: ReportData, page: str
+) -> None:
+    found = page[page.index('id="t-missing"') :].partition("</table>")[0]
+    lines = re.findall(r"<tr>\s*(.*?)</tr>", found.partition("<tbody>")[2], re.DOTALL)
+    assert [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", line) for line in lines] == [
+        ["2", "north", "1 model late", "it counts with 1/2 of its weight"],
+        ["2", "valley", "excluded: non-finite", "it holds a number beyond every bound"],
+        ["2", "lakeside", "did not freeze", "it named no cohort in time"],
+        ["3", "harbor", "voided", f"{FALSE} after the round: the model holds it"],
+        ["4", "north", "sent, not used", "the round gave no model"],
+        ["4", "harbor", "did not submit", "it froze its cohort and sent no update in time"],
+        ["4", "valley", "not in the round", "it was not drawn, or had not enrolled, or had left"],
+        ["4", "lakeside", "voided", f"{FALSE} before the mean"],
+    ]
+    first = replace(data.provenance, rounds=data.provenance.rounds[:1])
+    blocks = missing(replace(data, provenance=first))
+    assert [x.text for x in blocks if isinstance(x, Text)] == [ALL_IN]
 
 
 def test_contributions_are_shown_where_they_are_measured(data: ReportData, page: str) -> None:
