@@ -110,6 +110,11 @@ class Choice:
     digest: str | None = None
     tensors: tuple[Tensor, ...] | None = None
 
+    @property
+    def listed_as(self) -> str:
+        """The name, and of what is not built in the digest of its code, as policies list it."""
+        return self.name if self.digest is None else f"{self.name}@{self.digest}"
+
 
 @dataclass(frozen=True, slots=True)
 class Training:

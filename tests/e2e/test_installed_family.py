@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from api.cli.study import _tree
+from api.report.gather import _study
 from chain.types import RoundNumber
 from federated.center import finalize, open_round
 from federated.errors import FamilyError, PolicyRefused
@@ -50,6 +52,8 @@ def test_a_study_runs_on_installed_code_where_the_policy_lists_it_and_is_audited
         assert not wheel.marker.exists()  # nothing ran before a hospital trains
         kit.run_round(world)
         assert wheel.marker.exists()
+        told = _tree(world.center, world.read(), [])["model"], _study(world.read()).model
+        assert set(told) == {f"squares@{digest}"}
 
         _is_stopped_by_other_code(world, site / wheel.package / "inner.py")
         kit.freeze_and_submit(world, RoundNumber(2))

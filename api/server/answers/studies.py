@@ -53,7 +53,12 @@ class StudyDetail(StudySummary):
 
     question: str = Field(title="Question")
     purposes: list[str] = Field(title="Purposes", description="In words, from the DUO codes.")
-    model: str = Field(title="Model", examples=["logistic"])
+    task: str = Field(title="Task", description="What it predicts.", examples=["binary"])
+    model: str = Field(
+        title="Model",
+        description="The family; NAME@DIGEST where it is not built in, of its code.",
+        examples=["logistic"],
+    )
     strategy: str = Field(title="Strategy", examples=["fedavg"])
     mode: str = Field(title="Mode", examples=["open"])
     initial_state: Digest = Field(title="Initial state", description="The first round's start.")

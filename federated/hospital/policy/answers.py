@@ -40,9 +40,9 @@ def models(policy: Policy, asked: Asked) -> Answer:
     Nothing of it is imported here, or before this was answered.
     """
     model = asked.spec.model
+    wanted = model.listed_as
     if model.digest is None:
-        return among(model.name, policy.models)
-    wanted = f"{model.name}@{model.digest}"
+        return among(wanted, policy.models)
     if wanted not in policy.models:
         return Outcome.REFUSES, (
             f"the study has {wanted!r}, which is not built in and not listed; allowed: "
