@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from api.report.lineage import read_provenance
 from chain.types import RoundNumber
 from federated.auditor import Level
 from federated.center import finalize, open_round
@@ -21,6 +22,7 @@ from federated.hospital.late import sealed_step
 from federated.hospital.run import advance
 from federated.judging import check_manifest, judge_submission
 from federated.models import update_schema
+from federated.outcome import Fate
 from federated.round_manifest import read_round_manifest
 from federated.schema import Array
 from federated.spec import Late, Split
@@ -110,6 +112,10 @@ def test_a_late_update_enters_the_next_round_at_half_its_weight(late: World) -> 
     block = late.center.head()
     counted, _ = late.center.chain.rounds.counted_weights(late.study, block_identifier=block)
     assert counted[late.index("valley")] == frozen.weight  # paid once, for one training
+    told = read_provenance(late.center, late.read(), ("north", "harbor", "valley"), block).rounds
+    assert [x.fate for x in told[0].updates] == [Fate.INCLUDED, Fate.INCLUDED, Fate.FROZEN]
+    assert [x.fate for x in told[1].updates] == [Fate.INCLUDED] * 3
+    assert [x.staleness for x in told[1].updates] == [0, 0, 1]
 
 
 def test_who_withdrew_in_between_is_in_no_late_update(late: World) -> None:
