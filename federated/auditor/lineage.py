@@ -48,15 +48,18 @@ def _check_search(study: Study, facts: Facts, ok: bool, checks: Checks) -> None:
 
 
 def note_search(party: Party, study: Study, block: BlockNumber, checks: Checks) -> None:
-    """Say where no candidate was judged by as many hospitals as the spec asks for."""
+    """Name candidates that fewer hospitals judged than the spec asks for: nobody chose them."""
     search = study.spec.search
     with checks.guarded("search"):
         if search is None or not _is_over(party, study, block):
             return
         found = tallies(search, reports_of_search(party, study, block))
+        for place, item in enumerate(found, start=1):
+            if not item.enough:
+                text = f"candidate {place} has reports of {item.hospitals} hospitals, too few"
+                checks.note("search", f"{text} to be chosen")
         if not any(item.enough for item in found):
-            text = "no candidate was judged by enough hospitals, so that the first one stands"
-            checks.note("search", text)
+            checks.note("search", "no candidate has enough reports, so that the first one stands")
 
 
 def _is_over(party: Party, study: Study, block: BlockNumber) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from federated.errors import PolicyRefused, SpecError
+from federated.errors import PolicyRefused
 from federated.hospital.policy import answers
 from federated.hospital.policy.finding import Answer, Asked, Finding, Outcome
 from federated.hospital.policy.policy import Policy
@@ -21,15 +21,14 @@ def judge(policy: Policy, asked: Asked) -> tuple[Finding, ...]:
 
 
 def _judge(name: str, policy: Policy, asked: Asked) -> Finding:
-    found = None
-    for place, spec in enumerate(settings(asked.spec), start=1):
-        found = Finding(name, *_JUDGES[name](policy, replace(asked, spec=spec)))
-        if found.outcome is Outcome.REFUSES:
-            where = f" (candidate {place} of the search)" if asked.spec.search else ""
-            return replace(found, why=f"{found.why}{where}")
-    if found is None:
-        raise SpecError("search.candidates", "none are named")
-    return found
+    if asked.spec.search is None:
+        return Finding(name, *_JUDGES[name](policy, asked))
+    tried = [replace(asked, spec=spec) for spec in settings(asked.spec)]
+    found = [Finding(name, *_JUDGES[name](policy, one)) for one in tried]
+    for place, item in enumerate(found, start=1):
+        if item.outcome is Outcome.REFUSES:
+            return replace(item, why=f"{item.why} (candidate {place} of the search)")
+    return found[0]
 
 
 def refuse(found: Iterable[Finding]) -> None:
