@@ -32,6 +32,9 @@ def test_quick_run_beside_flower_prints_every_claim(tmp_path: Path) -> None:
         "flower_overhead_pneumonia": 0.5,
         "flower_wall_pneumonia": 1.0,
         "flower_memory_pneumonia": 0.7,
+        "chain_overhead_10m": 1.10,
         "sum_50x10m": 2.0,
+        "aggregate_50x10m": 1.3,
+        "aggregate_memory": 2.5,
     }
     assert all(claim["ok"] is None and claim["peer"] > 0 for claim in claims)

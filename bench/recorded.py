@@ -1,0 +1,180 @@
+"""What the record costs: rounds over a chain and sealed IPFS beside the same rounds without.
+
+Every party has a home, keys and a Kubo node of its own; all take their steps in one process, one
+after the other, as the simulation beside it trains its hospitals. Start-up, enrolment and consents
+are apart; a round is opened, frozen, trained, sealed, submitted, judged, summed and finalized.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+
+from api.demo.consenting import Consenting, ask_all, open_tiers
+from api.demo.data import import_records
+from api.demo.patients import DemoPatient, Will, make_patients
+from api.demo.rounds import run_rounds
+from api.demo.swarm import in_step
+from api.demo.world import World, build_world, mint
+from bench.claims import Claim, judged
+from bench.sealed import FEW, WIDTH, study
+from chain.types import RoundNumber, StudyId
+from federated.center import invite, request_study
+from federated.hospital import Policy, approve, join
+from federated.hospital.data import arrays
+from federated.hospital.freeze import frozen_members
+from federated.local_work import Records
+from federated.published import open_state
+from federated.simulate import simulate
+from federated.spec import Choice, StudySpec
+from federated.state import initial_state, state_digest
+from federated.study import read_study
+from federated.training import local_training
+from records import wisconsin
+from records.splits import Part
+from storage.backends import EMBEDDED, KUBO_PRIVATE
+
+HOSPITALS = ("north", "harbor", "valley", "lakeside", "hillside")
+PATIENTS = 24  # of a hospital; a round's training takes a number of steps, not of records
+TRAINING_S = 11.0
+ROUNDS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Seconds of one round over the chain and of the same one simulated."""
+
+    recorded: float
+    simulated: float
+
+
+def run(quick: bool) -> list[Claim]:
+    """The median round's ratio. Quick: a small model, a few steps, a folder as the store."""
+    width, backend, rounds = (FEW, EMBEDDED, 1) if quick else (WIDTH, KUBO_PRIVATE, ROUNDS)
+    with tempfile.TemporaryDirectory(prefix="consilium-bench-") as name:
+        folder = Path(name)
+        world = build_world(folder / "world", list(HOSPITALS), _quiet, backend)
+        try:
+            pairs = _pairs(world, _spec(world, width, rounds, quick), rounds)
+        finally:
+            world.stop()
+    value = median(pair.recorded / pair.simulated for pair in pairs)
+    ours, peer = (median(getattr(p, side) for p in pairs) for side in ("recorded", "simulated"))
+    return [
+        judged("chain_overhead_10m", ours, peer, "s", value, "<=", 1.10, judge=not quick),
+    ]
+
+
+def _quiet(who: str, what: str) -> None:
+    del who, what
+
+
+def _spec(world: World, width: int, rounds: int, quick: bool) -> StudySpec:
+    """Five hospitals, all needed; as many steps as take long enough on this machine today."""
+    spec = replace(
+        study(width),
+        rounds=rounds,
+        min_hospitals=len(HOSPITALS),
+        max_hospitals=len(HOSPITALS),
+        model=Choice("mlp", {"hidden": [width, width]}),
+    )
+    steps = 4
+    training = replace(spec.training, epochs=1, updates=steps)
+    if not quick:
+        seconds = _seconds(replace(spec, training=training))
+        steps = math.ceil(steps * TRAINING_S / seconds)
+    return replace(spec, training=replace(training, updates=steps))
+
+
+def _seconds(spec: StudySpec) -> float:
+    """What one hospital's training takes once libraries are there."""
+    first = wisconsin_records(spec)
+    start = initial_state(spec)
+    for _ in range(2):
+        began = time.perf_counter()
+        local_training(start, first, spec, hospital="north", round_number=1)
+        taken = time.perf_counter() - began
+    return taken
+
+
+def wisconsin_records(spec: StudySpec) -> Records:
+    """As many patients as a hospital trains on."""
+    from bench.selection import learning_sites
+
+    with tempfile.TemporaryDirectory(prefix="consilium-bench-") as name:
+        sites = learning_sites(spec, Path(name))
+    inputs, labels = next(iter(sites.values())).train
+    return inputs[:PATIENTS], labels[:PATIENTS]
+
+
+def _pairs(world: World, spec: StudySpec, rounds: int) -> list[Pair]:
+    """Rounds in turn. The first one's models are compared: both sides did the same work."""
+    number, patients, consenting = _begin(world, spec)
+    say, pairs = in_step(world.swarm, _quiet), []
+    for place in range(1, rounds + 1):
+        began = time.perf_counter()
+        run_rounds(world, number, 1, patients, consenting, say)
+        recorded = time.perf_counter() - began
+        cohort = _cohort(world, number, RoundNumber(place), spec)
+        began = time.perf_counter()
+        states = simulate(spec, [cohort])
+        pairs.append(Pair(recorded, time.perf_counter() - began))
+        if place == 1:
+            found = open_state(
+                world.center,
+                read_study(world.center.chain, world.center.store, number, world.center.head()),
+                RoundNumber(1),
+                world.center.head(),
+            )
+            if state_digest(spec, found) != state_digest(spec, states[-1]):
+                raise SystemExit("the round over the chain gave another model than the simulation")
+    return pairs
+
+
+def _begin(world: World, spec: StudySpec) -> tuple[StudyId, list[DemoPatient], Consenting]:
+    """Request, enrol, ask: as in the demo, and everybody consents."""
+    mint(world, world.center.address, spec.reward.budget_wei)
+    number = request_study(world.center, spec, world.token)
+    keys = {}
+    for name, file in _deal(world.folder / "exports").items():
+        node = world.hospitals[name]
+        import_records(node, file, spec)
+        keys[name] = [record.key for record in node.records.records(spec.data.dictionary)]
+        invite(world.center, number, node.party.address)
+        mint(world, node.party.address, spec.reward.bond_wei)
+        approve(node, number, Policy())
+        join(node, number)
+    made = make_patients(world.folder / "patients", keys, world.center.chain, seed=1)
+    patients = [replace(patient, will=Will.STANDING) for patient in made]
+    return number, patients, ask_all(world, patients, open_tiers(world, number, _quiet), _quiet)
+
+
+def _deal(folder: Path) -> dict[str, Path]:
+    """The patients of the data set's first hospital, over five."""
+    with wisconsin.deal(folder, seed=1)["north"].open(newline="") as file:
+        header, *rows = csv.reader(file)
+    files = {}
+    for place, name in enumerate(HOSPITALS):
+        files[name] = folder / f"{name}.csv"
+        with files[name].open("w", newline="") as file:
+            own = rows[place * PATIENTS : (place + 1) * PATIENTS]
+            csv.writer(file).writerows([header, *own])
+    return files
+
+
+def _cohort(
+    world: World, number: StudyId, round_number: RoundNumber, spec: StudySpec
+) -> dict[str, Records]:
+    """What each hospital trained on."""
+    found = {}
+    for name, node in world.hospitals.items():
+        party = node.party
+        at = read_study(party.chain, party.store, number, party.head())
+        members = frozen_members(node, at, round_number)
+        found[name] = arrays([m for m in members if m.part is Part.TRAIN], spec)
+    return found
