@@ -61,29 +61,36 @@ def drawn_for(
         chain.rounds.round(study.number, RoundNumber(place), block_identifier=block)
         for place in range(1, number)
     ]
-    while earlier and earlier[-1].aborted:
-        earlier.pop()
+    place, finalized = history(earlier)
     return draw(
         pool,
         study.spec.sampling.hospitals,
         chain_id=chain.client.chain_id,
         rounds=chain.rounds.address,
         study=study.number,
-        number=len(earlier) + 1,
+        number=place,
         seed=study.spec.seed,
-        block_hash=chain.client.block_hash(_fixed(party, study, earlier, before)),
+        block_hash=chain.client.block_hash(_fixed(party, study, finalized, before)),
     )
 
 
+def history(earlier: Sequence[Round]) -> tuple[int, RoundNumber]:
+    """A draw's number after these rounds, from the first on, and the newest finalized of them (0:
+    none). Those aborted last count as one with the round that is drawn for."""
+    count = len(earlier)
+    while count and earlier[count - 1].aborted:
+        count -= 1
+    finalized = (place for place in range(count, 0, -1) if earlier[place - 1].finalized)
+    return count + 1, RoundNumber(next(finalized, 0))
+
+
 def _fixed(
-    party: Party, study: Study, earlier: Sequence[Round], before: tuple[int, int]
+    party: Party, study: Study, finalized: RoundNumber, before: tuple[int, int]
 ) -> BlockNumber:
-    """Where the newest of these rounds was finalized, or else the last hospital enrolled."""
+    """Where this round was finalized or, with none, the last hospital enrolled."""
     chain, block = party.chain, BlockNumber(before[0])
-    for place in range(len(earlier), 0, -1):
-        if earlier[place - 1].finalized:
-            number = RoundNumber(place)
-            return chain.rounds.finalized(study.number, number, to_block=block).block
+    if finalized:
+        return chain.rounds.finalized(study.number, finalized, to_block=block).block
     enrolments = chain.studies.enrolments(study.number, to_block=block)
     blocks = [item.block for item in enrolments if (item.block, item.log_index) < before]
     if not blocks:

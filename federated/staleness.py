@@ -8,7 +8,7 @@ between the two starts (Xie et al. 2019). The weight is divided by one more than
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from chain.rounds import Frozen, Round
 from chain.types import BlockNumber, RoundNumber
@@ -51,11 +51,20 @@ def open_rounds(
     """
     if study.spec.late is None:
         return
-    rounds = party.chain.rounds
-    parent = rounds.round(study.number, number, block_identifier=block).parent
-    line = _line(party, study, parent, study.spec.late.most, block)
+
+    def round_at(place: RoundNumber) -> Round:
+        return party.chain.rounds.round(study.number, place, block_identifier=block)
+
+    yield from owed(round_at, number, hospital, study.spec.late.most)
+
+
+def owed(
+    round_at: Callable[[RoundNumber], Round], number: RoundNumber, hospital: int, most: int
+) -> Iterator[tuple[RoundNumber, Round, int]]:
+    """As `open_rounds`, of rounds wherever they are read."""
+    line = _line(round_at, round_at(number).parent, most)
     for place in map(RoundNumber, range(number - 1, min(line), -1)):
-        earlier = rounds.round(study.number, place, block_identifier=block)
+        earlier = round_at(place)
         if earlier.submitted >> hospital & 1:
             return
         if earlier.frozen >> hospital & 1 and earlier.parent in line:
@@ -63,13 +72,12 @@ def open_rounds(
 
 
 def _line(
-    party: Party, study: Study, parent: RoundNumber, most: int, block: BlockNumber
+    round_at: Callable[[RoundNumber], Round], parent: RoundNumber, most: int
 ) -> dict[int, int]:
     """The round whose state is started from, and those before it, by steps from it."""
     found = {int(parent): 0}
     while parent and len(found) <= most:
-        round_ = party.chain.rounds.round(study.number, parent, block_identifier=block)
-        parent = RoundNumber(round_.parent)
+        parent = RoundNumber(round_at(parent).parent)
         found[parent] = len(found)
     return found
 

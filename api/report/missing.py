@@ -34,7 +34,7 @@ def missing(data: ReportData) -> list[Block]:
     if not rows:
         return [Text("Every hospital's update is in every round's model, and none came late.")]
     columns = ("round", "hospital", "what", "why")
-    caption = "Updates that are in no model, or came late"
+    caption = "Updates that are missing, late or voided"
     return [table("missing", caption, ON_CHAIN, columns, rows, words=(1, 2, 3))]
 
 

@@ -82,6 +82,7 @@ from storage.cid import dag_cbor_cid
 from storage.embedded import EmbeddedStore
 from storage.keys import Identity, Profile
 from storage.signing import Sender, SigningKey
+from tests.federated.round_vectors import round_vectors
 from tests.federated.strategy_vectors import strategy_vectors
 from tests.federated.task_vectors import task_vectors
 
@@ -642,6 +643,7 @@ def vector_files() -> dict[Path, Json]:
     made = {"chain": chain_vectors, "learning": learning_vectors, "records": record_vectors}
     made["strategies"] = lambda: strategy_vectors(study())
     made["tasks"] = lambda: task_vectors(study())
+    made["rounds"] = lambda: round_vectors(study())
     return {FOLDER / f"{name}.json": plain(make()) for name, make in made.items()}
 
 
