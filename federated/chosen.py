@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from chain.types import BlockNumber, RoundNumber
 from federated.errors import StepError
+from federated.metrics import LOSS_STEP, LOSS_UNIT
 from federated.party import Party
 from federated.reports import Report
-from federated.search import candidate_of, effective, ends, judging_rounds, line, search_choice
+from federated.search import (
+    candidate_of,
+    effective,
+    ends,
+    in_words,
+    judging_rounds,
+    line,
+    search_choice,
+    tallies,
+)
 from federated.signed_report import listed_in
 from federated.spec import StudySpec
 from federated.study import Study
@@ -65,3 +77,50 @@ def require_line(party: Party, study: Study, number: RoundNumber, block: BlockNu
         f"study {study.number}: round {number}: goes on from round {parent}, not from {which} the "
         "study's search has it: take no part in it, and tell the auditors"
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """A candidate as a table shows it, counted from 1.
+
+    `loss` is in nats a person of `people` validation patients at `hospitals`, None where nobody was
+    judged. `chosen` is None while the search goes on.
+    """
+
+    candidate: int
+    settings: str
+    rounds: tuple[int, int]
+    loss: float | None
+    people: int
+    hospitals: int
+    chosen: bool | None
+
+
+def search_table(party: Party, study: Study, block: BlockNumber) -> tuple[Searched, ...]:
+    """The search as anyone recomputes it; empty without one. Raises what the store raises."""
+    if (search := study.spec.search) is None:
+        return ()
+    reports = reports_of_search(party, study, block)
+    best = search_choice(study.spec, reports) if search_is_over(party, study, block) else None
+    rows = []
+    for at, found in enumerate(tallies(search, reports)):
+        first = at * search.rounds + 1
+        rows.append(
+            Searched(
+                candidate=at + 1,
+                settings=in_words(search.candidates[at]),
+                rounds=(first, first + search.rounds - 1),
+                loss=None if found.mean is None else float(found.mean * LOSS_STEP / LOSS_UNIT),
+                people=found.people,
+                hospitals=found.hospitals,
+                chosen=None if best is None else at == best,
+            )
+        )
+    return tuple(rows)
+
+
+def search_is_over(party: Party, study: Study, block: BlockNumber) -> bool:
+    """Whether the search's last round is, with or without a model."""
+    rounds, last = party.chain.rounds, RoundNumber(ends(study.spec))
+    count = rounds.count(study.number, block_identifier=block)
+    return count >= last and rounds.is_over(study.number, last, block_identifier=block)

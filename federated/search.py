@@ -137,3 +137,11 @@ def _applied(spec: StudySpec, tried: Tried) -> StudySpec:
     training = replace(spec.training, **{k: v for k, v in given.items() if v is not None})
     config = {**spec.strategy.config, **(tried.strategy or {})}
     return replace(spec, training=training, strategy=replace(spec.strategy, config=config))
+
+
+def in_words(tried: Tried) -> str:
+    """A candidate's settings, for a table."""
+    given = {name: getattr(tried, name) for name in _TRAINING}
+    given |= {f"{name} (strategy)": value for name, value in (tried.strategy or {}).items()}
+    found = [f"{name} {value}" for name, value in given.items() if value is not None]
+    return ", ".join(found) or "as in the spec"

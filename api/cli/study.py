@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +11,7 @@ import typer
 
 from api.cli.options import AsJson, DeploymentPath, LastStudy, Node, StorePath, StudyNumber
 from api.cli.place import Outside, open_party, reading
+from api.cli.searching import print_search
 from api.cli.show import group, json_object, pairs, say, table, warn, write_file
 from api.cli.values import address, decimals_of, names_of, spec_of, study_of, tokens, when
 from api.home import HomeRole
@@ -17,10 +19,12 @@ from chain.rounds import Round
 from chain.types import RoundNumber, StudyId
 from federated.center import invite as invite_hospital
 from federated.center import request_study
+from federated.chosen import search_table
 from federated.contribution import cost_of
 from federated.party import Party
 from federated.purposes import describe
 from federated.rules import production_warnings
+from federated.search_cost import search_cost
 from federated.studies import wisconsin_spec
 from federated.study import Study
 
@@ -92,6 +96,8 @@ def request(
     say(f"study {number} is open: {read.title}, spec {read.digest().hex()}")
     if (cost := cost_of(read)) is not None:
         say(f"contributions: {cost}")
+    if (searching := search_cost(read)) is not None:
+        say(f"search: {searching}")
 
 
 @app.command()
@@ -154,6 +160,7 @@ def _print(party: Party, study: Study, rounds: list[dict[str, Any]]) -> None:
     table("hospitals", ("index", "name", "address"), rows)
     columns = ("round", "phase", "frozen", "submitted", "included", "voided", "patients")
     table("rounds", columns, [[row[column] for column in columns] for row in rounds])
+    print_search(party, study)
 
 
 def _tree(party: Party, study: Study, rounds: list[dict[str, Any]]) -> dict[str, Any]:
@@ -170,6 +177,7 @@ def _tree(party: Party, study: Study, rounds: list[dict[str, Any]]) -> dict[str,
         "hospitals": list(study.hospitals),
         "money": _money(party, study),
         "rounds": rounds,
+        "search": [asdict(row) for row in search_table(party, study, party.head())],
     }
 
 

@@ -14,6 +14,7 @@ from chain.types import RoundNumber, StudyId
 from federated.center import finalize, open_round, propose
 from federated.contribution import measured
 from federated.hospital import freeze, report, submit, train
+from federated.search import reports_asked
 from federated.study import read_study
 
 WITHDRAWALS = {2: "signature", 3: "direct", 4: "paper"}
@@ -73,15 +74,17 @@ def _round(world: World, study: StudyId, number: RoundNumber, done: Rounds, say:
 
 
 def _judge(world: World, study: StudyId, number: RoundNumber, say: Say) -> float:
-    """For a contribution rule, candidates and reports; the seconds that they took."""
+    """For a contribution rule or a search, models and reports; the seconds that they took."""
     spec = read_study(world.center.chain, world.center.store, study, world.center.head()).spec
-    if not measured(spec.reward.rule):
+    if not reports_asked(spec, number):
         return 0.0
     started = time.monotonic()
-    say("center", f"round {number}: seals the model and those without each hospital")
+    them = "them" if measured(spec.reward.rule) else "it"
+    without = " and those without each hospital" if measured(spec.reward.rule) else ""
+    say("center", f"round {number}: seals the model{without}")
     if propose(world.center, study, number) is not None:
         for name, node in world.hospitals.items():
-            say(name, f"round {number}: judges them on its validation patients and signs counts")
+            say(name, f"round {number}: judges {them} on its validation patients and signs counts")
             report(node, study, number)
     return time.monotonic() - started
 

@@ -34,6 +34,7 @@ CHECK_WORDS = {
     "candidates": "the hospital judged the very models that the updates give without each other",
     "model": "the auditor opened the model and it is the one on chain",
     "parent": "the round continues from the round that the spec says",
+    "search": "the round goes on from its candidate's rounds, or those of the one that is chosen",
     "descent": "the round descends from no contaminated model",
     "patient-payments": "only patients who stood in a paying cohort were paid, each once",
     "counted-weights": "the weights that count are those of the rounds",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from federated.chosen import Searched
 from federated.evaluation.result import Evaluation
 from federated.metrics import Scores
 from federated.outcome import Fate
@@ -230,3 +231,4 @@ class ReportData:
     stores: tuple[StoreCase, ...]
     audit: Audit
     provenance: Provenance
+    search: tuple[Searched, ...] = ()

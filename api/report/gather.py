@@ -25,6 +25,7 @@ from api.report.data import (
 )
 from api.report.lineage import read_provenance
 from chain.types import StudyId
+from federated.chosen import search_table
 from federated.contribution import Confidence, Measure, confidences, measured
 from federated.evaluation.result import FEDERATED, Evaluation
 from federated.metrics import FIGURES, Estimate, Scores
@@ -72,6 +73,7 @@ def gather(
         stores=tuple(StoreCase(**item) for item in shown.get("transfer_table", ())),
         audit=_audit(shown["audit"], names),
         provenance=provenance,
+        search=search_table(party, study, party.head()),
     )
 
 

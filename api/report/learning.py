@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from api.report.blocks import (
+    REPORTED,
     SIMULATED,
     Block,
+    Cell,
     Plots,
     Section,
     Table,
@@ -13,7 +15,7 @@ from api.report.blocks import (
     table,
 )
 from api.report.data import ReportData
-from api.report.numbers import NONE, figure, share
+from api.report.numbers import NONE, count, figure, share
 from api.report.plots import (
     learning_plot,
     pooled_learning_plot,
@@ -52,6 +54,8 @@ def section(data: ReportData) -> Section:
         ),
         Plots(tuple(panels), key),
     ]
+    if data.search:
+        blocks += [_search_table(data)]
     if worse := [name for name, line in loss.items() if line[-1][1] > line[0][1]]:
         words = "the loss on the hospital's own validation patients is higher than before training"
         blocks.append(Text(f"At {', '.join(worse)} {words}.", "bad"))
@@ -60,6 +64,27 @@ def section(data: ReportData) -> Section:
         blocks.append(Text(f"Not drawn: {', '.join(missing)} ({words}).", "note"))
     blocks.append(_learning_table(data, names))
     return Section("learning", "Learning curves", tuple(blocks))
+
+
+def _search_table(data: ReportData) -> Table:
+    """The candidates of the study's search, each over its own rounds."""
+    rows = []
+    for item in data.search:
+        first, last = item.rounds
+        rows.append(
+            row(
+                str(item.candidate),
+                item.settings,
+                str(first) if first == last else f"{first} to {last}",
+                NONE if item.loss is None else f"{item.loss:.4f}",
+                count(item.people),
+                count(item.hospitals),
+                Cell("yes", strong=True) if item.chosen else "no",
+            )
+        )
+    columns = ("candidate", "settings", "rounds", "loss a person", "people", "hospitals", "chosen")
+    caption = "The search for settings: validation loss of each candidate, in nats"
+    return table("search-table", caption, REPORTED, columns, rows, words=(1, 6))
 
 
 def _learning_table(data: ReportData, names: list[str]) -> Table:

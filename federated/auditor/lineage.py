@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from chain.rounds import RoundOpened
-from chain.types import BlockNumber, RoundNumber
+from chain.types import BlockNumber
 from federated.auditor.facts import Facts
 from federated.auditor.verdict import Checks, Place
-from federated.chosen import line_of_round, reports_of_search
+from federated.chosen import line_of_round, reports_of_search, search_is_over
 from federated.party import Party
-from federated.search import candidate_of, ends, tallies
+from federated.search import candidate_of, tallies
 from federated.study import Study
 
 
@@ -51,7 +51,7 @@ def note_search(party: Party, study: Study, block: BlockNumber, checks: Checks) 
     """Name candidates that fewer hospitals judged than the spec asks for: nobody chose them."""
     search = study.spec.search
     with checks.guarded("search"):
-        if search is None or not _is_over(party, study, block):
+        if search is None or not search_is_over(party, study, block):
             return
         found = tallies(search, reports_of_search(party, study, block))
         for place, item in enumerate(found, start=1):
@@ -60,12 +60,6 @@ def note_search(party: Party, study: Study, block: BlockNumber, checks: Checks) 
                 checks.note("search", f"{text} to be chosen")
         if not any(item.enough for item in found):
             checks.note("search", "no candidate has enough reports, so that the first one stands")
-
-
-def _is_over(party: Party, study: Study, block: BlockNumber) -> bool:
-    rounds, last = party.chain.rounds, RoundNumber(ends(study.spec))
-    count = rounds.count(study.number, block_identifier=block)
-    return count >= last and rounds.is_over(study.number, last, block_identifier=block)
 
 
 def _parent(
