@@ -172,16 +172,18 @@ def fit(
     order: Generator,
     *,
     pull: Pull | None = None,
+    only: frozenset[str] | None = None,
 ) -> dict[str, Array]:
     """Parameters after `training.steps` of stochastic gradient descent; float32.
 
-    `pull` is what a strategy adds to the loss's gradients.
+    `pull` is what a strategy adds to the loss's gradients. With `only`, these tensors learn and all
+    others stay, the running ones too.
     Raises `TrainingError` without records, and when a parameter is no longer finite.
     """
     if not len(inputs) or len(inputs) != len(labels):
         raise TrainingError(f"{len(inputs)} records and {len(labels)} labels; nothing to train on")
     tensors = to_torch(parameters)
-    learned = [name for name in tensors if not is_running(name)]
+    learned = [x for x in tensors if not is_running(x) and (only is None or x in only)]
     weights = [tensors[name].requires_grad_() for name in learned]
     pulled = (pull or Pull()).towards({name: parameters[name] for name in learned})
     momenta = [torch.zeros_like(tensor) for tensor in weights]
@@ -191,7 +193,7 @@ def fit(
     with deterministic():
         for patients, truth in _batches(x, y, training, order):  # (batch, width), (batch,)
             seen = varied(patients, spec, order)
-            outputs = logits(tensors, seen, spec, training=True)  # (batch,) or (batch, K)
+            outputs = logits(tensors, seen, spec, training=only is None)  # (batch,) or (batch, K)
             loss = lost(outputs, truth)
             gradients = torch.autograd.grad(loss, weights, materialize_grads=True)
             _descend(weights, pulled(gradients, weights), momenta, training)

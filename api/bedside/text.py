@@ -47,6 +47,7 @@ def model_words(tree: dict[str, Any]) -> Iterator[str]:
         what = {
             "global": "the global one, kept",
             "fine-tuned": "the global one, trained further here",
+            "own head": "the global one, its last layer trained further here",
             "ditto": "this hospital's own, held near the global one",
             "own": "one of your own patients alone",
         }[model["kind"]]

@@ -294,9 +294,9 @@ def run(study: StudyNumber, watch: Watch = False) -> None:
 def personalise(study: StudyNumber) -> None:
     """After a study, retrain its model on the own patients, and keep the better one.
 
-    Compared are the global model, the same trained further here, and one of the own patients alone,
-    by the loss of the own validation patients. Another than the global one is kept where it is
-    better by more than one standard error.
+    Compared are the global model, the same trained further here as a whole or in its last layer
+    alone, and one of the own patients alone, by the loss of the own validation patients. Another
+    than the global one is kept where it is better by more than one standard error.
 
     Example: consilium --home homes/north hospital personalise 1
     """

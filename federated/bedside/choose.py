@@ -26,6 +26,7 @@ class Kind(StrEnum):
 
     GLOBAL = "global"
     TUNED = "fine-tuned"
+    HEAD = "own head"
     DITTO = "ditto"
     OWN = "own"
 

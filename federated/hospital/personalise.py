@@ -31,8 +31,9 @@ from records.splits import Part
 def personalise(node: HospitalNode, number: StudyId, folder: Path) -> Personal:
     """Train, compare, keep the better model in `folder`, and say which.
 
-    Candidates: the global model, the same trained further here, one of this hospital's patients
-    alone, and in a study by Ditto another of these that is held near the global one. Only patients
+    Candidates: the global model, the same trained further here, the same with its last layer alone
+    trained further, one of this hospital's patients alone, and in a study by Ditto another of these
+    that is held near the global one. Only patients
     whose consent is active now are learned from or judged by; the rule is that of `choose`. One
     seed and the same patients give the same model. Raises `StepError` while the study goes on, and
     what `open_state` does for a model that is not the one on-chain.
@@ -88,7 +89,7 @@ def _candidates(
     judges: list[Member],
 ) -> Mapping[Kind, Parameters]:
     from federated.baselines import fit_baseline  # torch takes seconds: only who trains waits
-    from federated.bedside.tune import fine_tune, hold_near
+    from federated.bedside.tune import fine_tune, head_of, hold_near
 
     if not train or not judges:
         return {Kind.GLOBAL: start}
@@ -98,6 +99,8 @@ def _candidates(
         Kind.GLOBAL: start,
         Kind.TUNED: fine_tune(start, own, held, spec, hospital=name),
     }
+    if head := head_of(start):
+        models[Kind.HEAD] = fine_tune(start, own, held, spec, hospital=name, only=head)
     strength = strategy_of(spec.strategy.name).personal(spec.strategy.config)
     if strength is not None:
         models[Kind.DITTO] = hold_near(start, own, spec, strength, hospital=name)

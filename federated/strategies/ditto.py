@@ -10,6 +10,9 @@ from federated.strategies.settings import Setting
 class Ditto(Strategy):
     """A hospital's own model minimises its loss + ½·lambda·‖w − global‖² (Li et al. 2021, eq. 1).
 
+    Of w the last layer's bias is left out, which the paper pulls too: it carries how common the
+    outcome is at the hospital.
+
     The paper trains it beside the rounds, toward the global model of each; here it is trained
     toward the last one, which is the same problem. So nothing is kept between rounds, and who
     withdraws before the study's end is in no hospital's own model.

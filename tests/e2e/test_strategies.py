@@ -265,9 +265,21 @@ def test_after_a_study_by_ditto_a_hospital_judges_its_own_model_beside_the_other
     kit.assert_sound(learning)
     home = learning.folder / "personal"
     found = personalise(learning.node("north"), learning.study, home)
-    assert [item.kind for item in found.judged] == list(Kind)
+    assert [item.kind for item in found.judged] == [x for x in Kind if x is not Kind.HEAD]
     losses = {item.kind: item.loss for item in found.judged}
     assert losses[Kind.DITTO] not in (losses[Kind.GLOBAL], losses[Kind.OWN], losses[Kind.TUNED])
+
+
+@pytest.mark.parametrize("learning", [FEDBN], indirect=True, ids=_named)
+def test_after_a_study_of_several_layers_a_hospital_judges_an_own_head_beside_the_others(
+    learning: World,
+) -> None:
+    """Under FedBN what the head reads are the hospital's own layers, which stay as they are."""
+    finalize(learning.center, learning.study, RoundNumber(2))
+    node = learning.node("north")
+    found = personalise(node, learning.study, learning.folder / "personal")
+    assert [item.kind for item in found.judged] == [x for x in Kind if x is not Kind.DITTO]
+    assert found.judged[2].loss <= found.judged[0].loss
 
 
 def _kept_by(world: World, hospital: str, parent: RoundNumber) -> Parameters | None:

@@ -20,7 +20,7 @@ from federated.bedside.explain import TOLERANCE, explain, integrated_gradients
 from federated.bedside.overlay import AGAINST, FOR, Legend, overlay
 from federated.bedside.reading import Reader
 from federated.bedside.similar import beyond, distances, nearest, own_nearest, reach
-from federated.bedside.tune import fine_tune
+from federated.bedside.tune import fine_tune, head_of
 from federated.errors import ExplanationError
 from federated.evaluation.disclosure import enough
 from federated.metrics import log_loss
@@ -29,6 +29,7 @@ from federated.networks import probabilities
 from federated.spec import Choice, StudySpec, Training
 from federated.studies import pneumonia_spec, wisconsin_spec
 from federated.tasks import task_of
+from federated.tasks.reading import loss_on
 from federated.training import fit, shuffles
 
 ON_PAPER = {
@@ -292,6 +293,27 @@ def test_further_training_is_deterministic_and_never_worse_on_validation_records
     assert loss(first) < loss(start)
     wrong = (records[0][0], 1 - records[0][1]), records[1]
     assert loss(fine_tune(first, *wrong, spec, hospital="north")) <= loss(first)
+
+
+@pytest.mark.parametrize("normalise", ["batch", "layer"])
+def test_an_own_head_learns_and_what_it_reads_stays(normalise: str) -> None:
+    config = {"hidden": [8], "normalise": normalise}
+    spec = replace(wisconsin_spec(), model=Choice("mlp", config))
+    order = np.random.Generator(np.random.Philox(key=6))
+    labels = np.arange(60, dtype=np.float32) % 2
+    inputs = (order.normal(size=(60, 30)) + labels[:, np.newaxis]).astype(np.float32)
+    start = initial_parameters(spec)
+    records = (inputs[:40], labels[:40]), (inputs[40:], labels[40:])
+    head = head_of(start)
+    assert head == {"out.bias", "out.weight"}
+    found = fine_tune(start, *records, spec, hospital="north", only=head)
+    moved = {name for name in start if (found[name] != start[name]).any()}
+    assert moved == head
+    assert loss_on(found, records[1], spec) < loss_on(start, records[1], spec)
+
+
+def test_of_one_layer_an_own_head_would_be_all_of_it() -> None:
+    assert head_of(initial_parameters(wisconsin_spec())) is None
 
 
 def test_what_speaks_for_is_orange_and_what_speaks_against_is_blue() -> None:

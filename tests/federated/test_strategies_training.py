@@ -79,7 +79,7 @@ def test_fedprox_without_a_pull_trains_the_very_bits_of_fedavg(spec: StudySpec) 
 def test_ditto_holds_two_hospitals_own_models_near_the_global_one_as_on_paper(
     spec: StudySpec,
 ) -> None:
-    """Two rounds of one epoch make two steps: those of FedProx above, from the same start."""
+    """Two rounds of one epoch make two steps: those of FedProx above, but for the bias."""
     training = Training(epochs=1, batch_size=4, learning_rate=0.5)
     study = replace(spec, strategy=Choice("ditto", {"lambda": 1.0}), rounds=2, training=training)
     strength = STRATEGIES["ditto"].personal(study.strategy.config)
@@ -91,6 +91,11 @@ def test_ditto_holds_two_hospitals_own_models_near_the_global_one_as_on_paper(
     assert [float(model["out.weight"][0, 1]) for model in own] == [
         pytest.approx(0.472700, abs=1e-6),
         pytest.approx(-0.313770, abs=1e-6),
+    ]
+    # Nobody pulls the bias: .25 + .5·.222700 and −.25 − .5·.377541.
+    assert [float(model["out.bias"][0]) for model in own] == [
+        pytest.approx(0.361350, abs=1e-6),
+        pytest.approx(-0.438770, abs=1e-6),
     ]
     plain = replace(study, strategy=Choice("fedavg"))
     rounds = [
