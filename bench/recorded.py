@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
+import numpy as np
+
 from api.demo.consenting import Consenting, ask_all, open_tiers
 from api.demo.data import import_records
 from api.demo.patients import DemoPatient, Will, make_patients
@@ -93,23 +95,14 @@ def _spec(world: World, width: int, rounds: int, quick: bool) -> StudySpec:
 
 def _seconds(spec: StudySpec) -> float:
     """What one hospital's training takes once libraries are there."""
-    first = wisconsin_records(spec)
+    inputs = np.random.default_rng(1).normal(size=(PATIENTS, len(spec.data.features)))
+    first = inputs.astype(np.float32), (inputs[:, 0] > 0).astype(np.int64)
     start = initial_state(spec)
     for _ in range(2):
         began = time.perf_counter()
         local_training(start, first, spec, hospital="north", round_number=1)
         taken = time.perf_counter() - began
     return taken
-
-
-def wisconsin_records(spec: StudySpec) -> Records:
-    """As many patients as a hospital trains on."""
-    from bench.selection import learning_sites
-
-    with tempfile.TemporaryDirectory(prefix="consilium-bench-") as name:
-        sites = learning_sites(spec, Path(name))
-    inputs, labels = next(iter(sites.values())).train
-    return inputs[:PATIENTS], labels[:PATIENTS]
 
 
 def _pairs(world: World, spec: StudySpec, rounds: int) -> list[Pair]:

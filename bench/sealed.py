@@ -18,7 +18,6 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from bench.claims import Claim, judged, ratio
 from federated.combining import total_of
-from federated.cores import on_all_cores
 from federated.exclusion import judge_stored
 from federated.grid import Grid
 from federated.models import update_schema
@@ -28,6 +27,7 @@ from federated.stored import Stored
 from federated.studies import wisconsin_spec
 from federated.tensors import encode_tensors, encoded_size
 from storage.artefact import open_artefact, seal
+from storage.cores import on_all_cores
 from storage.embedded import EmbeddedStore
 from storage.keys import Identity
 from storage.signing import Sender, SigningKey
@@ -105,7 +105,7 @@ def aggregate(sealed: Sealed, count: int, folder: Path) -> object:
             expected_context=_CONTEXT,
             expected_signer=sealed.sender.signer,
         )
-        update = Stored.spooled(opened.payload.segments(), folder)
+        update = Stored.copied(opened.payload.copy_to, folder)
         if judge_stored(update, sealed.spec) is not None:
             raise SystemExit("an update of the bench is not within its study's rules")
         total.add_stored([(update, 50 + number)])

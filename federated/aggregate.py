@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from federated.cores import on_all_cores
 from federated.errors import AggregationError
 from federated.grid import Grid
 from federated.schema import DTYPES, Array, Parameters, Schema
 from federated.segment_sum import SEGMENT, SegmentSum
 from federated.stored import Stored
+from storage.cores import on_all_cores
 
 _EXACT = 1 << 53
 _INT64_MAX = (1 << 63) - 1

@@ -89,7 +89,7 @@ def _judge_bytes(
             raise _unjudged(study, event, f"does not open with the key at hand ({exc})") from exc
         return Judged(None, ExclusionCode.UNDECRYPTABLE, envelope=bytes(word) if word else b"")
     try:
-        update = Stored.spooled(opened.payload.segments(), party.journal.folder)
+        update = Stored.copied(opened.payload.copy_to, party.journal.folder)
     except (ArtefactError, MalformedBlock):  # the key is right: everybody who opens sees the same
         code: ExclusionCode | None = ExclusionCode.UNDECRYPTABLE
         return Judged(None, code, manifest.payload_size, opened=True)

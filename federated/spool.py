@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 import weakref
 from pathlib import Path
 
@@ -22,6 +23,7 @@ class Spool:
         """Raises `AggregationError` where the folder takes no file."""
         self._folder = folder
         self.size = 0
+        self._growing = threading.Lock()
         try:
             self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115
         except OSError as exc:
@@ -33,16 +35,17 @@ class Spool:
         self.write(self.size, data)
 
     def write(self, offset: int, data: bytes | memoryview) -> None:
-        """Put at an offset. Raises `AggregationError` where the disk is full."""
+        """Put at an offset; several threads may. Raises `AggregationError` where the disk is full."""
         view = memoryview(data).cast("B")
         end = offset + len(view)
         try:
-            self._file.seek(offset)
             while view:
-                view = view[self._file.write(view) :]
+                count = os.pwrite(self._file.fileno(), view, offset)
+                view, offset = view[count:], offset + count
         except OSError as exc:
             raise self._refused(exc) from exc
-        self.size = max(self.size, end)
+        with self._growing:
+            self.size = max(self.size, end)
 
     def read(self, offset: int, size: int) -> bytearray:
         """So many bytes, fewer at the end; several threads may read at once."""

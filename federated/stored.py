@@ -42,6 +42,15 @@ class Stored:
             spool.append(piece)
         return cls(spool.size, spool.read, spool.fill)
 
+    @classmethod
+    def copied(
+        cls, copy_to: Callable[[Callable[[int, memoryview], None]], None], folder: Path | None
+    ) -> Stored:
+        """As `spooled`, from what puts its pieces at offsets, in any order and on all cores."""
+        spool = Spool(folder)
+        copy_to(spool.write)
+        return cls(spool.size, spool.read, spool.fill)
+
     def check(self, schema: Schema) -> None:
         """Raise `TensorError` unless these are canonical bytes of tensors of this schema."""
         check_encoding(self.read, self.size, schema)

@@ -8,7 +8,7 @@ empty segment.
 
 import hashlib
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from cryptography.exceptions import InvalidTag
@@ -18,9 +18,10 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from storage import tags
 from storage.cid import Cid
-from storage.errors import ArtefactError, CorruptPayload, Truncated
+from storage.cores import on_all_cores
+from storage.errors import ArtefactError, CorruptPayload, StorageError, Truncated
 from storage.store import BlockStore
-from storage.unixfs import CHUNK_SIZE, Readable, chunks
+from storage.unixfs import CHUNK_SIZE, Readable, check_size, chunks, regular_leaves
 
 TAG_SIZE = 16
 SEGMENT_SIZE = CHUNK_SIZE - TAG_SIZE  # 1,048,560 bytes of plaintext
@@ -61,10 +62,16 @@ class SegmentCipher:
         try:
             return self._aead().decrypt(self._nonce(index, last), sealed, self._associated())
         except InvalidTag as exc:
-            raise CorruptPayload(
-                f"segment {index} of the payload does not authenticate: its sender sealed "
-                "something else than the manifest says; refuse the artefact"
-            ) from exc
+            raise _unauthentic(index) from exc
+
+    def open_into(self, index: int, sealed: bytes, buffer: memoryview, *, last: bool) -> memoryview:
+        """As `open`, into a buffer that is kept; the part of it that holds the segment."""
+        part = buffer[: len(sealed) - TAG_SIZE]
+        try:
+            self._aead().decrypt_into(self._nonce(index, last), sealed, self._associated(), part)
+        except InvalidTag as exc:
+            raise _unauthentic(index) from exc
+        return part
 
     def _aead(self) -> AESGCM:
         return AESGCM(_derive(self.data_key, self.context, tags.PAYLOAD_KEY))
@@ -137,6 +144,38 @@ class PayloadReader:
         if next(sealed, b""):
             raise self._truncated("more")
 
+    def copy_to(self, put: Callable[[int, memoryview], None]) -> None:
+        """Give every segment and its offset to `put`, on all cores and in any order.
+
+        `put` is called by several threads and done with the view when it returns. Act on what it
+        got only after this has returned. Raises what `segments` does, and what `put` does.
+        """
+        try:
+            if self._copy_leaves(put):
+                return
+        except StorageError:
+            pass  # of several faults the first must count for everybody, whatever the threads did
+        for index, segment in enumerate(self.segments()):
+            put(index * SEGMENT_SIZE, memoryview(segment))
+
+    def _copy_leaves(self, put: Callable[[int, memoryview], None]) -> bool:
+        """`copy_to` of a payload whose leaves are its segments; whether it is one."""
+        get = self._store.get_block
+        leaves = regular_leaves(self._payload, get, self.segment_count)
+        if leaves is None:
+            return False
+
+        def copy(numbered: Iterator[tuple[int, tuple[Cid, int | None]]]) -> None:
+            buffer = memoryview(bytearray(SEGMENT_SIZE))
+            for index, (leaf, stated) in numbered:
+                sealed = get(leaf)
+                check_size(self._payload, leaf, len(sealed), stated)
+                last = self._check_length(index, sealed)
+                put(index * SEGMENT_SIZE, self._cipher.open_into(index, sealed, buffer, last=last))
+
+        on_all_cores(copy, enumerate(leaves))
+        return True
+
     def segment(self, index: int) -> bytes:
         """One segment, fetching no other leaf. IndexError outside `range(segment_count)`."""
         if not 0 <= index < self.segment_count:
@@ -146,11 +185,15 @@ class PayloadReader:
         )
 
     def _open(self, index: int, sealed: bytes) -> bytes:
+        return self._cipher.open(index, sealed, last=self._check_length(index, sealed))
+
+    def _check_length(self, index: int, sealed: bytes) -> bool:
+        """Raise Truncated unless it is as long as that segment; whether it is the last one."""
         last = index == self.segment_count - 1
         expected = self.plaintext_size - index * SEGMENT_SIZE if last else SEGMENT_SIZE
         if len(sealed) != expected + TAG_SIZE:
             raise self._truncated("less" if len(sealed) < expected + TAG_SIZE else "more")
-        return self._cipher.open(index, sealed, last=last)
+        return last
 
     def _truncated(self, how: str) -> Truncated:
         return Truncated(
@@ -174,6 +217,13 @@ class _IteratorStream:
             self._left = piece
         piece, self._left = self._left[:size], self._left[size:]
         return piece
+
+
+def _unauthentic(index: int) -> CorruptPayload:
+    return CorruptPayload(
+        f"segment {index} of the payload does not authenticate: its sender sealed something else "
+        "than the manifest says; refuse the artefact"
+    )
 
 
 def _derive(data_key: bytes, context: bytes, info: bytes) -> bytes:

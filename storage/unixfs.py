@@ -83,13 +83,13 @@ def export_file(
         cid, position, size, height = stack.pop()
         block = get(cid)
         if cid.codec is Codec.RAW:
-            _check_size(root, cid, len(block), size)
+            check_size(root, cid, len(block), size)
             piece = block[max(offset - position, 0) : None if end is None else end - position]
             if piece:
                 yield piece
             continue
         children = decode_node(cid, block)
-        _check_size(root, cid, sum(child.file_size for child in children), size)
+        check_size(root, cid, sum(child.file_size for child in children), size)
         if height == 0:
             raise MalformedBlock(f"{root} is a tree higher than {_MAX_HEIGHT}: refuse the file")
         wanted: list[tuple[Cid, int, int | None, int]] = []
@@ -100,7 +100,41 @@ def export_file(
         stack.extend(reversed(wanted))
 
 
-def _check_size(root: Cid, cid: Cid, size: int, stated: int | None) -> None:
+def regular_leaves(
+    root: Cid, get: Callable[[Cid], bytes], count: int
+) -> list[tuple[Cid, int | None]] | None:
+    """The `count` leaves of a file cut as `import_file` cuts, with the sizes that parents state.
+
+    None where the file has another number of leaves, or others than the last are not of CHUNK_SIZE:
+    `export_file` reads those too. Only inner nodes are fetched; whoever gets a leaf compares its
+    size (`check_size`). Raises MalformedBlock.
+    """
+    found: list[tuple[Cid, int | None]] = []
+    for leaf in _leaves(root, get):
+        if len(found) == count or (found and found[-1][1] != CHUNK_SIZE):
+            return None  # before a tree that was made to be endless is walked
+        found.append(leaf)
+    return found if len(found) == count else None
+
+
+def _leaves(root: Cid, get: Callable[[Cid], bytes]) -> Iterator[tuple[Cid, int | None]]:
+    """Leaves in order with the sizes that their parents state; a lone one's is not stated."""
+    stack: list[tuple[Cid, int | None, int]] = [(root, None, _MAX_HEIGHT)]
+    while stack:
+        cid, size, height = stack.pop()
+        if cid.codec is Codec.RAW:
+            yield cid, size
+            continue
+        children = decode_node(cid, get(cid))
+        check_size(root, cid, sum(child.file_size for child in children), size)
+        if height == 0:
+            raise MalformedBlock(f"{root} is a tree higher than {_MAX_HEIGHT}: refuse the file")
+        below = [(child.cid, child.file_size, height - 1) for child in children]
+        stack.extend(reversed(below))
+
+
+def check_size(root: Cid, cid: Cid, size: int, stated: int | None) -> None:
+    """Raise MalformedBlock where a block of a file has another size than its parent states."""
     if stated is not None and size != stated:
         raise MalformedBlock(
             f"{cid} in the file {root} holds {size} bytes where its parent states {stated}: "

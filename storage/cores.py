@@ -1,7 +1,5 @@
 """Work in pieces on all cores of one process: NumPy and hashing let other threads run."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
