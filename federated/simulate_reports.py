@@ -13,6 +13,7 @@ import numpy as np
 from federated.aggregate import WeightedSum
 from federated.candidates import Candidate
 from federated.contribution import Measure, Plan, Walk, everyone
+from federated.errors import SpecError
 from federated.evaluation.disclosure import enough
 from federated.grid import Grid
 from federated.left_out import Update, left_out_states, loss_of
@@ -33,7 +34,10 @@ def simulate_reports(
     """Every hospital's report of every round; a hospital's index is its place in `sites`.
 
     Hospitals in `idle` return the global model as they got it. Reports are bound to no chain.
+    Raises `SpecError` for a study that searches for settings: `simulate` runs those.
     """
+    if spec.search is not None:
+        raise SpecError("search", "reports are simulated of studies without one; leave it out")
     names, reports, measure = list(sites), list[Report](), Measure.of(spec)
     state, own = initial_state(spec), dict[str, Parameters | None]()
     for number in range(1, spec.rounds + 1):

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
+from chain.rpc import request
 from chain.types import RoundNumber
 from federated.auditor import Level
 from federated.center import finalize, open_round
 from federated.center import run as center_run
-from federated.chosen import chosen, reports_of_search
+from federated.chosen import chosen, reports_of_search, search_table
 from federated.errors import StepError
 from federated.hospital import freeze, report
 from federated.hospital import run as hospital_run
@@ -23,6 +24,7 @@ from federated.hospital.data import arrays
 from federated.hospital.freeze import frozen_members
 from federated.phase import report_by
 from federated.reports import Report
+from federated.search_cost import search_cost
 from federated.signed_report import sign_report
 from federated.simulate import simulate
 from federated.spec import Choice, Search, Split, StudySpec, Tried
@@ -128,11 +130,38 @@ def test_a_study_tries_settings_and_goes_on_with_the_best(searched: World) -> No
     slow, fast = (sum(x.evaluations[0].loss for x in found) for found in reports)
     assert fast < slow
     assert chosen(world.auditor, study, THIRD, block) == 1
+    _check_table(world, reports[1])
     assert _parents(world, 4) == [0, 0, 2, 3]
     assert [kit.state_of(world, number) for number in range(1, 5)] == _simulated(world, 4)
     kit.assert_sound(world)
     names = {check.name for check in world.audit().checks}
     assert {"search", "report", "reports-awaited", "aggregate"} <= names
+
+
+def _check_table(world: World, best: list[Report]) -> None:
+    first, second = search_table(world.relayer, world.read(), world.relayer.head())
+    assert (first.chosen, second.chosen) == (False, True)
+    assert (first.settings, second.settings) == (
+        "learning_rate 0.0001",
+        "learning_rate 0.3, epochs 2",
+    )
+    people = sum(item.people for item in best)
+    assert (second.people, second.hospitals, second.rounds) == (people, 3, (2, 2))
+    assert second.loss == sum(item.evaluations[0].loss for item in best) / 2 / people
+
+
+def test_a_round_of_the_search_costs_the_gas_that_is_told_before(searched: World) -> None:
+    """Measured from the opening of its first round to the finalize of its last."""
+    chain, study = searched.center.chain, searched.read()
+    first = chain.rounds.opening(searched.study, FIRST, to_block=searched.center.head()).block
+    last = chain.rounds.finalized(searched.study, SECOND, to_block=searched.center.head()).block
+    url = searched.anvil.url
+    blocks = [request(url, "eth_getBlockByNumber", hex(n), False) for n in range(first, last + 1)]
+    used = sum(int(block["gasUsed"], 16) for block in blocks)
+    cost = search_cost(study.spec)
+    assert cost is not None
+    assert 0.75 * cost.gas < used < cost.gas
+    assert sum(len(block["transactions"]) for block in blocks) == cost.transactions
 
 
 def _open_from(world: World, parent: int) -> RoundNumber:

@@ -29,6 +29,7 @@ from federated.search import (
     tallies,
 )
 from federated.simulate import simulate
+from federated.simulate_reports import simulate_reports
 from federated.spec import Choice, Late, Sampling, Search, StudySpec, Training, Tried
 from federated.spec_files import read_bytes, read_json
 from federated.studies import wisconsin_spec
@@ -229,3 +230,8 @@ def test_each_candidate_and_what_follows_learns_as_a_study_of_its_own(
 def test_a_search_is_not_simulated_without_patients_who_judge(searching: StudySpec) -> None:
     with pytest.raises(SpecError, match="validation records"):
         simulate(searching, [_cohort(1, 40)] * 8)
+
+
+def test_rewards_of_a_searching_study_are_not_simulated(searching: StudySpec) -> None:
+    with pytest.raises(SpecError, match="search: reports are simulated of studies without one"):
+        simulate_reports(searching, {})
