@@ -41,6 +41,11 @@ def name_of(
     return name if isinstance(name, str) and name.isprintable() else None
 
 
+def known_as(chain: Contracts, store: BlockStore, account: Address, block: BlockNumber) -> str:
+    """The name of an account for people to read; its address where it has none."""
+    return name_of(chain, store, account, block) or account
+
+
 def account_named(chain: Contracts, store: BlockStore, name: str, block: BlockNumber) -> Address:
     """The one account admitted under a name. Raises `StepError` for none or several."""
     accounts = {event.account for event in chain.participants.admitted(to_block=block)}

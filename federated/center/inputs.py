@@ -11,6 +11,7 @@ from chain.types import Address, BlockNumber, RoundNumber
 from federated.canonical import digest
 from federated.chosen import spec_of_round
 from federated.combining import Total, total_of
+from federated.directory import known_as
 from federated.errors import StepError, TooFewUpdates, Unjudged
 from federated.exclusion import ExclusionCode
 from federated.judging import Judged, judge_submission, wrap_for_auditors
@@ -99,11 +100,11 @@ def collect(party: Party, study: Study, inputs: Inputs, *, wrap: bool) -> Collec
         if wrap and judged.opened and study.auditors:
             wrap_for_auditors(party, study, frozen, event)
         if judged.update is not None:
-            total.add(judged.update.segments(update_schema(study.spec)), judged.weight)
+            total.add_stored([(judged.update, judged.weight)])
     if open_:
         hospitals = tuple(index for exc in open_ for index in exc.hospitals)
         raise Unjudged(hospitals, "; ".join(map(str, open_)))
-    _check_enough(study, inputs, entries)
+    _check_enough(party, study, inputs, entries)
     return Collected(start, total, tuple(entries), tuple(downloads))
 
 
@@ -138,10 +139,15 @@ def _entry(frozen: Frozen, event: Submitted, judged: Judged) -> Entry:
     )
 
 
-def _check_enough(study: Study, inputs: Inputs, entries: Sequence[Entry]) -> None:
+def _check_enough(party: Party, study: Study, inputs: Inputs, entries: Sequence[Entry]) -> None:
     included = [entry for entry in entries if entry.code is None]
     if len(included) < study.terms.min_hospitals:
-        codes = ", ".join(f"{study.hospitals[e.hospital]}: {e.code}" for e in entries if e.code)
+        codes = ", ".join(
+            f"{known_as(party.chain, party.store, study.hospitals[e.hospital], inputs.block)}: "
+            f"{e.code}"
+            for e in entries
+            if e.code
+        )
         raise TooFewUpdates(
             f"study {study.number}: round {inputs.number}: {len(included)} updates can be "
             f"included, at least {study.terms.min_hospitals} are needed ({codes})"

@@ -28,6 +28,7 @@ from federated.candidates import (
 from federated.center.inputs import Collected, Inputs, collect, reachable, read_inputs, updates_of
 from federated.chosen import spec_of_round
 from federated.contribution import Plan, everyone, measured, members, plan_of
+from federated.directory import known_as
 from federated.errors import StepError
 from federated.left_out import left_out_states
 from federated.models import parameter_schema
@@ -106,7 +107,9 @@ def require_heard(party: Party, study: Study, inputs: Inputs, heard: Heard) -> N
     until = report_by(inputs.round)
     left = until - party.chain.client.timestamp()
     if heard.missing and left >= 0:
-        who = ", ".join(study.hospitals[index] for index in heard.missing)
+        accounts = [study.hospitals[index] for index in heard.missing]
+        block = inputs.block
+        who = ", ".join(known_as(party.chain, party.store, item, block) for item in accounts)
         raise StepError(
             f"study {study.number}: round {inputs.number}: waits for the reports of {who}, for "
             f"{left} s more; they run `consilium hospital report`, then finalize again"

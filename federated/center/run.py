@@ -12,7 +12,7 @@ from federated.center.inputs import Inputs, read_inputs
 from federated.center.propose import hear, measures, propose_for
 from federated.center.rounds import open_round
 from federated.center.stuck import STUCK, is_stuck, remember
-from federated.directory import name_of
+from federated.directory import known_as
 from federated.outcome import outcomes
 from federated.party import Party
 from federated.phase import is_complete, report_by, standing
@@ -87,7 +87,7 @@ def _without(party: Party, study: Study, number: RoundNumber) -> str:
 
 
 def _named(party: Party, account: Address) -> str:
-    return name_of(party.chain, party.store, account, party.head()) or account
+    return known_as(party.chain, party.store, account, party.head())
 
 
 def _models(candidates: Candidates) -> str:
@@ -110,5 +110,6 @@ def _is_judged(party: Party, study: Study, inputs: Inputs, say: Say) -> bool:
     if missing and party.chain.client.timestamp() <= report_by(inputs.round):
         return False
     for index in missing:
-        say(f"round {number}: goes on without the report of {study.hospitals[index]}")
+        who = _named(party, study.hospitals[index])
+        say(f"round {number}: goes on without the report of {who}")
     return True
