@@ -14,7 +14,7 @@ import pytest
 from chain.rpc import request
 from chain.types import RoundNumber
 from federated.auditor import Level
-from federated.center import finalize, open_round
+from federated.center import finalize, open_round, settle
 from federated.center import run as center_run
 from federated.chosen import chosen, reports_of_search, search_table
 from federated.errors import StepError
@@ -29,6 +29,7 @@ from federated.signed_report import sign_report
 from federated.simulate import simulate
 from federated.spec import Choice, Search, Split, StudySpec, Tried
 from federated.state import state_digest
+from federated.studies import wisconsin_spec
 from federated.training import Records
 from records.splits import Part
 from tests.e2e import kit
@@ -289,3 +290,27 @@ def _as_the_spec_says() -> Iterator[None]:
             steps: Any = importlib.import_module(f"federated.center.{module}")
             patch.setattr(steps, "spec_of_round", lambda _party, study, *_: study.spec)
         yield
+
+
+@pytest.mark.parametrize("case", ["leave-one-out", "median"])
+def test_a_search_goes_with_paid_contributions_and_with_robust_rules(
+    tmp_path: Path, case: str
+) -> None:
+    """There the reports that measure contributions choose; here the model alone is judged."""
+    changes: dict[str, Any] = {"strategy": Choice("median", {}), "min_hospitals": 3}
+    if case == "leave-one-out":
+        changes = {"reward": replace(wisconsin_spec().reward, rule=case)}
+    world = kit.build_world(tmp_path / "world")
+    with world.anvil:
+        kit.enrol_all(world, _spec(world, **changes), 2 * kit.PATIENTS)
+        kit.open_tiers(world)
+        kit.ask_all(world)
+        _run(world, 3)
+        reports = reports_of_search(world.auditor, world.read(), world.auditor.head())
+        models = 3 if case == "leave-one-out" else 1
+        assert [len(item.evaluations) for found in reports for item in found] == [models] * 6
+        assert _parents(world, 3) == [0, 0, 2]
+        assert [kit.state_of(world, number) for number in (1, 2, 3)] == _simulated(world, 3)
+        settle(world.center, world.study)
+        kit.assert_sound(world)
+        world.forget()
