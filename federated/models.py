@@ -21,6 +21,7 @@ from federated.strategies import strategy_of
 from federated.tasks import task_of
 
 MAX_PARAMETERS = 100_000_000
+_SEGMENT = 1 << 16  # elements that are drawn at once: what a core keeps close
 
 
 def input_shape(spec: StudySpec) -> tuple[int, ...]:
@@ -55,9 +56,13 @@ def initial_parameters(spec: StudySpec) -> dict[str, Array]:
             parameters[tensor.name] = np.full(tensor.shape, level, dtype=np.float32)
             continue
         key = tagged_hash("consilium/initial/1", spec.seed, tensor.name)
-        words = np.random.Philox(key=int.from_bytes(key[:16], "big")).random_raw(tensor.size)
-        unit = (words >> np.uint64(11)).astype(np.float64) * 2.0**-53  # [0, 1)
+        words = np.random.Philox(key=int.from_bytes(key[:16], "big"))
         bound = 1 / math.sqrt(math.prod(tensor.shape[1:]))
-        values = (unit * 2 - 1) * bound
-        parameters[tensor.name] = values.astype(np.float32).reshape(tensor.shape)
+        values = np.empty(tensor.size, dtype=np.float32)
+        for start in range(0, tensor.size, _SEGMENT):
+            part = values[start : start + _SEGMENT]
+            raw = words.random_raw(len(part))
+            unit = (raw >> np.uint64(11)).astype(np.float64) * 2.0**-53  # [0, 1)
+            part[:] = (unit * 2 - 1) * bound
+        parameters[tensor.name] = values.reshape(tensor.shape)
     return parameters

@@ -35,7 +35,7 @@ class Spool:
         self.write(self.size, data)
 
     def write(self, offset: int, data: bytes | memoryview) -> None:
-        """Put at an offset; several threads may. Raises `AggregationError` where the disk is full."""
+        """Put at an offset, from any thread. Raises `AggregationError` where the disk is full."""
         view = memoryview(data).cast("B")
         end = offset + len(view)
         try:
