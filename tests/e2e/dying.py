@@ -1,38 +1,45 @@
 """Actors that end themselves by SIGKILL just before their n-th durable step, whatever it is.
 
 Run as `python -m tests.e2e.dying`: it imports everything once, reads lines of FOLDER, VERB and N
-between tabs, and forks for each; a line with the child's status and its number of steps answers.
+between tabs, and forks for each; a line of JSON with the child's status and its steps answers.
 Steps are counted where the operating system is asked for them, so none that is added can be
 forgotten: a file that gets its name, a name that goes, a commit of SQLite, a transaction sent.
+Each has a name that tells its kind: where, and what, without digests and numbers.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import sqlite3.dbapi2
 import sys
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from chain.attestations import Verdict as Word
+from chain.consents import consent_id
 from chain.deploy import Deployment
-from chain.keys import PatientSecret
-from chain.types import AgreementId, RoundNumber, StudyId
+from chain.keys import PatientSecret, address_of
+from chain.types import Address, AgreementId, RoundNumber, StudyId
 from federated.auditor import Level, replay
 from federated.auditor.words import rule_on_update
 from federated.center import run as center_run
 from federated.challenging import freeze_of, submission_of
+from federated.claims import claim_message, paying_cohorts
+from federated.hospital import admit
 from federated.hospital import run as hospital_run
+from federated.hospital.admission import Presented
+from federated.hospital.node import HospitalNode
 from federated.mail import post
 from federated.party import Party
-from federated.patient import Patient
+from federated.patient import Patient, SignedGrant
 from federated.relayer import relay
 from federated.study import read_study
+from records.record import LocalKey
 from storage.cid import Codec
 from storage.keys import Identity, Profile
 from storage.signing import SigningKey
@@ -58,45 +65,59 @@ def hand_over(world: World, **more: Any) -> None:
     (world.folder / "actors.json").write_text(json.dumps(shown))
 
 
-def count_steps(folder: Path, fatal: int) -> Callable[[], int]:
-    """From here on die before the step with that number; gives how many there were."""
-    seen = 0
+def count_steps(folder: Path, fatal: int) -> list[str]:
+    """From here on die before the step with that number; gives the names of those taken."""
+    seen: list[str] = []
 
-    def step() -> None:
-        nonlocal seen
-        seen += 1
-        if seen == fatal:
-            os.kill(os.getpid(), signal.SIGKILL)
+    def step(name: str) -> None:
+        if name:
+            seen.append(_VARIES.sub("#", name))
+            if len(seen) == fatal:
+                os.kill(os.getpid(), signal.SIGKILL)
 
-    def connect(*arguments: Any, **options: Any) -> sqlite3.Connection:
-        found = honest(*arguments, **options)
-        found.set_trace_callback(lambda statement: statement == "COMMIT" and step())
+    def connect(place: Any, *arguments: Any, **options: Any) -> sqlite3.Connection:
+        found, last = honest(place, *arguments, **options), ""
+
+        def trace(statement: str) -> None:
+            nonlocal last
+            if statement == "COMMIT":
+                step(f"commit {Path(str(place)).name} {last}")
+            last = " ".join(statement.split()[:4])
+
+        found.set_trace_callback(trace)
         return found
 
     honest = sqlite3.connect
     sqlite3.connect = sqlite3.dbapi2.connect = connect  # type: ignore[assignment]
-    sys.addaudithook(lambda event, found: _is_step(folder, event, found) and step())
-    return lambda: seen
+    sys.addaudithook(lambda event, found: step(_step(folder, event, found)))
+    return seen
 
 
-def _is_step(folder: Path, event: str, found: tuple[Any, ...]) -> bool:
-    """Whether what the interpreter is about to do lasts beyond its process."""
+_VARIES = re.compile(r"0x[0-9a-fA-F]+|\b(?=\w*\d)\w{6,}|\d+")
+"""Digests, CIDs and numbers in the name of a step."""
+
+
+def _step(folder: Path, event: str, found: tuple[Any, ...]) -> str:
+    """What the interpreter is about to do that lasts beyond its process; "" for all else."""
     if event == "http.client.send":
-        return b"eth_sendRawTransaction" in found[1]
+        return "send" if b"eth_sendRawTransaction" in found[1] else ""
     if event == "os.rename":
-        return _in(folder, found[1])
-    return (event == "os.remove" or (event == "open" and found[2] & os.O_CREAT != 0)) and _in(
-        folder, found[0]
-    )
+        return _named(folder, event, found[1])
+    if event == "os.remove" or (event == "open" and found[2] & os.O_CREAT != 0):
+        return _named(folder, event, found[0])
+    return ""
 
 
-def _in(folder: Path, name: object) -> bool:
-    """Whether a name is one that lasts, in the folder: temporary files and locks are none."""
+def _named(folder: Path, event: str, name: object) -> str:
+    """A name that lasts, in the folder: temporary files and locks are none."""
     if not isinstance(name, str | os.PathLike):
-        return False
+        return ""
     path = Path(name)
     passing = path.parent.name == "tmp" or path.name.startswith(".") or path.suffix == ".lock"
-    return path.is_relative_to(folder) and not passing
+    if passing or not path.is_relative_to(folder):
+        return ""
+    inner = path.relative_to(folder)
+    return f"{event} {'/'.join(inner.parts[:2])}/{inner.name}"
 
 
 def take(folder: Path, verb: str) -> None:
@@ -111,7 +132,9 @@ def take(folder: Path, verb: str) -> None:
     elif name == "auditor":
         _audit(party, study, step)
     elif name == "patient":
-        _withdraw(party, shown)
+        (_claim if step == "claim" else _withdraw)(party, study, shown)
+    elif step == "admit":
+        _admit(make_node(folder, party), shown)
     else:
         hospital_run.advance(make_node(folder, party), study, _quiet)
 
@@ -142,7 +165,35 @@ def _audit(party: Party, number: StudyId, hospital: str) -> None:
     party.chain.client.send(attest(number, RoundNumber(0), verdict.level, word, report.digest))
 
 
-def _withdraw(party: Party, shown: dict[str, Any]) -> None:
+def _admit(node: HospitalNode, shown: dict[str, Any]) -> None:
+    """Say of grants that people of this hospital signed them."""
+    client, keys = node.party.chain.client, shown["keys"]
+    admit(
+        node,
+        [Presented(LocalKey(key), SignedGrant.from_json(tree)) for key, tree in shown["grants"]],
+        relayer=address_of(bytes.fromhex(keys["relayer"]["account"])),
+        deadline=client.timestamp() + DAY,
+        signing_key=bytes.fromhex(keys[node.party.name]["account"]),
+    )
+
+
+def _claim(party: Party, study: StudyId, shown: dict[str, Any]) -> None:
+    agreement = AgreementId(shown["agreement"])
+    patient = Patient(PatientSecret(shown["phrase"]), party.chain)
+    mine = consent_id(patient.address_for(agreement), agreement, 0)
+    found = paying_cohorts(party.chain, party.store, study, party.head())
+    body = claim_message(
+        patient,
+        next(cohort[mine] for cohort in found if mine in cohort),
+        agreement=agreement,
+        nonce=0,
+        recipient=Address(shown["recipient"]),
+        deadline=party.chain.client.timestamp() + DAY,
+    )
+    post(party.store, party.address, "claim", body)
+
+
+def _withdraw(party: Party, _: StudyId, shown: dict[str, Any]) -> None:
     agreement = AgreementId(shown["agreement"])
     patient = Patient(PatientSecret(shown["phrase"]), party.chain)
     m = patient.revoke(agreement, deadline=party.chain.client.timestamp() + DAY)
@@ -163,10 +214,10 @@ def _serve() -> None:
         if (child := os.fork()) == 0:
             _run(Path(folder), verb, int(fatal), writing)
         os.close(writing)
-        counted = os.read(reading, 16).decode()
-        os.close(reading)
+        with os.fdopen(reading) as pipe:
+            steps = json.loads(pipe.read() or "[]")
         _, status = os.waitpid(child, 0)
-        sys.stdout.write(f"{os.waitstatus_to_exitcode(status)} {counted or 0}\n")
+        sys.stdout.write(json.dumps([os.waitstatus_to_exitcode(status), steps]) + "\n")
         sys.stdout.flush()
 
 
@@ -175,7 +226,8 @@ def _run(folder: Path, verb: str, fatal: int, writing: int) -> None:
     try:
         steps = count_steps(folder, fatal)
         take(folder, verb)
-        os.write(writing, str(steps()).encode())
+        with os.fdopen(writing, "w") as pipe:
+            json.dump(steps, pipe)
         code = 0
     except Exception:
         traceback.print_exc()

@@ -102,6 +102,7 @@ class Asked:
     local_key: LocalKey
     secret: PatientSecret
     will: str
+    phrase: str = ""
 
 
 @dataclass(slots=True)
@@ -315,7 +316,8 @@ def ask_all(
         presented = []
         for place, record in enumerate(records):
             will = WILLS.get(place, "grants")
-            asked = Asked(name, record.key, PatientSecret(new_phrase()), will)
+            phrase = new_phrase()
+            asked = Asked(name, record.key, PatientSecret(phrase), will, phrase)
             world.patients.append(asked)
             if will == "refuses" or record.key in unasked:
                 continue

@@ -1,31 +1,34 @@
-"""Every actor killed by `kill -9` before each of its durable steps, and the chain: same model,
-each effect once. The steps are counted, not listed (`dying`)."""
+"""Every actor killed by `kill -9` before each kind of its durable steps, and the chain: same model,
+each effect once. The steps are counted and named as they happen, not listed (`dying`)."""
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from chain.anvil import Anvil
 from chain.attestations import Verdict as Word
-from chain.consents import Granted, Reason, Revoked
-from chain.keys import PatientSecret, new_phrase
+from chain.consents import Consent, Granted, Reason, Revoked
 from chain.rpc import request
-from chain.types import RoundNumber
+from chain.types import Address, RoundNumber
 from federated.candidates import topic_of_candidates
 from federated.center import aggregate, finalize, open_round, propose
 from federated.center import run as center_run
+from federated.claims import claim_message, paying_cohorts
 from federated.hospital import admit, report
 from federated.hospital.admission import Presented
 from federated.judging import judge_submission
 from federated.mail import post
 from federated.models import update_schema
-from federated.patient import Patient
 from federated.published import read_result
 from federated.relayer import relay
 from federated.signed_report import listed_reports, report_topic
@@ -40,15 +43,16 @@ pytestmark = [pytest.mark.engine("anvil"), pytest.mark.processes]
 FIRST, SECOND = RoundNumber(1), RoundNumber(2)
 ROOT = Path(__file__).resolve().parents[2]
 KILLED = -9
+RECIPIENT = Address("0x" + "00" * 18 + "c1a1")
 
-Run = Callable[[Path, str, int], tuple[int, int]]
+Run = Callable[[Path, str, int], tuple[int, list[str]]]
 
 
 @pytest.fixture(scope="module")
 def run() -> Iterator[Run]:
     """Runs an actor in a process of its own that dies before its n-th step (0: never).
 
-    Gives its status and, where it lived, how many steps it took.
+    Gives its status and, where it lived, the names of the steps that it took.
     """
     command = [sys.executable, "-m", "tests.e2e.dying"]
     with subprocess.Popen(
@@ -59,11 +63,11 @@ def run() -> Iterator[Run]:
         ask, answer = server.stdin, server.stdout
         assert answer.readline() == "ready\n"
 
-        def one(folder: Path, verb: str, fatal: int) -> tuple[int, int]:
+        def one(folder: Path, verb: str, fatal: int) -> tuple[int, list[str]]:
             ask.write(f"{folder}\t{verb}\t{fatal}\n")
             ask.flush()
-            code, steps = answer.readline().split()
-            return int(code), int(steps)
+            code, steps = json.loads(answer.readline())
+            return code, steps
 
         yield one
         ask.close()
@@ -72,9 +76,10 @@ def run() -> Iterator[Run]:
 def _killed_before_every_step(
     run: Run, world: World, verb: str, check: Callable[[], None], **told: object
 ) -> int:
-    """Let an actor die before each of its steps, start it again, and check what it left.
+    """Let an actor die before each kind of its steps, start it again, and check what it left.
 
-    Each time from the same beginning. Returns how many steps it has.
+    Each time from the same beginning. What comes between two steps of the same two kinds is tried
+    once: the n-th block of a file is as the second. Returns how many steps it has.
     """
     hand_over(world, **told)
     pristine = world.folder.parent / "pristine"
@@ -84,13 +89,19 @@ def _killed_before_every_step(
     code, steps = run(world.folder, verb, 0)
     assert code == 0
     check()
-    for fatal in range(1, steps + 1):
+    for fatal in _boundaries(steps):
         world.forget()
         mark = _again(world, pristine, mark)
-        assert run(world.folder, verb, fatal) == (KILLED, 0), fatal
-        assert run(world.folder, verb, 0)[0] == 0, fatal
+        assert run(world.folder, verb, fatal) == (KILLED, []), (fatal, steps)
+        assert run(world.folder, verb, 0)[0] == 0, (fatal, steps)
         check()
-    return steps
+    return len(steps)
+
+
+def _boundaries(steps: list[str]) -> list[int]:
+    """The first step (from 1) of each kind after each other kind."""
+    found = {pair: place for place, pair in reversed([*enumerate(pairwise(["", *steps]), 1)])}
+    return sorted(found.values())
 
 
 def _again(world: World, pristine: Path, mark: str) -> str:
@@ -205,77 +216,135 @@ def test_candidates_and_reports_survive_a_kill_before_any_step(
     kit.assert_sound(world)
 
 
-def _new_patient(world: World, hospital: str) -> tuple[Asked, str]:
-    """One who had refused signs after all, with a phrase that the test knows."""
-    asked = next(x for x in world.patients if (x.hospital, x.will) == (hospital, "refuses"))
-    phrase = new_phrase()
-    patient, deadline = Patient(PatientSecret(phrase), world.relayer.chain), _deadline(world)
-    grant = patient.grant(world.tiers[hospital, "grants"], deadline=deadline)
-    admit(
-        world.node(hospital),
-        [Presented(asked.local_key, grant)],
-        relayer=world.relayer.address,
-        deadline=deadline,
-        signing_key=world.keys[hospital].account,
-    )
-    return Asked(hospital, asked.local_key, PatientSecret(phrase), "grants"), phrase
+def _late_grants(world: World, hospital: str) -> list[tuple[Asked, Presented]]:
+    """Those who had refused sign after all."""
+    found, agreement = [], world.tiers[hospital, "grants"]
+    for asked in world.patients:
+        if (asked.hospital, asked.will) == (hospital, "refuses"):
+            grant = world.patient(asked).grant(agreement, deadline=_deadline(world))
+            found.append((replace(asked, will="grants"), Presented(asked.local_key, grant)))
+    return found
 
 
 def _deadline(world: World) -> int:
     return world.clock.now() + 10 * kit.DAY
 
 
-def test_a_relayer_killed_before_any_step_sends_each_message_once(run: Run, granted: World) -> None:
-    """A withdrawal and two batches of grants; nobody is granted or withdrawn twice."""
-    standing = next(x for x in granted.patients if x.will == "grants")
-    agreement = granted.tiers[standing.hospital, "grants"]
-    m = granted.patient(standing).revoke(agreement, deadline=_deadline(granted))
+def test_a_relayer_killed_before_any_step_sends_each_message_once(
+    run: Run, submitted: World
+) -> None:
+    """A withdrawal, a batch of grants and a claim: nobody is granted, withdrawn or paid twice."""
+    world, deadline = submitted, _deadline(submitted)
+    leaving, paid = [x for x in world.patients if x.will == "grants"][:2]
+    agreement = world.tiers[leaving.hospital, "grants"]
+    m = world.patient(leaving).revoke(agreement, deadline=deadline)
     fields = [m.key, agreement, m.nonce, m.deadline, m.r, m.vs]
-    post(granted.relayer.store, granted.relayer.address, "revocations", {"messages": [fields]})
-    new = [_new_patient(granted, name)[0] for name in ("north", "harbor")]
-    before = _events(granted)
+    post(world.relayer.store, world.relayer.address, "revocations", {"messages": [fields]})
+    new = _late_grants(world, "north")
+    _admit(world, "north", [item for _, item in new])
+    post(world.relayer.store, world.relayer.address, "claim", _claim_of(world, paid))
+    before = _events(world)
 
     def check() -> None:
-        assert _events(granted) == (before[0] + 2, before[1] + 1)
-        chain, block = granted.relayer.chain, granted.relayer.head()
-        assert chain.consents.consent(granted.consent_of(standing), block_identifier=block).revoked
-        for asked in new:
-            slot = chain.consents.consent(granted.consent_of(asked), block_identifier=block)
-            assert slot.granted
-            assert not slot.revoked
+        assert _events(world) == (before[0] + len(new), before[1] + 1, before[2] + 1)
+        chain, block = world.relayer.chain, world.relayer.head()
+        assert chain.consents.consent(world.consent_of(leaving), block_identifier=block).revoked
+        assert chain.consents.consent(world.consent_of(paid), block_identifier=block).paid
+        assert all(_stands(world, asked) for asked, _ in new)
 
-    assert _killed_before_every_step(run, granted, "relayer", check) >= 8
+    assert _killed_before_every_step(run, world, "relayer", check) >= 8
 
 
-def _events(world: World) -> tuple[int, int]:
-    """How many consents were ever granted and withdrawn."""
-    consents, block = world.relayer.chain.consents, world.relayer.head()
-    granted = consents._find(Granted, consents.born, block)
-    revoked = consents._find(Revoked, consents.born, block)
-    return sum(len(event.ids) for event in granted), len(revoked)
+def _admit(world: World, hospital: str, presented: list[Presented]) -> None:
+    admit(
+        world.node(hospital),
+        presented,
+        relayer=world.relayer.address,
+        deadline=_deadline(world),
+        signing_key=world.keys[hospital].account,
+    )
 
 
-def test_a_patient_killed_before_any_step_of_withdrawing_withdraws_once(
+def _claim_of(world: World, asked: Asked) -> dict[str, Any]:
+    chain, store, block = world.relayer.chain, world.relayer.store, world.relayer.head()
+    mine = world.consent_of(asked)
+    found = (x[mine] for x in paying_cohorts(chain, store, world.study, block) if mine in x)
+    agreement = world.tiers[asked.hospital, asked.will]
+    return claim_message(
+        world.patient(asked),
+        next(found),
+        agreement=agreement,
+        nonce=0,
+        recipient=RECIPIENT,
+        deadline=_deadline(world),
+    )
+
+
+def _stands(world: World, asked: Asked) -> bool:
+    chain, block = world.relayer.chain, world.relayer.head()
+    slot = chain.consents.consent(world.consent_of(asked), block_identifier=block)
+    return slot.granted > 0 and not slot.revoked
+
+
+def test_a_hospital_killed_before_any_step_of_admitting_admits_each_person_once(
     run: Run, granted: World
 ) -> None:
-    """Whatever was written before the kill, the relayer withdraws the consent, and once."""
-    asked, phrase = _new_patient(granted, "north")
-    relay(granted.relayer)
+    """It signs and posts anew after a kill; the relayer sends all, and no grant counts twice."""
+    new = _late_grants(granted, "north")
+    assert len(new) == 2
+    told = [[item.patient, item.grant.to_json()] for _, item in new]
     before = _events(granted)
 
     def check() -> None:
         relay(granted.relayer)
-        assert _events(granted) == (before[0], before[1] + 1)
-        chain, block = granted.relayer.chain, granted.relayer.head()
-        slot = chain.consents.consent(granted.consent_of(asked), block_identifier=block)
-        assert slot.revoked
-        assert slot.reason is Reason.PATIENT
+        assert _events(granted) == (before[0] + len(new), *before[1:])
+        assert all(_stands(granted, asked) for asked, _ in new)
+        rows = [granted.node("north").consents.of_patient(asked.local_key) for asked, _ in new]
+        assert [[row.id for row in found] for found in rows] == [
+            [granted.consent_of(asked)] for asked, _ in new
+        ]
 
-    agreement = granted.tiers["north", "grants"]
+    assert _killed_before_every_step(run, granted, "north/admit", check, grants=told) >= 2
+
+
+def _events(world: World) -> tuple[int, int, int]:
+    """How many consents were ever granted and withdrawn, and how many people paid."""
+    consents, block = world.relayer.chain.consents, world.relayer.head()
+    granted = consents._find(Granted, consents.born, block)
+    revoked = consents._find(Revoked, consents.born, block)
+    paid = world.relayer.chain.escrow.patients_paid(world.study, to_block=block)
+    return sum(len(event.ids) for event in granted), len(revoked), len(paid)
+
+
+def test_a_patient_killed_before_any_step_claims_once_and_withdraws_once(
+    run: Run, submitted: World
+) -> None:
+    """Whatever was written before the kill, the relayer pays and withdraws once."""
+    world = submitted
+    asked = next(x for x in world.patients if x.will == "grants")
+    agreement = int(world.tiers[asked.hospital, "grants"])
+    before = _events(world)
+
+    def slot() -> Consent:
+        relay(world.relayer)
+        chain, block = world.relayer.chain, world.relayer.head()
+        return chain.consents.consent(world.consent_of(asked), block_identifier=block)
+
+    def paid() -> None:
+        assert slot().paid
+        assert _events(world) == (*before[:2], before[2] + 1)
+
+    mine: dict[str, object] = {"phrase": asked.phrase, "agreement": agreement}
     steps = _killed_before_every_step(
-        run, granted, "patient", check, phrase=phrase, agreement=int(agreement)
+        run, world, "patient/claim", paid, recipient=RECIPIENT, **mine
     )
     assert steps >= 2
+
+    def withdrawn() -> None:
+        assert slot().reason is Reason.PATIENT
+        assert _events(world) == (before[0], before[1] + 1, before[2] + 1)
+
+    assert _killed_before_every_step(run, world, "patient/withdraw", withdrawn, **mine) >= 2
 
 
 def test_an_auditor_killed_before_any_step_gives_its_word_and_attests(
