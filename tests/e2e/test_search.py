@@ -16,13 +16,15 @@ from chain.types import RoundNumber
 from federated.auditor import Level
 from federated.center import finalize, open_round, settle
 from federated.center import run as center_run
-from federated.chosen import chosen, reports_of_search, search_table
+from federated.chosen import chosen, reports_of_search, search_table, spec_of_round
 from federated.errors import StepError
 from federated.hospital import freeze, report
 from federated.hospital import run as hospital_run
 from federated.hospital.data import arrays
 from federated.hospital.freeze import frozen_members
+from federated.leaf_list import chain_leaf, proof_of, read_leaves, tree_of
 from federated.phase import report_by
+from federated.provenance import standing_round
 from federated.reports import Report
 from federated.search_cost import search_cost
 from federated.signed_report import sign_report
@@ -314,3 +316,40 @@ def test_a_search_goes_with_paid_contributions_and_with_robust_rules(
         settle(world.center, world.study)
         kit.assert_sound(world)
         world.forget()
+
+
+def _void_second(world: World, hospital: str) -> None:
+    """The hospital keeps a patient who withdrew in the second round, which is found after it."""
+    asked = next(x for x in world.patients if (x.hospital, x.will) == (hospital, "grants"))
+    kit.revoke(world, asked)
+    open_round(world.center, world.study)
+    consents = world.node(hospital).party.chain.consents
+    consents.active_at = lambda ids, *_, **__: [True] * len(ids)  # type: ignore[method-assign]
+    kit.freeze_and_submit(world, SECOND)
+    kit.report_all(world, SECOND)
+    finalize(world.center, world.study, SECOND)
+    world.forget()
+    commitment = kit.freeze_of(world, SECOND, hospital)
+    leaves = read_leaves(world.auditor.store, commitment.leaf_list)
+    leaf = next(item for item in leaves if item.consent == world.consent_of(asked))
+    proof = proof_of(tree_of(leaves), leaf)
+    call = world.auditor.chain.challenges.challenge_leaf(commitment, chain_leaf(leaf), proof)
+    world.auditor.chain.client.send(call)
+
+
+def test_a_void_takes_the_chosen_model_back_and_not_the_choice(granted: World) -> None:
+    """Under "go-back": the settings stay chosen, and learning begins anew with them."""
+    _run(granted, 1)
+    _void_second(granted, "harbor")
+    study, others = granted.read(), ["north", "valley"]
+    assert chosen(granted.auditor, study, THIRD, granted.auditor.head()) == 1
+    for number, parent in ((THIRD, 0), (RoundNumber(4), 3)):
+        assert open_round(granted.center, granted.study) == number
+        assert kit.round_at(granted, number).parent == parent
+        kit.freeze_and_submit(granted, number, others)
+        finalize(granted.center, granted.study, number)
+    for level in Level.KEYLESS, Level.KEYED:
+        assert kit.found_at(granted, level) == {("voided", 2, "harbor")}
+    block = granted.auditor.head()
+    assert standing_round(granted.auditor, study, block) == 4
+    assert spec_of_round(granted.auditor, study, THIRD, block).training.learning_rate == 0.3
