@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from chain.errors import TxReverted
@@ -10,24 +9,30 @@ from chain.rounds import Freeze
 from chain.types import BlockNumber, RoundNumber, StudyId
 from federated.canonical import Digest
 from federated.chosen import require_line
-from federated.cohort import ConsentId, Entry, Leaf, build_leaves, new_salt
+from federated.cohort import ConsentId, Leaf, build_leaves
 from federated.drawing import require_drawn
 from federated.errors import CohortError, StepError
+from federated.hospital.commitments import (
+    commitment_of,
+    count_of,
+    entries_of,
+    headcount_of,
+    journal_step,
+    keep,
+    records_of,
+    with_digest,
+)
 from federated.hospital.late import waiting
 from federated.hospital.members import cohort_members, members_of
-from federated.hospital.node import HospitalNode, dictionary_of
+from federated.hospital.node import HospitalNode
 from federated.hospital.policy.headcount import Headcount
 from federated.hospital.policy.standing import require_allowed, require_cohort
 from federated.hospital.recover import recovered
 from federated.leaf_list import publish_leaves, tree_of
 from federated.party import Party
 from federated.study import Study, read_study
-from federated.tasks import task_of
 from records.cohort import Member
 from records.splits import Part
-
-_KEPT = 8
-"""Commitments of one round that are remembered; only reorganisations make more than one."""
 
 
 def freeze(node: HospitalNode, number: StudyId, round_number: RoundNumber) -> Freeze:
@@ -43,11 +48,11 @@ def freeze(node: HospitalNode, number: StudyId, round_number: RoundNumber) -> Fr
     study = read_study(party.chain, party.store, number, block)
     standing = require_allowed(node, study)
     if (record := _held(node, study, round_number, block)) is not None:
-        return _commitment(record)
-    records = _records(party, number, round_number)
+        return commitment_of(record)
+    records = records_of(party, number, round_number)
     if records:
-        require_cohort(standing, _count(records[0]))
-        if _sent(party, commitment := _commitment(records[0])):
+        require_cohort(standing, count_of(records[0]))
+        if _sent(party, commitment := commitment_of(records[0])):
             return commitment
     opened = party.chain.rounds.opening(number, round_number, to_block=block)
     require_drawn(party, study, opened)
@@ -80,7 +85,7 @@ def frozen_members(node: HospitalNode, study: Study, round_number: RoundNumber) 
     """
     record = _frozen(node, study, round_number)
     members, leaves = _rebuilt(node, study, record)
-    if tree_of(leaves).root != _commitment(record).root:
+    if tree_of(leaves).root != commitment_of(record).root:
         raise StepError(
             f"study {study.number}: round {round_number}: the records here are not those of the "
             "frozen cohort, as after another import: import that file again, or wait for the next "
@@ -106,17 +111,17 @@ def _rebuilt(
             Leaf(i, ConsentId(bytes.fromhex(one)), Digest(bytes.fromhex(d)))
             for i, (one, d) in pairs
         )
-    return members, build_leaves(_entries(study, members, record))
+    return members, build_leaves(entries_of(study, members, record))
 
 
 def frozen_commitment(node: HospitalNode, study: Study, round_number: RoundNumber) -> Freeze:
     """The commitment that the chain holds for this hospital. Raises `StepError`."""
-    return _commitment(_frozen(node, study, round_number))
+    return commitment_of(_frozen(node, study, round_number))
 
 
 def frozen_count(node: HospitalNode, study: Study, round_number: RoundNumber) -> Headcount:
     """How many people the cohort had when it was frozen. Raises `StepError`."""
-    return _count(_frozen(node, study, round_number))
+    return count_of(_frozen(node, study, round_number))
 
 
 def _frozen(node: HospitalNode, study: Study, round_number: RoundNumber) -> dict[str, Any]:
@@ -137,10 +142,12 @@ def _held(
     held = party.chain.rounds.cohort(study.number, round_number, index, block_identifier=block)
     if not any(held.digest):
         return None
-    records = _records(party, study.number, round_number)
-    if (record := _with_digest(records, held.digest)) is None:
+    records = records_of(party, study.number, round_number)
+    if (record := with_digest(records, held.digest)) is None:
         record = recovered(node, study, round_number, block)
-        party.journal.put(_step(study.number, round_number), {"commitments": [record, *records]})
+        party.journal.put(
+            journal_step(study.number, round_number), {"commitments": [record, *records]}
+        )
     return record
 
 
@@ -152,14 +159,14 @@ def _commit(
     earlier: list[dict[str, Any]],
 ) -> Freeze:
     members = cohort_members(node, study, round_number, block)
-    require_allowed(node, study, _headcount(study, members))
+    require_allowed(node, study, headcount_of(study, members))
     weight = sum(member.part is Part.TRAIN for member in members)
     if not weight:
         raise CohortError(
             f"study {study.number}: round {round_number}: no consented record is for training"
         )
     again = _cohort_again(node.party, study, round_number, block, members)
-    entries = _entries(study, members, earlier[0] if earlier else again)
+    entries = entries_of(study, members, earlier[0] if earlier else again)
     leaves = build_leaves(entries)
     commitment = Freeze(
         study=study.number,
@@ -173,7 +180,7 @@ def _commit(
         leaf_list=publish_leaves(node.party.store, leaves),
         round_keys=bytes(32),
     )
-    _record(node, study, commitment, members, entries, earlier)
+    keep(node, study, commitment, members, entries, earlier)
     return commitment
 
 
@@ -185,76 +192,8 @@ def _cohort_again(
     Under its salts the root is the one that the update was sealed for.
     """
     for place, sealed in waiting(party, study, number, block):
-        for record in _records(party, study.number, place):
-            leaves = build_leaves(_entries(study, members, record))
-            if tree_of(leaves).root == _commitment(record).root == bytes.fromhex(sealed["root"]):
+        for record in records_of(party, study.number, place):
+            leaves = build_leaves(entries_of(study, members, record))
+            if tree_of(leaves).root == commitment_of(record).root == bytes.fromhex(sealed["root"]):
                 return record
     return None
-
-
-def _entries(study: Study, members: list[Member], earlier: dict[str, Any] | None) -> list[Entry]:
-    dictionary = dictionary_of(study.spec)
-    salts = {consent: salt for _, consent, salt in earlier["entries"]} if earlier else {}
-    return [
-        Entry(
-            ConsentId(member.consent),
-            Digest(member.record.digest(dictionary)),
-            bytes.fromhex(salts.get(member.consent.hex(), "")) or new_salt(),
-        )
-        for member in members
-    ]
-
-
-def _record(
-    node: HospitalNode,
-    study: Study,
-    commitment: Freeze,
-    members: list[Member],
-    entries: list[Entry],
-    earlier: list[dict[str, Any]],
-) -> None:
-    """Keep a commitment before those that it replaces: after another reorganisation the chain may
-    hold one of them again."""
-    fields = {name: getattr(commitment, name) for name in Freeze.__dataclass_fields__}
-    record = {
-        "digest": commitment.digest().hex(),
-        "count": asdict(_headcount(study, members)),
-        "freeze": {k: v.hex() if isinstance(v, bytes) else v for k, v in fields.items()},
-        "entries": [
-            [member.record.key, entry.consent.hex(), entry.salt.hex()]
-            for member, entry in zip(members, entries, strict=True)
-        ],
-    }
-    step = _step(commitment.study, commitment.round)
-    node.party.journal.put(step, {"commitments": [record, *earlier[: _KEPT - 1]]})
-
-
-def _headcount(study: Study, members: list[Member]) -> Headcount:
-    return Headcount.of(members, task_of(study.spec.task).groups(study.spec))
-
-
-def _records(party: Party, number: StudyId, round_number: RoundNumber) -> list[dict[str, Any]]:
-    """What was committed to for a round, the newest first."""
-    journalled: dict[str, Any] = party.journal.get(_step(number, round_number)) or {}
-    found: list[dict[str, Any]] = journalled.get("commitments", [])
-    return found
-
-
-def _with_digest(records: list[dict[str, Any]], digest: bytes) -> dict[str, Any] | None:
-    return next((record for record in records if record["digest"] == digest.hex()), None)
-
-
-def _commitment(record: dict[str, Any]) -> Freeze:
-    fields: dict[str, Any] = {
-        name: bytes.fromhex(value) if isinstance(value, str) else value
-        for name, value in record["freeze"].items()
-    }
-    return Freeze(**fields)
-
-
-def _count(record: dict[str, Any]) -> Headcount:
-    return Headcount(**record["count"])
-
-
-def _step(number: StudyId, round_number: RoundNumber) -> str:
-    return f"freeze-{number}-{round_number}"

@@ -15,7 +15,8 @@ from federated.errors import StepError
 from federated.hospital import admit, freeze, submit, train
 from federated.hospital.admission import Presented, withdraw
 from federated.hospital.answer import answer_demands
-from federated.hospital.freeze import _commit, _records
+from federated.hospital.commitments import records_of
+from federated.hospital.freeze import _commit
 from federated.hospital.run import advance
 from federated.mail import post
 from federated.patient import Patient
@@ -119,7 +120,7 @@ def test_a_replaced_freeze_that_the_chain_holds_after_all_is_trained_on(granted:
     open_round(granted.center, granted.study)
     mined = freeze(node, granted.study, FIRST)
     party, block = node.party, node.party.head()
-    earlier = _records(party, granted.study, FIRST)
+    earlier = records_of(party, granted.study, FIRST)
     newer = _commit(node, study, FIRST, block, earlier)  # as if `mined` had been undone
     assert newer.digest() != mined.digest()
     assert newer.root == mined.root, "the same salts"
