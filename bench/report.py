@@ -12,7 +12,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -50,25 +50,29 @@ def main(name: str, doc: str | None, *benches: Bench, seeds: Sequence[int] = ())
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--plots", type=Path, default=PLOTS, help=f"folder, default: {PLOTS}")
     options = parser.parse_args()
-    items = [item for bench in benches for item in bench(options.quick)]
+    items: list[Item] = []
+    for bench in benches:
+        found = list(bench(options.quick))
+        _show(found, sys.stderr)  # a run of an hour that is interrupted has told what it found
+        items += found
     claims = [item for item in items if isinstance(item, Claim)]
     draw(claims, options.plots / f"{name}.svg")
     if options.json:
         print(json.dumps(report(items, seeds)))
     else:
-        _show(items, claims)
+        _show(items, sys.stdout)
     return int(any(claim.ok is False for claim in claims))
 
 
-def _show(items: Sequence[Item], claims: Sequence[Claim]) -> None:
-    console = Console(width=None if sys.stdout.isatty() else WIDTH)
+def _show(items: Sequence[Item], file: IO[str]) -> None:
+    console = Console(file=file, width=None if file.isatty() else WIDTH)
     for item in items:
         if isinstance(item, Rows):
             table = Table(*item.columns, title=item.title)
             for line in item.lines:
                 table.add_row(*line)
             console.print(table)
-    console.print(_table(claims))
+    console.print(_table([item for item in items if isinstance(item, Claim)]))
 
 
 def _table(claims: Sequence[Claim]) -> Table:

@@ -8,6 +8,7 @@ choice that the federated model does not get.
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -59,8 +60,12 @@ class Job:
 
 def run(jobs: Sequence[Job]) -> list[Scores]:
     """Every job's figures on all official test images, two at a time, one thread each."""
+    found = []
     with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as processes:
-        return list(processes.map(judged, jobs))
+        for done, result in enumerate(processes.map(judged, jobs), start=1):
+            print(f"{done} of {len(jobs)} networks trained", file=sys.stderr, flush=True)
+            found.append(result)
+    return found
 
 
 def judged(job: Job) -> Scores:
