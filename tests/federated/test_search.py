@@ -30,7 +30,7 @@ from federated.search import (
 )
 from federated.simulate import simulate
 from federated.simulate_reports import simulate_reports
-from federated.spec import Choice, Late, Sampling, Search, StudySpec, Training, Tried
+from federated.spec import Choice, Label, Late, Sampling, Search, StudySpec, Training, Tried
 from federated.spec_files import read_bytes, read_json
 from federated.studies import wisconsin_spec
 from federated.training import Records
@@ -235,3 +235,20 @@ def test_a_search_is_not_simulated_without_patients_who_judge(searching: StudySp
 def test_rewards_of_a_searching_study_are_not_simulated(searching: StudySpec) -> None:
     with pytest.raises(SpecError, match="search: reports are simulated of studies without one"):
         simulate_reports(searching, {})
+
+
+def test_a_task_whose_losses_are_not_reported_has_no_search(searching: StudySpec) -> None:
+    label = Label("dose", unit="mg", minimum=0.0, maximum=40.0)
+    spec = replace(searching, task="regression", data=replace(searching.data, label=label))
+    check_spec(replace(spec, search=None))
+    with pytest.raises(SpecError, match="search: hospitals report on two labels"):
+        check_spec(spec)
+
+
+def test_models_with_layers_that_stay_at_hospitals_have_no_search(searching: StudySpec) -> None:
+    """Others would judge the model without anybody's layers, which nobody uses."""
+    model = Choice("mlp", {"hidden": [4], "normalise": "layer"})
+    spec = replace(searching, strategy=Choice("fedbn"), model=model)
+    check_spec(replace(spec, search=None))
+    with pytest.raises(SpecError, match="search: fedbn is judged with each hospital's own layers"):
+        check_spec(spec)
