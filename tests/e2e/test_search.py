@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from api.cli.searching import print_search
 from chain.rpc import request
 from chain.types import RoundNumber
 from federated.auditor import Level
@@ -124,7 +125,9 @@ def _parents(world: World, rounds: int) -> list[int]:
     return [kit.round_at(world, number).parent for number in range(1, rounds + 1)]
 
 
-def test_a_study_tries_settings_and_goes_on_with_the_best(searched: World) -> None:
+def test_a_study_tries_settings_and_goes_on_with_the_best(
+    searched: World, capsys: pytest.CaptureFixture[str]
+) -> None:
     world = searched
     _run(world, 4)
     study, block = world.read(), world.auditor.head()
@@ -134,6 +137,8 @@ def test_a_study_tries_settings_and_goes_on_with_the_best(searched: World) -> No
     assert fast < slow
     assert chosen(world.auditor, study, THIRD, block) == 1
     _check_table(world, reports[1])
+    print_search(world.relayer, study)
+    assert "epochs 2" in capsys.readouterr().out
     assert _parents(world, 4) == [0, 0, 2, 3]
     assert [kit.state_of(world, number) for number in range(1, 5)] == _simulated(world, 4)
     kit.assert_sound(world)
