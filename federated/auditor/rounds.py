@@ -15,7 +15,6 @@ from federated.drawing import expected
 from federated.exclusion import ExclusionCode
 from federated.judging import check_manifest, is_oversized, judge_submission
 from federated.missing import confirmed_missing
-from federated.models import update_schema
 from federated.party import Party
 from federated.published import open_state
 from federated.round_manifest import RoundManifest
@@ -217,5 +216,5 @@ def _add(
         detail = f"the manifest says {code or 'included'}, the rule {judged.code or 'included'}"
         agree = checks.add("exclusion", judged.code == code, detail, at)
         if judged.update is not None:
-            total.add(judged.update.segments(update_schema(study.spec)), judged.weight)
+            total.add_stored([(judged.update, judged.weight)])
     return agree

@@ -91,7 +91,7 @@ def _conclude(
 ) -> RoundManifest:
     number, block, start = inputs.number, inputs.block, collected.start
     spec = spec_of_round(party, study, number, block)
-    state = next_state(spec, start, collected.total.mean(), number)
+    state = next_state(spec, start, collected.total.take_mean(), number)
     start_digest = state_digest(study.spec, start)
     result = state_digest(study.spec, state)
     context = context_of_state(party, study, number, start_digest, result)

@@ -19,7 +19,7 @@ from federated.exclusion import ExclusionCode
 from federated.grid import Grid
 from federated.hospital import Policy, approve
 from federated.judging import Judged
-from federated.models import parameter_schema
+from federated.models import update_schema
 from federated.round_manifest import RoundManifest
 from federated.state import GlobalState
 from storage.signing import Sender, SigningKey
@@ -65,13 +65,13 @@ def test_another_weight_in_the_sum_is_found_by_a_named_auditor(
     submitted: World, monkeypatch: Patch
 ) -> None:
     class Heavier(WeightedSum):
-        def add(self, segments: Any, weight: int) -> None:
-            super().add(segments, weight + (self.weight == 0))
+        def add_stored(self, updates: Any) -> None:
+            super().add_stored([(one, weight + (self.weight == 0)) for one, weight in updates])
 
     monkeypatch.setattr(
         collecting,
         "total_of",
-        lambda spec, _: Heavier(parameter_schema(spec), Grid.of(spec.grid)),
+        lambda spec, _: Heavier(update_schema(spec), Grid.of(spec.grid)),
     )
     _finalize(submitted)
     assert kit.found_at(submitted, Level.KEYLESS) == set()
