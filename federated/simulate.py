@@ -24,6 +24,7 @@ from federated.schema import Parameters
 from federated.simulate_search import Course
 from federated.spec import StudySpec
 from federated.state import GlobalState, initial_state, next_state
+from federated.strategies import strategy_of
 from federated.training import Lie, Records, kept_of
 from federated.workers import Here, Workers
 
@@ -125,15 +126,38 @@ def all_models(
         yield lambda: {"federated": federated, **dict(zip(opponents, fitted(), strict=True))}
 
 
+def with_own_layers(
+    spec: StudySpec, state: GlobalState, kept: Mapping[str, Parameters]
+) -> dict[str, Parameters]:
+    """The global model as each of these hospitals uses it, with what it kept in its place."""
+    strategy = strategy_of(spec.strategy.name)
+    return {name: dict(strategy.begins(state.parameters, own)) for name, own in kept.items()}
+
+
+def used_at(
+    where: str, models: Mapping[str, Parameters], own: Mapping[str, Parameters] | None
+) -> Mapping[str, Parameters]:
+    """The models with which test records are judged: at a hospital the federated one is its own."""
+    return {**models, "federated": own[where]} if own and where in own else models
+
+
 def compare(
-    spec: StudySpec, sites: Mapping[str, Site], models: Mapping[str, Parameters]
+    spec: StudySpec,
+    sites: Mapping[str, Site],
+    models: Mapping[str, Parameters],
+    own: Mapping[str, Parameters] | None = None,
 ) -> list[Row]:
-    """Each model on the pool of all test records, and on each hospital's."""
+    """Each model on the pool of all test records, and on each hospital's.
+
+    `own` is the federated model as hospitals use it (`with_own_layers`): at their own records it
+    stands for it; on the pool the global one normalises neutrally.
+    """
     tests = {"pooled": pool([site.test for site in sites.values()])}
     tests |= {name: site.test for name, site in sites.items()}
+    used = {where: used_at(where, models, own) for where in tests}
     return [
-        Row(model, where, scores(labels, probabilities(parameters, inputs, spec)))
-        for model, parameters in models.items()
+        Row(model, where, scores(labels, probabilities(used[where][model], inputs, spec)))
+        for model in models
         for where, (inputs, labels) in tests.items()
     ]
 

@@ -12,6 +12,7 @@ from federated.evaluation.sites import evaluate
 from federated.hospital import publish_results
 from federated.hospital.data import arrays
 from federated.hospital.freeze import frozen_members
+from federated.hospital.kept import own_model
 from federated.metrics import Scores
 from federated.published import open_state
 from federated.results import Results
@@ -38,13 +39,16 @@ def comparison(
     sites = _sites(world, study, last)
     states = {n: open_state(world.center, study, RoundNumber(n), block) for n in range(last + 1)}
     learned = {n: state.parameters for n, state in states.items()}
+    kept = {n: own_model(x.party, study, states[last], block) for n, x in world.hospitals.items()}
+    own = {name: found.parameters for name, found in kept.items() if found.consents}
     round_ = world.center.chain.rounds.round(number, last, block_identifier=block)
     with all_models(study.spec, sites, learned[last]) as fitted:
 
         def compared() -> Compared:
             models = fitted()
-            rows = [_reported(row, results) for row in compare(study.spec, sites, models)]
-            return rows, evaluate(study.spec, sites, models, learned), round_.state
+            rows = compare(study.spec, sites, models, own)
+            shown = evaluate(study.spec, sites, models, learned, own)
+            return [_reported(row, results) for row in rows], shown, round_.state
 
         yield compared
 

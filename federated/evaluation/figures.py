@@ -13,7 +13,7 @@ import numpy as np
 from federated.evaluation.disclosure import enough, pool_tells
 from federated.evaluation.result import POOLED
 from federated.schema import Array, Parameters
-from federated.simulate import Site
+from federated.simulate import Site, used_at
 from federated.spec import StudySpec
 from federated.tasks import Figures, task_of
 from federated.tasks.reading import outputs_of
@@ -30,9 +30,12 @@ class FigureRow:
 
 
 def compare_figures(
-    spec: StudySpec, sites: Mapping[str, Site], models: Mapping[str, Parameters]
+    spec: StudySpec,
+    sites: Mapping[str, Site],
+    models: Mapping[str, Parameters],
+    own: Mapping[str, Parameters] | None = None,
 ) -> list[FigureRow]:
-    """The matrix of models and test records, the pool first.
+    """The matrix of models and test records, the pool first; `own` as `simulate.compare` has it.
 
     A hospital with fewer than five people of one of the task's groups shows nothing; where the pool
     less the hospitals shown would tell of such, neither does the pool: other tasks' figures have
@@ -45,8 +48,8 @@ def compare_figures(
         hidden.add(POOLED)
     pool = tuple(np.concatenate([test[at] for test in tests.values()]) for at in (0, 1))
     return [
-        _row(spec, model, parameters, where, records, hidden)
-        for model, parameters in models.items()
+        _row(spec, model, used_at(where, models, own)[model], where, records, hidden)
+        for model in models
         for where, records in {POOLED: pool, **tests}.items()
     ]
 

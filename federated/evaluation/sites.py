@@ -33,7 +33,7 @@ from federated.evaluation.roc import roc
 from federated.metrics import LOSS_UNIT, Estimate, Scores, auc, log_loss, scores
 from federated.networks import probabilities
 from federated.schema import Array, Parameters
-from federated.simulate import Site
+from federated.simulate import Site, used_at
 from federated.spec import StudySpec
 
 
@@ -42,13 +42,15 @@ def evaluate(
     sites: Mapping[str, Site],
     models: Mapping[str, Parameters],
     states: Mapping[int, Parameters],
+    own: Mapping[str, Parameters] | None = None,
 ) -> Evaluation:
     """What a report shows of `models` (as `simulate.all_models` names them).
 
+    `own` is as in `simulate.compare`; curves of learning are of the global model as it is.
     `states` are global models by round, 0 the study's first. Validation figures are by hospital,
     test figures by hospital and pooled.
     """
-    tests = _tests(spec, sites, models)
+    tests = _tests(spec, sites, models, own)
     return Evaluation(
         tests=tuple(test.described() for test in tests),
         cells=tuple(Cell(name, test.name, test.scores(name)) for name in models for test in tests),
@@ -125,7 +127,10 @@ class _Test:
 
 
 def _tests(
-    spec: StudySpec, sites: Mapping[str, Site], models: Mapping[str, Parameters]
+    spec: StudySpec,
+    sites: Mapping[str, Site],
+    models: Mapping[str, Parameters],
+    own: Mapping[str, Parameters] | None,
 ) -> list[_Test]:
     """The pool first, then each hospital."""
     everyone = {name: site.test[1] for name, site in sites.items()}
@@ -134,21 +139,31 @@ def _tests(
             name,
             site.test[0],
             site.test[1],
-            {model: probabilities(found, site.test[0], spec) for model, found in models.items()},
+            _predicted(spec, site.test[0], used_at(name, models, own)),
             rounded=False,
             seed=spec.seed,
         )
         for name, site in sites.items()
     ]
+    inputs = np.concatenate([part.inputs for part in parts])
+    told = {model: np.concatenate([part.predicted[model] for part in parts]) for model in models}
+    if own:
+        told |= _predicted(spec, inputs, {FEDERATED: models[FEDERATED]})
     pool = _Test(
         POOLED,
-        np.concatenate([part.inputs for part in parts]),
+        inputs,
         np.concatenate([part.labels for part in parts]),
-        {model: np.concatenate([part.predicted[model] for part in parts]) for model in models},
+        told,
         rounded=disclosure.pool_tells(everyone),
         seed=spec.seed,
     )
     return [pool, *parts]
+
+
+def _predicted(
+    spec: StudySpec, inputs: Array, models: Mapping[str, Parameters]
+) -> dict[str, Array]:
+    return {name: probabilities(found, inputs, spec) for name, found in models.items()}
 
 
 def _learning(

@@ -8,11 +8,15 @@ import numpy as np
 import pytest
 
 from federated.errors import SpecError
+from federated.evaluation.figures import compare_figures
+from federated.evaluation.result import CENTRALISED, FEDERATED, POOLED
+from federated.evaluation.sites import evaluate
+from federated.metrics import scores
 from federated.models import initial_parameters, parameter_schema, update_schema
 from federated.networks import probabilities
 from federated.rules import check_spec
-from federated.schema import Array
-from federated.simulate import simulate
+from federated.schema import Array, Parameters
+from federated.simulate import Site, compare, simulate, with_own_layers
 from federated.spec import Choice, Feature, GridTerms, StudySpec, Training
 from federated.state import state_digest
 from federated.strategies import strategy_of
@@ -143,6 +147,37 @@ def test_hospitals_of_fedbn_are_paid_by_count_alone(study: StudySpec) -> None:
     with pytest.raises(SpecError, match="own layers, which nobody else has; use count") as caught:
         check_spec(judged)
     assert caught.value.key == "reward.rule"
+
+
+def test_a_hospital_is_judged_with_its_own_layers_and_the_pool_with_neutral_ones(
+    study: StudySpec,
+) -> None:
+    study = replace(study, model=Choice("mlp", {"hidden": [8], "normalise": "batch"}))
+    order = np.random.Generator(np.random.Philox(key=8))
+    sites = {}
+    for place, name in enumerate(("north", "harbor")):
+        labels = np.arange(24) % 2
+        doses = order.normal(size=(24, 2)) + 5 * place + labels[:, np.newaxis]
+        sites[name] = Site(*[(doses.astype(np.float32), labels)] * 3)
+    kept: dict[str, Parameters] = {}
+    cohort = {name: site.train for name, site in sites.items()}
+    state = simulate(study, [cohort] * study.rounds, kept=kept)[-1]
+    own = with_own_layers(study, state, kept)
+    models = {FEDERATED: state.parameters, CENTRALISED: initial_parameters(study)}
+    rows = {(row.model, row.test): row.scores for row in compare(study, sites, models, own)}
+    shown = evaluate(study, sites, models, {0: state.parameters}, own)
+    figures = {(x.model, x.test): x.figures for x in compare_figures(study, sites, models, own)}
+    both = [np.concatenate([site.test[at] for site in sites.values()]) for at in (0, 1)]
+    wanted = {(FEDERATED, name): (own[name], site.test) for name, site in sites.items()}
+    wanted[FEDERATED, POOLED] = state.parameters, (both[0], both[1])
+    wanted[CENTRALISED, "north"] = models[CENTRALISED], sites["north"].test
+    for place, (used, (inputs, labels)) in wanted.items():
+        expected = scores(labels, probabilities(used, inputs, study))
+        assert rows[place] == shown.cell(*place) == expected
+        assert figures[place]["auc"] == expected.auc
+    inputs, labels = sites["harbor"].test
+    neutral = scores(labels, probabilities(state.parameters, inputs, study))
+    assert rows[FEDERATED, "harbor"] != neutral
 
 
 def test_a_batch_of_one_patient_uses_the_running_tensors(study: StudySpec) -> None:
