@@ -99,8 +99,15 @@ def _killed_before_every_step(
 
 
 def _boundaries(steps: list[str]) -> list[int]:
-    """The first step (from 1) of each kind after each other kind."""
-    found = {pair: place for place, pair in reversed([*enumerate(pairwise(["", *steps]), 1)])}
+    """The first step (from 1) of each kind after each other kind, since each kind of record.
+
+    What a journal recorded last tells what the actor is at: a freeze is sent as an update is.
+    """
+    found: dict[tuple[str, str, str], int] = {}
+    recorded = ""
+    for place, (before, step) in enumerate(pairwise(["", *steps]), 1):
+        found.setdefault((recorded, before, step), place)
+        recorded = step if "/journal/" in step else recorded
     return sorted(found.values())
 
 
