@@ -18,8 +18,12 @@ def on_all_cores(work: Callable[[Iterator[T]], None], pieces: Iterable[T]) -> No
 
     A worker keeps its buffers from one piece to the next. Raises what the first that fails raises.
     """
-    waiting = iter(list(pieces))  # a list's iterator hands each item to one thread
-    with ThreadPoolExecutor(cores()) as pool:
-        running = [pool.submit(work, waiting) for _ in range(cores())]
+    found = list(pieces)
+    waiting = iter(found)  # a list's iterator hands each item to one thread
+    if (count := min(cores(), len(found))) < 2:
+        work(waiting)
+        return
+    with ThreadPoolExecutor(count) as pool:
+        running = [pool.submit(work, waiting) for _ in range(count)]
     for one in running:
         one.result()
