@@ -5,11 +5,12 @@ Hospitals are named, and elsewhere given by their index in the study. Digests ar
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from federated.chosen import Searched
 from federated.evaluation.result import Evaluation
-from federated.metrics import Scores
+from federated.metrics import Estimate, Scores
 from federated.outcome import Fate
 
 FORMAT = "consilium/report/4"
@@ -216,6 +217,26 @@ class Signed:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskRow:
+    """A model on test records; no figures where withheld, and `people` where they are told."""
+
+    model: str
+    test: str
+    figures: Mapping[str, Estimate | None]
+    withheld: bool
+    people: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFigures:
+    """Of a study of another task than two labels: what hospitals signed, what was simulated."""
+
+    names: tuple[str, ...]
+    signed: tuple[TaskRow, ...]
+    simulated: tuple[TaskRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ReportData:
     """One report."""
 
@@ -232,3 +253,4 @@ class ReportData:
     audit: Audit
     provenance: Provenance
     search: tuple[Searched, ...] = ()
+    figures: TaskFigures | None = None

@@ -21,6 +21,7 @@ from api.report.data import (
     Signed,
     StoreCase,
     StudyFacts,
+    TaskFigures,
     Transfer,
 )
 from api.report.lineage import read_provenance
@@ -39,6 +40,8 @@ from federated.study import Study, read_study
 from records.store import RecordStore
 
 Tree = Mapping[str, Any]
+NO_LABELS = Evaluation((), (), (), (), (), (), (), False)
+"""The evaluation of a study that does not predict one of two labels."""
 
 
 def gather(
@@ -47,11 +50,13 @@ def gather(
     records: Mapping[str, RecordStore],
     evaluation: Evaluation,
     shown: Tree,
+    figures: TaskFigures | None = None,
 ) -> ReportData:
     """The data of a finished study's report.
 
     `records` are the hospitals' stores by name, of which only counts are read, in the order of
-    their index. `shown` is the object that `consilium demo --json` prints.
+    their index. `shown` is the object that `consilium demo --json` prints. `figures` are those of
+    another task than two labels (`told.task_figures`), whose `evaluation` is `NO_LABELS`.
     """
     block = party.head()
     study = read_study(party.chain, party.store, number, block)
@@ -74,12 +79,13 @@ def gather(
         audit=_audit(shown["audit"], names),
         provenance=provenance,
         search=search_table(party, study, party.head()),
+        figures=figures,
     )
 
 
 def _study(study: Study) -> StudyFacts:
     spec = study.spec
-    negative, positive = spec.data.label.words
+    negative, positive = (spec.data.label.negative or "", spec.data.label.positive or "")
     return StudyFacts(
         number=study.number,
         name=spec.name,

@@ -9,7 +9,7 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
-from api.report import conduct, curves, findings, learning, performance, tracing
+from api.report import conduct, curves, findings, learning, performance, tasks, tracing
 from api.report.blocks import Section
 from api.report.data import ReportData
 from api.report.summary import summary
@@ -18,12 +18,7 @@ from api.report.summary import summary
 def sections(data: ReportData) -> list[Section]:
     """All below the summary, in order."""
     return [
-        performance.figures(data),
-        findings.section(data),
-        performance.matrix(data),
-        learning.section(data),
-        curves.rocs(data),
-        curves.calibration(data),
+        *_judged(data),
         conduct.consents(data),
         conduct.quality(data),
         conduct.money(data),
@@ -33,9 +28,26 @@ def sections(data: ReportData) -> list[Section]:
     ]
 
 
+def _judged(data: ReportData) -> list[Section]:
+    """How good the models are."""
+    if data.figures is not None:
+        return [tasks.section(data, data.figures)]
+    return [
+        performance.figures(data),
+        findings.section(data),
+        performance.matrix(data),
+        learning.section(data),
+        curves.rocs(data),
+        curves.calibration(data),
+    ]
+
+
 def render(data: ReportData) -> str:
     """The page. Whatever stands in the data stays text."""
-    return _template().render(data=data, summary=summary(data), sections=sections(data))
+    read = () if data.figures is None else tasks.reading(data.figures)
+    return _template().render(
+        data=data, summary=summary(data), sections=sections(data), reading=read
+    )
 
 
 def intervals(text: str) -> Markup:

@@ -1,7 +1,8 @@
-"""The first thing that a reader sees: six questions, each answered in a sentence or two."""
+"""The first thing that a reader sees: six questions or five, each answered in a sentence or two."""
 
 from __future__ import annotations
 
+from api.report import tasks
 from api.report.blocks import Item
 from api.report.data import ReportData
 from api.report.findings import area_of, helped_words, on_all_patients, on_own_patients
@@ -14,10 +15,18 @@ def summary(data: ReportData) -> tuple[Item, ...]:
     return (
         Item("", "What was asked", _asked(data)),
         Item("", "Who took part", _took_part(data)),
-        Item("", "How good is the model?", _good(data)),
-        Item("", "Does it help each hospital?", _helps(data)),
+        *_judged(data),
         Item(*_paid(data)),
         Item(*_audited(data)),
+    )
+
+
+def _judged(data: ReportData) -> tuple[Item, ...]:
+    if data.figures is not None:
+        return (Item("", "How good is the model?", tasks.good(data.figures)),)
+    return (
+        Item("", "How good is the model?", _good(data)),
+        Item("", "Does it help each hospital?", _helps(data)),
     )
 
 

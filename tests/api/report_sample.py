@@ -22,9 +22,13 @@ from api.report.data import (
     Signed,
     StoreCase,
     StudyFacts,
+    TaskFigures,
+    TaskRow,
     Transfer,
     Update,
 )
+from api.report.gather import NO_LABELS
+from federated.evaluation.figures import compare_figures
 from federated.evaluation.result import Evaluation
 from federated.evaluation.sites import evaluate
 from federated.metrics import scores
@@ -32,8 +36,9 @@ from federated.networks import probabilities
 from federated.outcome import Fate
 from federated.schema import Array, Parameters
 from federated.simulate import Site
-from federated.spec import StudySpec
+from federated.spec import Label, StudySpec
 from federated.studies import wisconsin_spec
+from federated.tasks import task_of
 
 HOSPITALS = ("north", "harbor", "valley", "lakeside")
 SPEC: StudySpec = wisconsin_spec(seed=7)
@@ -82,6 +87,39 @@ def evaluation(rare: int = 3) -> Evaluation:
     """The evaluation of these models at these hospitals."""
     states = {n: parameters(0.7 * n, 11) for n in range(ROUNDS + 1)}
     return evaluate(SPEC, sites(rare), models(), states)
+
+
+def task_figures() -> TaskFigures:
+    """Of three classes; the last hospital has few of one, so that neither it nor the pool shows."""
+    label = Label("grade", classes=("low", "middle", "high"))
+    spec = replace(SPEC, task="multiclass", data=replace(SPEC.data, label=label))
+    order = np.random.default_rng(9)
+
+    def records(*of_each: int) -> tuple[Array, Array]:
+        labels = np.repeat(np.arange(3), of_each)
+        inputs = order.normal(size=(len(labels), WIDTH)).astype(np.float32)
+        inputs[:, 0] += labels
+        return inputs, labels
+
+    sizes = dict(zip(HOSPITALS, ((20, 20, 20), (15, 9, 8), (9, 12, 30), (9, 9, 3)), strict=True))
+    sites = {name: Site(*[records(*size)] * 3) for name, size in sizes.items()}
+    weight = np.zeros((3, WIDTH), np.float32)
+    weight[:, 0] = (-1, 0, 1)
+    model = {"out.bias": np.array([0.5, 0, -1], np.float32), "out.weight": weight}
+    rows = compare_figures(spec, sites, dict.fromkeys(models(), model))
+    simulated = tuple(TaskRow(x.model, x.test, dict(x.figures), x.withheld) for x in rows)
+    signed = tuple(
+        replace(x, people=None if x.withheld else sum(sizes[x.test]))
+        for x in simulated
+        if x.model == "federated" and x.test in sizes
+    )
+    return TaskFigures(task_of("multiclass").figures, signed, simulated)
+
+
+def task_sample() -> ReportData:
+    """The report of a study of three classes, whose model is an installed family."""
+    facts = replace(sample().study, model=f"squares@{digest(5)}", positive="", negative="")
+    return replace(sample(), study=facts, evaluation=NO_LABELS, signed=(), figures=task_figures())
 
 
 def digest(number: int) -> str:

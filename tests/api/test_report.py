@@ -15,7 +15,7 @@ from markupsafe import escape
 
 from api.cli.main import main
 from api.errors import ReportError
-from api.report import conduct, findings, tracing
+from api.report import conduct, findings, tasks, tracing
 from api.report.blocks import Items, Section, Table, Text
 from api.report.data import Failure, ReportData
 from api.report.file import read_data, write_data
@@ -26,7 +26,7 @@ from api.report.summary import summary
 from federated.evaluation.paired import Difference
 from federated.evaluation.result import CENTRALISED, POOLED, Comparison
 from federated.metrics import Estimate
-from tests.api.report_sample import HOSPITALS, hostile, sample
+from tests.api.report_sample import HOSPITALS, hostile, sample, task_sample
 
 ATTACK = '<script>alert(1)</script><img src=x onerror="alert(2)">\'"--> $\\frac{x}$ {{ 7*7 }} \x1b'
 
@@ -385,3 +385,21 @@ def test_figures_have_one_form_each() -> None:
     assert round_tokens(1600 * 10**18) == "1,600"
     assert (coarse(None), coarse(0), coarse(1234)) == ("1–4", "0", "1,234")
     assert (size(208), size(10_240), size(104_857_600)) == ("208 B", "10.0 KiB", "100.0 MiB")
+
+
+def test_a_study_of_classes_shows_its_figures_and_withholds_few_people(tmp_path: Path) -> None:
+    found = task_sample()
+    write_data(tmp_path, found)
+    assert read_data(tmp_path / "report.json") == found
+    text = Page(render(found)).text
+    for words in ("AUC, one class against the rest", "Brier score", "centralised", "own of harbor"):
+        assert words in text, words
+    assert found.figures is not None
+    tables = [x for x in tasks.section(found, found.figures).blocks if isinstance(x, Table)]
+    signed, beside = ({tuple(c.text for c in line) for line in x.rows} for x in tables)
+    assert ("lakeside", "–", *["not shown"] * 4) in signed
+    assert ("all hospitals", "federated", *["not shown"] * 4) in beside
+    assert len(beside) == 6 + 3 * len(HOSPITALS)
+    assert "malignant" not in text
+    assert "on test patients: north: 0." in summary(found)[2].text
+    assert not any("Does it help" in item.head for item in summary(found))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from api.report.page import render
-from tests.api.report_sample import hostile, sample
+from tests.api.report_sample import hostile, sample, task_sample
 from tests.api.test_report import ATTACK
 from tests.conftest import ROOT
 
@@ -46,6 +46,20 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def attacked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return opened(render(hostile(ATTACK * 3)), tmp_path_factory.mktemp("hostile"))
+
+
+@pytest.fixture(scope="module")
+def of_classes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return opened(render(task_sample()), tmp_path_factory.mktemp("classes"))
+
+
+def test_a_report_of_classes_is_as_sound(of_classes: dict[str, Any]) -> None:
+    assert of_classes["console"] == []
+    assert not any(of_classes["beyond"].values())
+    assert [x for x in of_classes["axe"]["light"] if x["impact"] in ("serious", "critical")] == []
+    found = of_classes["structure"]
+    keys = ("repeated", "unnamed", "dangling", "scopeless", "captionless", "scripts")
+    assert {key: found[key] for key in keys if found[key]} == {}
 
 
 def test_nothing_but_the_file_itself_is_requested(told: dict[str, Any]) -> None:
