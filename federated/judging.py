@@ -69,7 +69,8 @@ def judge_submission(party: Party, study: Study, frozen: Frozen, event: Submitte
     except (MissingBlock, CorruptBlock) as exc:
         if word := confirmed_unopened(party, study, frozen, event):
             return Judged(None, ExclusionCode.UNDECRYPTABLE, envelope=bytes(word))
-        raise _unjudged(study, event, "is in no member's store") from exc
+        lost = "is in no member's store" if isinstance(exc, MissingBlock) else "is stored altered"
+        raise _unjudged(study, event, f"{lost} ({exc})") from exc
     except (ArtefactError, MalformedBlock):  # of the manifest: what it seals is judged below
         return Judged(None, ExclusionCode.SCHEMA)
 

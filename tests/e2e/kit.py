@@ -76,6 +76,8 @@ PURPOSES, OTHER_PURPOSES = ("DUO:0000006",), ("DUO:0000011",)
 ROLES = {"center": Role.CENTER, "auditor": Role.AUDITOR} | dict.fromkeys(HOSPITALS, Role.HOSPITAL)
 
 # What the last patients of each hospital decide; all others grant under the standing tier.
+SHORT_S = 1200
+"""A tier that ends before any round's submitBy, and after the slowest test that begins with it."""
 WILLS = {26: "refuses", 27: "expires", 28: "other purpose", 29: "refuses"}
 
 
@@ -296,7 +298,7 @@ def open_tiers(world: World, names: Sequence[str] = HOSPITALS) -> None:
     for place, name in ((HOSPITALS.index(name) + 1, name) for name in names):
         for will, purposes, lasts in (
             ("grants", PURPOSES, 365 * DAY),
-            ("expires", PURPOSES, 600),
+            ("expires", PURPOSES, SHORT_S),
             ("other purpose", OTHER_PURPOSES, 365 * DAY),
         ):
             wish = TierWish(

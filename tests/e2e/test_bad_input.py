@@ -16,7 +16,7 @@ from chain.keys import PatientSecret, new_phrase
 from chain.types import AgreementId, RoundNumber, StudyId
 from federated.auditor import Level
 from federated.center import aggregate, finalize, open_round, settle
-from federated.errors import CohortError, FederatedError, PolicyRefused, StepError
+from federated.errors import CohortError, FederatedError, PolicyRefused, StepError, Unjudged
 from federated.exclusion import ExclusionCode
 from federated.hospital import Policy, admit, approve, freeze, join, read_grants, submit, train
 from federated.hospital.admission import Presented
@@ -25,7 +25,7 @@ from federated.patient import Patient
 from federated.published import read_result
 from federated.relayer import relay
 from records.errors import RecordsError
-from storage.errors import CorruptBlock, MissingBlock, StorageError, Unreachable
+from storage.errors import StorageError, Unreachable
 from tests.e2e import kit
 from tests.e2e.kit import World
 
@@ -209,12 +209,16 @@ def test_missing_and_corrupt_blocks_stop_the_center_until_they_are_back(submitte
     kept = path.read_bytes()
     path.unlink()
     text = _refused(
-        submitted, lambda: finalize(submitted.center, submitted.study, SECOND), MissingBlock
+        submitted, lambda: finalize(submitted.center, submitted.study, SECOND), Unjudged
     )
+    assert submitted.keys["harbor"].address in text
     assert "ask the member who made it" in text
     path.write_bytes(kept)
     kit.flip(submitted, manifest)
-    _refused(submitted, lambda: finalize(submitted.center, submitted.study, SECOND), CorruptBlock)
+    text = _refused(
+        submitted, lambda: finalize(submitted.center, submitted.study, SECOND), Unjudged
+    )
+    assert "is stored altered" in text
     path.write_bytes(kept)
     finalize(submitted.center, submitted.study, SECOND)
     kit.assert_sound(submitted)
@@ -284,10 +288,14 @@ def test_a_grants_file_with_a_broken_line_names_the_line_alone(
 
 def test_a_hospital_that_is_not_enrolled_is_told_to_join(granted: World) -> None:
     stranger = kit.make_node(granted.folder, granted.party("operator"))
+    for action in (
+        lambda: freeze(stranger, granted.study, FIRST),
+        lambda: join(stranger, granted.study),
+    ):
+        assert "is not approved here" in _refused(granted, action, StepError)
+    approve(stranger, granted.study, Policy(least_cohort=5))
     text = _refused(granted, lambda: freeze(stranger, granted.study, FIRST), StepError)
     assert "is not enrolled; run `consilium hospital join`" in text
-    text = _refused(granted, lambda: join(stranger, granted.study), StepError)
-    assert "is not approved here" in text
 
 
 def test_the_center_alone_opens_and_finalizes(submitted: World) -> None:

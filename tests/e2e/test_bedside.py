@@ -105,7 +105,7 @@ def test_only_patients_who_consent_now_are_there(finished: World, north: Hospita
     members = current_members(north, finished.read(), finished.center.head())
     expected = {key for key, will in wills.items() if will in ("grants", "expires")}
     assert {member.record.key for member in members} == expected
-    finished.clock.advance(700)  # one tier lasted for 600 seconds
+    finished.clock.advance(kit.SHORT_S + 100)
     members = current_members(north, finished.read(), finished.center.head())
     assert {m.record.key for m in members} == {k for k in expected if wills[k] == "grants"}
 
