@@ -45,11 +45,13 @@ ATTACKS = ("sign flip", "scaled noise", "label flip")
 class Job:
     """One model to train and judge; `hospitals` 0 leaves the study's own uneven ones.
 
-    `model` is "federated", "centralised", or "local": that of the hospital at place `own`.
+    `rounds` are the study's own where None. `model` is "federated", "centralised", or "local": that
+    of the hospital at place `own`.
     """
 
     seed: int
     hospitals: int = 0
+    rounds: int | None = None
     model: str = "federated"
     own: int = 0
     strategy: str = "fedavg"
@@ -85,7 +87,7 @@ def study(job: Job) -> StudySpec:
         strategy=Choice(job.strategy, job.config),
         max_hospitals=most,
         min_hospitals=most if job.hospitals else spec.min_hospitals,
-        rounds=1 if job.quick else spec.rounds,
+        rounds=1 if job.quick else job.rounds or spec.rounds,
     )
     check_spec(spec)
     return spec
