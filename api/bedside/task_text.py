@@ -13,6 +13,7 @@ from api.bedside.text import (
     similar_words,
     warning_words,
 )
+from api.figure_names import FIGURE_NAMES
 
 _SHOWN = 5
 _LEAST_SHARE = 0.01
@@ -37,25 +38,13 @@ def task_lines_of(tree: dict[str, Any]) -> Iterator[str]:
     yield f"{tree['reminder']}."
 
 
-_FIGURES = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "auc": "AUC, one class against the rest",
-    "brier": "Brier score",
-    "mae": "mean absolute error",
-    "rmse": "root mean squared error",
-    "r2": "R²",
-    "c_index": "C-index",
-}
-
-
 def _figures(tree: dict[str, Any]) -> str:
     found, model = tree["model"]["on_own_validation_patients"], tree["model"]
     people = f"your {model['own_validation_patients']} validation patients"
     if found is None:
         return f"on {people}: too few of a group to say how good it is"
     told = [
-        f"{_FIGURES[name]} {x['value']:.3g} ({x['low']:.3g}–{x['high']:.3g})"
+        f"{FIGURE_NAMES[name]} {x['value']:.3g} ({x['low']:.3g}–{x['high']:.3g})"
         for name, x in found.items()
         if x is not None
     ]

@@ -10,6 +10,7 @@ from api.bedside.tree import (
     band_tree,
     estimate_tree,
     explained,
+    model_tree,
     origin_tree,
     rest_of_case,
 )
@@ -37,23 +38,13 @@ def task_tree_of(
         "question": bedside.spec.question,
         "task": bedside.spec.task,
         "label": {"name": label.name, "values": list(label.words), "unit": label.unit},
-        "model": _model(bedside),
+        "model": {
+            **model_tree(bedside),
+            "on_own_validation_patients": _figures(bedside, bedside.rows(Part.VALIDATION)),
+        },
         "cases": [_case(bedside, item) for item in answers],
         "provenance": origin_tree(bedside, names),
         "reminder": REMINDER,
-    }
-
-
-def _model(bedside: Bedside) -> dict[str, Any]:
-    held = bedside.rows(Part.VALIDATION)
-    return {
-        "kind": bedside.kept.value,
-        "personalised": bedside.personal is not None,
-        "why": bedside.personal.why if bedside.personal and not bedside.warning else None,
-        "warning": bedside.warning or None,
-        "own_training_patients": int(bedside.rows(Part.TRAIN).sum()),
-        "own_validation_patients": int(held.sum()),
-        "on_own_validation_patients": _figures(bedside, held),
     }
 
 

@@ -49,13 +49,8 @@ def _model(bedside: Bedside) -> dict[str, Any]:
     held = bedside.rows(Part.VALIDATION)
     calibration = bedside.calibration
     return {
-        "kind": bedside.kept.value,
-        "personalised": bedside.personal is not None,
-        "why": bedside.personal.why if bedside.personal and not bedside.warning else None,
-        "warning": bedside.warning or None,
+        **model_tree(bedside),
         "operating_point": OPERATING_POINT,
-        "own_training_patients": int(bedside.rows(Part.TRAIN).sum()),
-        "own_validation_patients": int(held.sum()),
         "calibration": None
         if calibration is None
         else {
@@ -65,6 +60,18 @@ def _model(bedside: Bedside) -> dict[str, Any]:
             "patients": calibration.patients,
         },
         "on_own_validation_patients": _figures(bedside, held),
+    }
+
+
+def model_tree(bedside: Bedside) -> dict[str, Any]:
+    """Which model answers, why, and how many of the hospital's patients it knows: of any task."""
+    return {
+        "kind": bedside.kept.value,
+        "personalised": bedside.personal is not None,
+        "why": bedside.personal.why if bedside.personal and not bedside.warning else None,
+        "warning": bedside.warning or None,
+        "own_training_patients": int(bedside.rows(Part.TRAIN).sum()),
+        "own_validation_patients": int(bedside.rows(Part.VALIDATION).sum()),
     }
 
 

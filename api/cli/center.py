@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from api.cli.contributions import contributions
 from api.cli.options import (
     AsJson,
     DeploymentPath,
+    InRound,
     LastRound,
     LastStudy,
     Node,
@@ -149,9 +146,7 @@ def refund(study: StudyNumber) -> None:
 @app.command()
 def status(
     study: LastStudy = None,
-    round_number: Annotated[
-        int | None, typer.Option("--round", min=1, help="The round; else the newest.")
-    ] = None,
+    round_number: InRound = None,
     as_json: AsJson = False,
     rpc: Node = None,
     store: StorePath = None,
@@ -177,9 +172,7 @@ def status(
 @app.command()
 def results(
     study: LastStudy = None,
-    round_number: Annotated[
-        int | None, typer.Option("--round", min=1, help="The round; else the newest.")
-    ] = None,
+    round_number: InRound = None,
     as_json: AsJson = False,
     rpc: Node = None,
     store: StorePath = None,

@@ -34,3 +34,5 @@ DeploymentPath = Annotated[
     Path | None, typer.Option("--deployment", help="deployment.json; then no home is needed.")
 ]
 Node = Annotated[str | None, typer.Option("--rpc", help="The node; with --deployment.")]
+
+InRound = Annotated[int | None, typer.Option("--round", min=1, help="The round; else the newest.")]

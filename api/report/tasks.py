@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from api.figure_names import FIGURE_NAMES as NAMES
 from api.report.blocks import SIMULATED, Block, Section, Text, row, table
 from api.report.data import ReportData, TaskFigures, TaskRow
 from api.report.numbers import NONE, count, figure
@@ -11,17 +12,6 @@ from federated.results import LEAST_COUNT
 
 SIGNED = "From figures that each hospital signed about its own test patients, in the task's steps."
 WITHHELD = "not shown"
-NAMES = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "auc": "AUC, one class against the rest",
-    "brier": "Brier score",
-    "mae": "mean absolute error",
-    "rmse": "root mean squared error",
-    "r2": "R²",
-    "c_index": "C-index",
-}
-"""Tasks' figures as people read them."""
 MEANINGS = {
     "accuracy": "The share of patients whose likeliest class is theirs. Interval: Wilson's.",
     "balanced_accuracy": "The mean over classes of the share that is found, however rare a class.",

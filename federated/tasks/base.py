@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, TypeAlias
 
@@ -23,7 +24,7 @@ _MOST_LOSS = float(1 << 40)
 """Of one term: a model that ran away loses, and its loss stays a number."""
 
 
-class Task:
+class Task(ABC):
     """Labels are an array (n, …), a model's outputs (n,) or (n, K), both float.
 
     `counted` says that a hospital's results are counts, which add up over hospitals; other tasks
@@ -78,16 +79,16 @@ class Task:
         """Which group each label is in.  # (n, …) → (n,) int64, below `groups`"""
         return labels.astype(np.int64)
 
+    @abstractmethod
     def predicted(self, outputs: Array, spec: StudySpec) -> Array:
         """What the task makes of a model's outputs (float64)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def losses(self, labels: Array, outputs: Array, spec: StudySpec) -> Array:
         """The terms of the validation loss, one for each patient who has one.  # (at most n,)
 
         The same patients have one whatever the model, so two models' terms are pairs.
         """
-        raise NotImplementedError
 
     def loss(self, labels: Array, outputs: Array, spec: StudySpec) -> int:
         """The sum of `losses` in 1/65536 nats or squared quarters of a range."""
@@ -101,6 +102,6 @@ class Task:
         del figure, spec
         return FIGURE_STEP
 
+    @abstractmethod
     def scores(self, labels: Array, outputs: Array, spec: StudySpec, *, name: str) -> Figures:
         """The task's metrics; `name` keys the draws of bootstrapped intervals."""
-        raise NotImplementedError
