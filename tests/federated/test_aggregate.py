@@ -14,7 +14,7 @@ from federated.errors import AggregationError
 from federated.grid import Grid
 from federated.models import update_schema
 from federated.schema import DTYPES, Array, Schema
-from federated.segment_sum import SEGMENT
+from federated.segment_sum import SEGMENT, SegmentSum
 from federated.spec import StudySpec
 from federated.state import GlobalState, initial_state, next_state, state_digest
 from federated.stored import Stored
@@ -228,3 +228,14 @@ def test_the_schema_of_the_sum_is_that_of_the_model(spec: StudySpec) -> None:
     total = WeightedSum(update_schema(wide), Grid.of(wide.grid))
     total.add([np.array([2**31, 0, 0], dtype=np.int64)], 2**20)
     assert total.mean()["out.bias"].tolist() == [2.0]
+
+
+def test_a_segment_that_would_leave_32_bits_goes_over_to_the_wide_sum_before() -> None:
+    most = 1 << 30
+    total = np.zeros(3)
+    adder = SegmentSum(most, total)
+    part = np.array([most, -most, 1], dtype=np.int32)
+    for _ in range(5):  # two of them would leave 32 bits
+        adder.add(total, part, 1)
+    adder.flush(total)
+    assert total.tolist() == [5 * most, -5 * most, 5]

@@ -16,7 +16,7 @@ from federated.models import initial_parameters
 from federated.networks import logits, probabilities, to_torch
 from federated.schema import Array
 from federated.spec import Choice, Feature, StudySpec, Training
-from federated.training import local_update
+from federated.training import Pull, local_update
 
 
 def patients(count: int = 40, width: int = 2) -> tuple[Array, Array]:
@@ -208,3 +208,11 @@ def test_training_does_not_import_torchs_compiler() -> None:
         "sys.exit('torch._dynamo' in sys.modules or 'torch._inductor' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+
+
+def test_a_free_tensor_is_not_pulled_to_the_start_and_the_others_are() -> None:
+    start = {name: np.zeros(1, dtype=np.float32) for name in ("out.weight", "out.bias")}
+    pulled = Pull(0.5, free=frozenset({"out.bias"})).towards(start)
+    ones = [torch.ones(1), torch.ones(1)]
+    weight, bias = pulled([torch.zeros(1), torch.zeros(1)], ones)
+    assert (weight.item(), bias.item()) == (0.5, 0.0)
