@@ -168,9 +168,18 @@ class Home:
         """The key that signs manifests."""
         return load_signing_key(self.path / "keys" / "signing.json", self.account_key())
 
+    def node_address(self, rpc: str | None = None) -> str:
+        """`rpc`, else what the home names; the homes of a demo name none once it has ended."""
+        if address := rpc or self.config.rpc:
+            return address
+        raise HomeError(
+            f"{self.path} names no node: give --rpc, or leave --home out to read a demo's study, "
+            "whose chain runs while it is asked"
+        )
+
     def client(self, rpc: str | None = None) -> Client:
         """Access to the chain with the account's key, over the home's outbox."""
-        node = Node(rpc or self.config.rpc)
+        node = Node(self.node_address(rpc))
         return Client(node, self.account_key(), self.path / "outbox.sqlite")
 
     def store(self) -> BlockStore:

@@ -124,7 +124,7 @@ def _of_home(outside: Outside, path: Path) -> Iterator[Party]:
 
     home = Home.open(path, passphrase="")
     store = outside.store or home.config.store
-    rpc = outside.rpc or place().rpc or home.config.rpc
+    rpc = home.node_address(outside.rpc or place().rpc)
     with _visitor(rpc, store, home.deployment()) as party:
         yield party
 

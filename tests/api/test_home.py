@@ -72,3 +72,10 @@ def test_a_home_is_of_one_role(home: Home) -> None:
     assert home.require(HomeRole.HOSPITAL) is home
     with pytest.raises(HomeError, match="not of a center"):
         replace(home, key=None).require(HomeRole.CENTER)
+
+
+def test_a_home_that_names_no_node_says_so_and_what_to_give(home: Home) -> None:
+    ended = replace(home, config=replace(home.config, rpc=""))
+    with pytest.raises(HomeError, match="names no node: give --rpc"):
+        ended.client()
+    assert ended.node_address("http://127.0.0.1:1") == "http://127.0.0.1:1"
