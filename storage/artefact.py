@@ -4,7 +4,6 @@
 specifies every byte.
 """
 
-import io
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -86,8 +85,7 @@ def seal(
     """
     _check(kind, schema, context, recipients)
     own = own or Secrets.fresh()
-    source = io.BytesIO(plaintext) if isinstance(plaintext, bytes) else plaintext
-    stream = SealedStream(source, SegmentCipher(own.data_key, own.nonce_prefix, context))
+    stream = SealedStream(plaintext, SegmentCipher(own.data_key, own.nonce_prefix, context))
     payload = store.add_file(stream)
     size, sha256 = stream.plaintext_size, stream.plaintext_sha256()
     facts = PayloadFacts(

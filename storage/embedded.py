@@ -14,25 +14,32 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from storage.cid import DIGEST_SIZE, Cid, Codec
+from storage.cores import cores
 from storage.errors import MalformedCid, MissingBlock, Unreachable
-from storage.files import make_folder, sync_folder, write_durably
-from storage.store import check_block_size, links, verify
+from storage.files import make_folder, sync_folder, write_new
+from storage.store import check_block_size, links, put_into, verify
 from storage.unixfs import Readable, export_file, import_file
 
 _MARKER = "consilium-store-1"
 _ABANDONED_AFTER_S = 24 * 3600
+_SYNCS_AT_ONCE = 8  # a disk joins those that wait; more gain nothing
 
 
 class EmbeddedStore:
-    """A `BlockStore` on a local or shared file system. Writes are atomic and durable."""
+    """A `BlockStore` on a local or shared file system. Writes are atomic and durable.
 
-    def __init__(self, path: Path | str) -> None:
+    Not `durable`, they are atomic for other processes alone, as an IPFS node's are: what a loss of
+    power cut short is reported as corrupt, and written again heals.
+    """
+
+    def __init__(self, path: Path | str, *, durable: bool = True) -> None:
         """Open an existing store. Raises Unreachable where there is none."""
         self.path = Path(path)
+        self.durable = durable
         self._check_present()
 
     @classmethod
-    def create(cls, path: Path | str) -> "EmbeddedStore":
+    def create(cls, path: Path | str, *, durable: bool = True) -> "EmbeddedStore":
         """Make the store's folders where they are missing, then open it. Idempotent."""
         root = Path(path)
         with _reported(root):
@@ -40,7 +47,7 @@ class EmbeddedStore:
                 (root / name).mkdir(parents=True, exist_ok=True)
             (root / _MARKER).touch()
             _drop_abandoned(root / "tmp")
-        return cls(root)
+        return cls(root, durable=durable)
 
     def put_block(self, codec: Codec, block: bytes) -> Cid:
         """See BlockStore. A block that is there but corrupt is replaced."""
@@ -58,6 +65,22 @@ class EmbeddedStore:
                 raise self._missing(cid) from None
         return verify(cid, block, str(self.path))
 
+    def get_block_into(self, cid: Cid, buffer: memoryview) -> memoryview:
+        """See BlockStore."""
+        self._check_present()
+        with _reported(self.path):
+            try:
+                file = os.open(self._block_path(cid), os.O_RDONLY)
+            except FileNotFoundError:
+                raise self._missing(cid) from None
+            try:
+                size = os.readv(file, [buffer, bytearray(1)])
+            finally:
+                os.close(file)
+        if size <= len(buffer) and Cid.of(cid.codec, buffer[:size]) == cid:
+            return buffer[:size]
+        return put_into(buffer, self.get_block(cid))  # read again, it says what is wrong
+
     def has(self, cid: Cid) -> bool:
         """See BlockStore."""
         self._check_present()
@@ -66,7 +89,8 @@ class EmbeddedStore:
 
     def add_file(self, stream: Readable) -> Cid:
         """See BlockStore."""
-        return import_file(stream, self._write)
+        width = _SYNCS_AT_ONCE if self.durable else cores()
+        return import_file(stream, self._write, width=width)
 
     def cat(self, cid: Cid, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         """See BlockStore."""
@@ -89,7 +113,7 @@ class EmbeddedStore:
         self._check_present()
         with _reported(self.path):
             (self.path / "pins" / str(cid)).unlink(missing_ok=True)
-            sync_folder(self.path / "pins")
+            self._sync(self.path / "pins")
 
     def pins(self) -> list[Cid]:
         """See BlockStore."""
@@ -103,7 +127,7 @@ class EmbeddedStore:
         """See BlockStore."""
         return self._listed(self._topic_path(topic))
 
-    def _write(self, cid: Cid, block: bytes) -> None:
+    def _write(self, cid: Cid, block: bytes | memoryview) -> None:
         check_block_size(block)
         self._check_present()
         target = self._block_path(cid)
@@ -113,11 +137,16 @@ class EmbeddedStore:
             make_folder(target.parent)
             temporary = self.path / "tmp" / f"{os.getpid()}-{secrets.token_hex(8)}"
             try:
-                write_durably(temporary, block)
+                write_new(temporary, block, durably=self.durable)
                 temporary.replace(target)
-            finally:
+            except BaseException:
                 temporary.unlink(missing_ok=True)
-            sync_folder(target.parent)
+                raise
+            self._sync(target.parent)
+
+    def _sync(self, folder: Path) -> None:
+        if self.durable:
+            sync_folder(folder)
 
     def _links(self, cid: Cid) -> list[Cid]:
         return [] if cid.codec is Codec.RAW else links(cid, self.get_block(cid))
@@ -131,7 +160,7 @@ class EmbeddedStore:
             for path in fresh:
                 path.touch()
             if fresh:
-                sync_folder(folder)
+                self._sync(folder)
 
     def _listed(self, folder: Path) -> list[Cid]:
         self._check_present()

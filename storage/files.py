@@ -6,11 +6,18 @@ from pathlib import Path
 
 def write_durably(path: Path, content: bytes, mode: int = 0o666) -> None:
     """A new file, its bytes on the disk on return; FileExistsError if the name is taken."""
+    write_new(path, content, mode, durably=True)
+
+
+def write_new(path: Path, content: bytes | memoryview, mode: int = 0o666, *, durably: bool) -> None:
+    """A new file; FileExistsError if the name is taken."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    with os.fdopen(handle, "wb", buffering=0) as file:
+        left = memoryview(content)
+        while left:
+            left = left[file.write(left) :]
+        if durably:
+            os.fsync(handle)
 
 
 def sync_folder(path: Path) -> None:

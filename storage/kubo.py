@@ -23,7 +23,7 @@ from storage.kubo_config import ways_out
 from storage.kubo_control import KuboControl
 from storage.kubo_rpc import KuboRpc
 from storage.read_ahead import read_ahead
-from storage.store import MAX_BLOCK_SIZE, check_block_size, links, verify
+from storage.store import MAX_BLOCK_SIZE, check_block_size, links, put_into, verify
 from storage.unixfs import CHUNK_SIZE, MAX_LINKS, Readable, export_file, import_file
 
 CALL_S = 60.0  # a disk under load takes its time
@@ -84,6 +84,10 @@ class KuboStore:
         except (TooSlow, MissingBlock) as exc:
             raise self._missing(cid) from exc
         return verify(cid, block, f"the IPFS node at {self.url}")
+
+    def get_block_into(self, cid: Cid, buffer: memoryview) -> memoryview:
+        """See BlockStore."""
+        return put_into(buffer, self.get_block(cid))
 
     def has(self, cid: Cid) -> bool:
         """See BlockStore. Whether the node itself has it; other members are not asked."""
@@ -235,7 +239,7 @@ class _Copying:
         return piece
 
 
-def _ignore(_cid: Cid, _block: bytes) -> None:
+def _ignore(_cid: Cid, _block: bytes | memoryview) -> None:
     """The CID alone is wanted."""
 
 

@@ -8,6 +8,7 @@ empty segment.
 
 import hashlib
 import struct
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -53,9 +54,17 @@ class SegmentCipher:
     nonce_prefix: bytes
     context: bytes
 
-    def seal(self, index: int, segment: bytes, *, last: bool) -> bytes:
+    def seal(self, index: int, segment: bytes | memoryview, *, last: bool) -> bytes:
         """At most SEGMENT_SIZE bytes, and 16 more. Each index is sealed once under a data key."""
         return self._aead().encrypt(self._nonce(index, last), segment, self._associated())
+
+    def seal_into(
+        self, index: int, segment: bytes | memoryview, buffer: memoryview, *, last: bool
+    ) -> memoryview:
+        """As `seal`, into a buffer that is kept; the part of it that holds the sealed segment."""
+        part = buffer[: len(segment) + TAG_SIZE]
+        self._aead().encrypt_into(self._nonce(index, last), segment, self._associated(), part)
+        return part
 
     def open(self, index: int, sealed: bytes, *, last: bool) -> bytes:
         """Inverse of `seal`; raises CorruptPayload."""
@@ -64,7 +73,9 @@ class SegmentCipher:
         except InvalidTag as exc:
             raise _unauthentic(index) from exc
 
-    def open_into(self, index: int, sealed: bytes, buffer: memoryview, *, last: bool) -> memoryview:
+    def open_into(
+        self, index: int, sealed: bytes | memoryview, buffer: memoryview, *, last: bool
+    ) -> memoryview:
         """As `open`, into a buffer that is kept; the part of it that holds the segment."""
         part = buffer[: len(sealed) - TAG_SIZE]
         try:
@@ -83,38 +94,72 @@ class SegmentCipher:
         return tags.SEGMENT + self.context
 
 
-class SealedStream:
-    """Reads a plaintext, gives its payload; afterwards knows the plaintext's size and hash."""
+@dataclass(frozen=True, slots=True)
+class PlainSegment:
+    """At most SEGMENT_SIZE bytes of plaintext, and which of the segments they are."""
 
-    def __init__(self, plaintext: Readable, cipher: SegmentCipher) -> None:
+    index: int
+    content: bytes | memoryview = field(repr=False)
+    last: bool
+
+
+class SealedStream:
+    """Gives the payload of a plaintext; afterwards knows the plaintext's size and hash.
+
+    Either `read` in order, or `pieces`, each of which any thread may `finish`.
+    """
+
+    def __init__(self, plaintext: bytes | Readable, cipher: SegmentCipher) -> None:
         self.plaintext_size = 0
         self._hash = hashlib.sha256()
-        self._segments = self._seal_all(plaintext, cipher)
-        self._left = b""
+        self._plaintext = plaintext
+        self._cipher = cipher
+        self._buffers = threading.local()
+        self._sealed = map(self.finish, self.pieces())
+        self._left: bytes | memoryview = b""
 
     def read(self, size: int, /) -> bytes:
         """At most `size` bytes of payload; b"" at its end."""
         if not self._left:
-            self._left = next(self._segments, b"")
+            self._left = next(self._sealed, b"")
         piece, self._left = self._left[:size], self._left[size:]
-        return piece
+        return bytes(piece)
 
     def plaintext_sha256(self) -> bytes:
         """Of the plaintext read so far (32 bytes)."""
         return self._hash.digest()
 
-    def _seal_all(self, plaintext: Readable, cipher: SegmentCipher) -> Iterator[bytes]:
-        segments = chunks(plaintext, SEGMENT_SIZE)
+    def pieces(self) -> Iterator[PlainSegment]:
+        """The plaintext in segments. Raises ArtefactError where it has too many."""
+        segments = _cut(self._plaintext)
         segment = next(segments)
         for index in range(MAX_SEGMENTS):
             following = next(segments, None)
             self._hash.update(segment)
             self.plaintext_size += len(segment)
-            yield cipher.seal(index, segment, last=following is None)
+            yield PlainSegment(index, segment, last=following is None)
             if following is None:
                 return
             segment = following
         raise ArtefactError(f"a plaintext over {MAX_SEGMENTS} segments: split it")
+
+    def finish(self, piece: PlainSegment) -> bytes | memoryview:
+        """The sealed segment. A view holds until the same thread finishes another piece."""
+        if len(piece.content) < SEGMENT_SIZE:
+            return self._cipher.seal(piece.index, piece.content, last=piece.last)
+        # A new MiB for each costs as much as encrypting it: the system clears its pages.
+        buffer: memoryview | None = getattr(self._buffers, "kept", None)
+        if buffer is None:
+            buffer = self._buffers.kept = memoryview(bytearray(CHUNK_SIZE))
+        return self._cipher.seal_into(piece.index, piece.content, buffer, last=piece.last)
+
+
+def _cut(plaintext: bytes | Readable) -> Iterator[bytes | memoryview]:
+    if not isinstance(plaintext, bytes):
+        return chunks(plaintext, SEGMENT_SIZE)
+    view = memoryview(plaintext)
+    starts = range(0, max(1, len(view)), SEGMENT_SIZE)
+    return (view[start : start + SEGMENT_SIZE] for start in starts)
 
 
 class PayloadReader:
@@ -160,15 +205,14 @@ class PayloadReader:
 
     def _copy_leaves(self, put: Callable[[int, memoryview], None]) -> bool:
         """`copy_to` of a payload whose leaves are its segments; whether it is one."""
-        get = self._store.get_block
-        leaves = regular_leaves(self._payload, get, self.segment_count)
+        leaves = regular_leaves(self._payload, self._store.get_block, self.segment_count)
         if leaves is None:
             return False
 
         def copy(numbered: Iterator[tuple[int, tuple[Cid, int | None]]]) -> None:
-            buffer = memoryview(bytearray(SEGMENT_SIZE))
+            block, buffer = (memoryview(bytearray(size)) for size in (CHUNK_SIZE, SEGMENT_SIZE))
             for index, (leaf, stated) in numbered:
-                sealed = get(leaf)
+                sealed = self._store.get_block_into(leaf, block)
                 check_size(self._payload, leaf, len(sealed), stated)
                 last = self._check_length(index, sealed)
                 put(index * SEGMENT_SIZE, self._cipher.open_into(index, sealed, buffer, last=last))
@@ -187,7 +231,7 @@ class PayloadReader:
     def _open(self, index: int, sealed: bytes) -> bytes:
         return self._cipher.open(index, sealed, last=self._check_length(index, sealed))
 
-    def _check_length(self, index: int, sealed: bytes) -> bool:
+    def _check_length(self, index: int, sealed: bytes | memoryview) -> bool:
         """Raise Truncated unless it is as long as that segment; whether it is the last one."""
         last = index == self.segment_count - 1
         expected = self.plaintext_size - index * SEGMENT_SIZE if last else SEGMENT_SIZE

@@ -26,6 +26,13 @@ class BlockStore(Protocol):
         """The block's verified bytes. Raises MissingBlock, CorruptBlock, Unreachable."""
         ...
 
+    def get_block_into(self, cid: Cid, buffer: memoryview) -> memoryview:
+        """As `get_block`, into a buffer that is kept; the part of it that holds the block.
+
+        The buffer has MAX_BLOCK_SIZE bytes: who reads many blocks allocates once.
+        """
+        ...
+
     def has(self, cid: Cid) -> bool:
         """Whether the block is there; its bytes are not looked at. Raises Unreachable."""
         ...
@@ -75,7 +82,7 @@ def get_record(store: BlockStore, digest: bytes) -> dagcbor.Value:
     return dagcbor.decode(store.get_block(dag_cbor_cid(digest)))
 
 
-def check_block_size(block: bytes) -> None:
+def check_block_size(block: bytes | memoryview) -> None:
     """Raise BlockTooLarge over MAX_BLOCK_SIZE."""
     if len(block) > MAX_BLOCK_SIZE:
         raise BlockTooLarge(
@@ -91,6 +98,12 @@ def links(cid: Cid, block: bytes) -> list[Cid]:
     if cid.codec is Codec.DAG_PB:
         return [link.cid for link in decode_node(cid, block)]
     return dagcbor.links(dagcbor.decode(block))
+
+
+def put_into(buffer: memoryview, block: bytes) -> memoryview:
+    """A block that is in memory anyway, for `get_block_into`."""
+    buffer[: len(block)] = block
+    return buffer[: len(block)]
 
 
 def verify(cid: Cid, block: bytes, where: str) -> bytes:

@@ -5,11 +5,12 @@ leaf is that leaf. https://specs.ipfs.tech/unixfs/
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from storage.cid import Cid, Codec
 from storage.dagpb import Link, decode_node, encode_node
 from storage.errors import MalformedBlock
+from storage.pipeline import in_order
 
 CHUNK_SIZE = 1 << 20
 MAX_LINKS = 1024
@@ -24,15 +25,30 @@ class Readable(Protocol):
         ...
 
 
+@runtime_checkable
+class Pieces(Protocol):
+    """A stream whose bytes threads make, a chunk of CHUNK_SIZE each, the last one shorter."""
+
+    def pieces(self) -> Iterator[Any]:
+        """What a chunk is made of, in order; at least one."""
+        ...
+
+    def finish(self, piece: Any) -> bytes | memoryview:
+        """The chunk. A view holds until the same thread finishes another."""
+        ...
+
+
 def import_file(
     stream: Readable,
-    put: Callable[[Cid, bytes], None],
+    put: Callable[[Cid, bytes | memoryview], None],
     chunk_size: int = CHUNK_SIZE,
     max_links: int = MAX_LINKS,
+    width: int = 1,
 ) -> Cid:
     """Hand every block of the stream's DAG to `put`, children first; return the root's CID.
 
-    Memory is one chunk and at most `max_links` links a level, whatever the file's size.
+    Leaves are made, hashed and put by `width` threads at once. Memory is a few chunks for each and
+    at most `max_links` links a level, whatever the file's size.
     """
     levels: list[list[Link]] = [[]]
 
@@ -45,16 +61,38 @@ def import_file(
             add(level + 1, closed)
         levels[level].append(link)
 
-    for chunk in chunks(stream, chunk_size):
-        cid = Cid.of(Codec.RAW, chunk)
-        put(cid, chunk)
-        add(0, Link(cid, len(chunk), len(chunk)))
+    for link in _put_leaves(stream, put, chunk_size, width):
+        add(0, link)
     level = 0
     while len(levels) > level + 1 or len(levels[level]) > 1:
         node = _put_node(levels[level], put)
         level += 1
         add(level, node)
     return levels[level][0].cid
+
+
+def _put_leaves(
+    stream: Readable,
+    put: Callable[[Cid, bytes | memoryview], None],
+    chunk_size: int,
+    width: int,
+) -> Iterator[Link]:
+    pieces: Iterator[Any] = chunks(stream, chunk_size)
+    finish: Callable[[Any], bytes | memoryview] = _whole
+    if isinstance(stream, Pieces) and chunk_size == CHUNK_SIZE:
+        pieces, finish = stream.pieces(), stream.finish
+
+    def put_leaf(piece: Any) -> Link:
+        chunk = finish(piece)
+        cid = Cid.of(Codec.RAW, chunk)
+        put(cid, chunk)
+        return Link(cid, len(chunk), len(chunk))
+
+    return in_order(put_leaf, pieces, width)
+
+
+def _whole(piece: bytes) -> bytes:
+    return piece
 
 
 def chunks(stream: Readable, size: int) -> Iterator[bytes]:
@@ -142,7 +180,7 @@ def check_size(root: Cid, cid: Cid, size: int, stated: int | None) -> None:
         )
 
 
-def _put_node(links: Sequence[Link], put: Callable[[Cid, bytes], None]) -> Link:
+def _put_node(links: Sequence[Link], put: Callable[[Cid, bytes | memoryview], None]) -> Link:
     block = encode_node(links)
     cid = Cid.of(Codec.DAG_PB, block)
     put(cid, block)
