@@ -18,6 +18,9 @@ from federated.spec import GridTerms
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 _EXACT = 1 << 53
+_SEGMENT = 1 << 16  # elements that are scaled at once: what a core keeps close
+_ROW = 1285  # a divisor of a cell of the sum; longer ones would be summed on several cores
+_SEGMENT = 51 * _ROW  # elements that are worked on at once: what a core keeps close
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,21 +50,19 @@ class Grid:
         for tensor in schema.tensors:
             if update[tensor.name].shape != tensor.shape:
                 raise TensorShapeError(tensor.name, f"the shape is not {list(tensor.shape)}")
-            if not np.isfinite(update[tensor.name]).all():
-                raise TensorValueError(
-                    tensor.name, "training diverged (NaN or infinite); lower the learning rate"
-                )
-        vector = schema.flatten(update).astype(np.float64)
-        peak = float(np.abs(vector).max(initial=0.0))
-        scale = math.ldexp(1.0, self.bits)
+        vector = schema.flatten(update).astype(np.float64, copy=False)
+        peak = float(max(vector.max(initial=0.0), -vector.min(initial=0.0)))
+        if not math.isfinite(peak):  # a NaN anywhere is both their least and their greatest
+            raise _diverged(update, schema)
+        scale, scaled = math.ldexp(1.0, self.bits), np.empty_like(vector)
         if peak > 0:
-            norm = peak * math.sqrt(float(np.square(vector / peak).sum()))  # squares stay in range
+            np.divide(vector, peak, out=scaled)  # squares stay in range
+            norm = peak * math.sqrt(float(np.square(scaled, out=scaled).sum()))
             scale = min(scale, self.bound / norm)
-        while True:
-            steps = np.trunc(vector * scale).astype(np.int64)
-            if squared_norm(steps) <= self.bound**2:
-                return schema.unflatten(steps.astype(DTYPES[self.dtype]))
+        steps = np.empty(len(vector), DTYPES[self.dtype])
+        while _scale_into(steps, vector, scale, scaled) > self.bound**2:
             scale *= 1 - 2.0**-20
+        return schema.unflatten(steps)
 
     def dequantise(self, steps: Parameters) -> dict[str, Array]:
         """Grid steps as float64."""
@@ -78,16 +79,50 @@ class Grid:
         return squared_norm(vector) <= self.bound**2
 
 
-def squared_norm(vector: Array) -> int:
-    """Exact Σv² of int32 or int64 values; nothing overflows up to 2³¹ elements.
+def _scale_into(steps: Array, vector: Array, scale: float, scaled: Array) -> int:
+    """Whole parts of `vector` times `scale`, a segment at a time, and their exact squared norm."""
+    norm = 0
+    for start in range(0, len(vector), _SEGMENT):
+        part = slice(start, start + _SEGMENT)
+        whole = np.multiply(vector[part], scale, out=scaled[: len(steps[part])])
+        steps[part] = np.trunc(whole, out=whole)
+        norm += squared_norm(whole)
+    return norm
 
-    Squares are not negative, so a float64 sum below 2⁵³ was exact at each step, in any order. Else
-    |v| = a·2³² + b gives v² = a²·2⁶⁴ + 2ab·2³² + b², each product below 2⁶⁴.
+
+def _diverged(update: Parameters, schema: Schema) -> TensorValueError:
+    names = (tensor.name for tensor in schema.tensors)
+    wrong = next(name for name in names if not np.isfinite(update[name]).all())
+    return TensorValueError(wrong, "training diverged (NaN or infinite); lower the learning rate")
+
+
+def squared_norm(vector: Array) -> int:
+    """Exact Σv² of whole numbers, int32, int64 or float64; nothing overflows up to 2³¹ elements."""
+    buffer = np.empty(min(_SEGMENT, len(vector)))
+    starts = range(0, len(vector), _SEGMENT)
+    return sum(norm_and_peak(vector[at : at + _SEGMENT], buffer)[0] for at in starts)
+
+
+def norm_and_peak(vector: Array, buffer: Array | None = None) -> tuple[int, int]:
+    """Exact Σv² of whole numbers, and a bound on every |v|, by rows of a short vector.
+
+    Squares are not negative, so a row's float64 sum below 2⁵³ was exact at each step, in any order.
+    No |v| is above the root of its row's. `buffer` is float64 and at least as long.
     """
-    close = vector.astype(np.float64)
-    quick = float(np.einsum("i,i->", close, close))
-    if quick < _EXACT:
-        return int(quick)
+    close = np.empty(len(vector)) if buffer is None else buffer[: len(vector)]
+    np.copyto(close, vector)
+    whole = len(close) // _ROW * _ROW
+    rows, rest = close[:whole].reshape(-1, _ROW), close[whole:]
+    squares = np.vecdot(rows, rows).tolist()
+    if len(rest):
+        squares.append(float(np.vecdot(rest, rest)))
+    if (top := max(squares, default=0)) < _EXACT:
+        return sum(map(int, squares)), math.isqrt(int(top))
+    return _in_integers(vector), max(-int(vector.min()), int(vector.max()))
+
+
+def _in_integers(vector: Array) -> int:
+    """|v| = a·2³² + b gives v² = a²·2⁶⁴ + 2ab·2³² + b², each product below 2⁶⁴."""
     wide = vector.astype(np.int64)
     magnitude = np.where(wide < 0, ~wide.view(np.uint64) + np.uint64(1), wide.view(np.uint64))
     high, low = magnitude >> _HALF, magnitude & _LOW

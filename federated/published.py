@@ -8,7 +8,7 @@ from federated.context import state_context
 from federated.errors import FederatedError, RecordError, StepError
 from federated.party import Party, signer_at
 from federated.round_manifest import RoundManifest, read_round_manifest
-from federated.state import GlobalState, decode_state, encode_state, initial_state, state_digest
+from federated.state import GlobalState, initial_state, read_state, state_digest, tensors_size
 from federated.study import Study
 from storage.artefact import open_artefact
 from storage.signing import Signer
@@ -71,6 +71,7 @@ def open_state(party: Party, study: Study, number: RoundNumber, block: BlockNumb
     """
     if number == 0:
         state, wanted = initial_state(study.spec), study.terms.state
+        found = state_digest(study.spec, state)
     else:
         manifest, round_, signer = read_result(party, study, number, block)
         opened = open_artefact(
@@ -80,14 +81,14 @@ def open_state(party: Party, study: Study, number: RoundNumber, block: BlockNumb
             expected_context=manifest.context,
             expected_signer=signer,
         )
-        most = 2 * len(encode_state(study.spec, initial_state(study.spec))) + SLACK
+        most = 2 * tensors_size(study.spec) + SLACK
         if opened.manifest.plaintext_size > most:  # no center may fill its hospitals' memory
             raise RecordError(
                 f"study {study.number}: round {number}: the model has "
                 f"{opened.manifest.plaintext_size} bytes, at most {most} are expected; refuse it"
             )
-        state, wanted = _decoded(study, number, opened.read()), round_.state
-    if state_digest(study.spec, state) != wanted:
+        (state, found), wanted = _decoded(study, number, opened.read()), round_.state
+    if found != wanted:
         raise RecordError(
             f"study {study.number}: round {number}: the model in the store is not the one that "
             "was finalized on-chain; refuse it and tell the auditors"
@@ -95,9 +96,9 @@ def open_state(party: Party, study: Study, number: RoundNumber, block: BlockNumb
     return state
 
 
-def _decoded(study: Study, number: int, data: bytes) -> GlobalState:
+def _decoded(study: Study, number: int, data: bytes) -> tuple[GlobalState, bytes]:
     try:
-        return decode_state(study.spec, data)
+        return read_state(study.spec, data)
     except FederatedError as exc:
         raise RecordError(
             f"study {study.number}: round {number}: the model file is not one of the study's"

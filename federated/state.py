@@ -11,7 +11,7 @@ from federated.models import initial_parameters, parameter_schema
 from federated.schema import Parameters
 from federated.spec import StudySpec
 from federated.strategies import ServerState, strategy_of
-from federated.tensors import decode_tensors, encode_tensors
+from federated.tensors import decode_tensors, encode_tensors, encoded_size
 
 _DIGEST_FORMAT = "consilium/state/1"
 _FILE_FORMAT = "consilium/model/1"
@@ -70,10 +70,21 @@ def encode_state(spec: StudySpec, state: GlobalState) -> bytes:
     return encode({"format": _FILE_FORMAT, **content})
 
 
-def decode_state(spec: StudySpec, data: bytes) -> GlobalState:
-    """The inverse of `encode_state`, from hostile bytes. Raises `FederatedError`s.
+def tensors_size(spec: StudySpec) -> int:
+    """Bytes that the tensors of a state take, each part in its own file."""
+    schema, parts = parameter_schema(spec), strategy_of(spec.strategy.name).state
+    return encoded_size(schema) + len(parts) * encoded_size(schema.with_dtype("F64"))
 
-    The caller compares `state_digest` with the one on-chain.
+
+def decode_state(spec: StudySpec, data: bytes) -> GlobalState:
+    """The inverse of `encode_state`, from hostile bytes. Raises `FederatedError`s."""
+    return read_state(spec, data)[0]
+
+
+def read_state(spec: StudySpec, data: bytes) -> tuple[GlobalState, Digest]:
+    """As `decode_state`; with its `state_digest`, which the caller compares with the chain's.
+
+    Tensors have one encoding, so the digests of the bytes that were read are those of the state.
     """
     schema = parameter_schema(spec)
     tree = decode(data)
@@ -86,7 +97,9 @@ def decode_state(spec: StudySpec, data: bytes) -> GlobalState:
         raise TensorSchemaError("", "the server state is not one of the study's strategy")
     wide = schema.with_dtype("F64")
     server = {name: decode_tensors(_bytes(item), wide) for name, item in tree["server"].items()}
-    return GlobalState(tree["round"], decode_tensors(tree["parameters"], schema), server)
+    state = GlobalState(tree["round"], decode_tensors(tree["parameters"], schema), server)
+    parts = {name: digest(item) for name, item in tree["server"].items()}
+    return state, digest_of_parts(state.round_number, digest(tree["parameters"]), parts)
 
 
 def state_files(spec: StudySpec, state: GlobalState) -> tuple[bytes, dict[str, bytes]]:
