@@ -5,7 +5,8 @@ StorageError
 ├── NodeFailed                 a node of the swarm does not start, or finds no other
 ├── NotPrivate                 a node that strangers can reach, where a private one is wanted
 ├── Unreachable                the store itself is absent, unreadable or full
-│   └── TooSlow                its node answers, and gave up in time
+│   ├── TooSlow                its node answers, and gave up in time
+│   └── TooFewCopies           pinned, on fewer nodes than it must be
 ├── MalformedCid               text or bytes that are not a CID of this store
 ├── MalformedBlock             a block whose bytes are not what its codec promises
 ├── BlockTooLarge              more than one block may hold
@@ -55,6 +56,10 @@ class Unreachable(StorageError):
 
 class TooSlow(Unreachable):
     """The store's node was not done within the time that it was given."""
+
+
+class TooFewCopies(Unreachable):
+    """Fewer nodes than wanted report a copy; the cluster goes on making them."""
 
 
 class MalformedCid(StorageError):

@@ -6,14 +6,13 @@
 
 import json
 import os
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from storage import toolchain
+from storage.child import Child
 from storage.errors import NodeFailed, Unreachable
 from storage.files import write_durably
 from storage.kubo import KuboStore
@@ -21,10 +20,8 @@ from storage.kubo_config import ENVIRONMENT, PROFILES, Peer, hardened
 from storage.kubo_control import KuboControl
 
 START_S = 60.0
-_STOP_S = 30
 _INIT_S = 120
 _TICK_S = 0.05
-_KEEPER = Path(__file__).with_name("keeper.py")
 
 
 class KuboNode:
@@ -34,9 +31,13 @@ class KuboNode:
         self.folder = folder
         self.repo = folder / "repo"
         self.log = folder / "log"
-        self.pid = 0
-        self._keeper: subprocess.Popen[bytes] | None = None
+        self._child = Child(self.log)
         self._api = ""
+
+    @property
+    def pid(self) -> int:
+        """Its process, 0 before the first start."""
+        return self._child.pid
 
     @property
     def peer_id(self) -> str:
@@ -53,7 +54,7 @@ class KuboNode:
     @property
     def running(self) -> bool:
         """Whether its process lives."""
-        return self._keeper is not None and self._keeper.poll() is None
+        return self._child.running
 
     def create(self) -> None:
         """Make its keys and its empty store where they are missing. Idempotent."""
@@ -80,15 +81,7 @@ class KuboNode:
         """Start the process; `await_api` waits until it answers."""
         (self.repo / "api").unlink(missing_ok=True)
         command = [str(toolchain.kubo()), "daemon", "--migrate=false"]
-        self._keeper = subprocess.Popen(
-            [sys.executable, "-I", str(_KEEPER), str(os.getpid()), str(self.log), *command],
-            env=self._environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C reaches this process, which then stops the node
-        )
-        assert self._keeper.stdout is not None
-        self.pid = int(self._keeper.stdout.readline() or 0)
+        self._child.launch(command, self._environment())
 
     def await_api(self, timeout_s: float = START_S) -> None:
         """Wait until the node answers. Raises NodeFailed with the end of its log."""
@@ -99,11 +92,10 @@ class KuboNode:
                 return
             time.sleep(_TICK_S)
         what = f"did not answer within {timeout_s:.0f} s" if self.running else "ended"
-        said = self.log.read_text("utf-8", "replace")[-800:].strip() if self.log.exists() else ""
         self.stop()
         raise NodeFailed(
             f"the IPFS node in {self.folder} did not start: it {what}. The end of "
-            f"{self.log}: {said or 'nothing'}"
+            f"{self.log}: {self._child.said()}"
         )
 
     def store(self, *, find_s: float | None = None) -> KuboStore:
@@ -114,27 +106,17 @@ class KuboNode:
 
     def end(self) -> None:
         """Ask the node to end; `stop` waits for it."""
-        if self._keeper is not None:
-            self._keeper.terminate()
+        self._child.end()
 
     def stop(self) -> None:
         """End the node, and wait for it. Idempotent."""
-        keeper, self._keeper, self._api = self._keeper, None, ""
-        if keeper is None:
-            return
-        keeper.terminate()
-        try:
-            keeper.wait(_STOP_S)
-        except subprocess.TimeoutExpired:
-            keeper.kill()
-            keeper.wait()
-        assert keeper.stdout is not None
-        keeper.stdout.close()
+        self._api = ""
+        self._child.stop()
 
     def kill(self) -> None:
         """End the node as a crash would."""
-        os.kill(self.pid, signal.SIGKILL)
-        self.stop()
+        self._api = ""
+        self._child.kill()
 
     def _announced(self) -> str:
         """The RPC's address out of the file that the node writes once it listens."""

@@ -1,14 +1,14 @@
 """Several Kubo nodes under one swarm key on this machine, each a member's own.
 
 <folder>/swarm.key      the network's secret, mode 600
-<folder>/ports.json     where each listens on loopback: of its name, [swarm, RPC]
+<folder>/ports.json     where each listens: of its name, [swarm, RPC] and what else it needs
 <folder>/<name>/        one node
 """
 
 import json
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Self
@@ -31,11 +31,22 @@ _TICK_S = 0.1
 class PrivateSwarm:
     """The members' nodes; a context manager. They die with the process that started them."""
 
+    ports_each = 2
+
     def __init__(
-        self, folder: Path, names: Sequence[str], *, say: Callable[[str], None] | None = None
+        self,
+        folder: Path,
+        names: Sequence[str],
+        *,
+        say: Callable[[str], None] | None = None,
+        host: str = _HOST,
+        abroad: Sequence[Peer] = (),
     ) -> None:
-        """`names` are folders' names. Nothing is made or started yet."""
+        """`names` are folders' names, `host` the IP address at which members reach these nodes,
+        `abroad` members that others run. Nothing is made or started yet."""
         self.folder = folder
+        self.host = host
+        self._abroad = list(abroad)
         self.nodes = {name: KuboNode(folder / name) for name in names}
         self._say = say or (lambda _line: None)
         self._lock = FileLock(folder / ".lock")
@@ -56,19 +67,26 @@ class PrivateSwarm:
                 node.create()
             ports = self._ports()
             members = {
-                name: Peer(node.peer_id, _HOST, ports[name][0]) for name, node in self.nodes.items()
+                name: Peer(node.peer_id, self.host, ports[name][0])
+                for name, node in self.nodes.items()
             }
             for name, node in self.nodes.items():
-                node.configure(members[name], list(members.values()), key, ports[name][1])
+                known = [*members.values(), *self._abroad]
+                node.configure(members[name], known, key, ports[name][1])
                 node.launch()
             for node in self.nodes.values():
                 node.await_api(START_S)
             self._say("waiting until all IPFS nodes are connected")
             self._await_peers(members, timeout_s)
             self._members = members
+            self._start_more(ports)
             self._hearing = Hearing(self.nodes)
             undo.pop_all()
         return self
+
+    def address(self, name: str) -> str:
+        """How `storage.backends` opens a member's store."""
+        return self.nodes[name].api_url
 
     def store(self, name: str, *, find_s: float | None = None) -> KuboStore:
         """The store as the member of that name sees it."""
@@ -114,6 +132,9 @@ class PrivateSwarm:
     def __exit__(self, *_error: object) -> None:
         self.stop()
 
+    def _start_more(self, ports: Mapping[str, Sequence[int]]) -> None:
+        """What else goes with the nodes, which run: nothing here."""
+
     def _take(self) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -130,15 +151,15 @@ class PrivateSwarm:
             write_durably(path, swarm_key().encode(), 0o600)
         return path.read_text("ascii")
 
-    def _ports(self) -> dict[str, tuple[int, int]]:
-        """Two ports of each node that are free now; those that it had last if they can be."""
+    def _ports(self) -> dict[str, list[int]]:
+        """Ports of each node that are free now; those that it had last if they can be."""
         path = self.folder / "ports.json"
         last = json.loads(path.read_text("utf-8")) if path.exists() else {}
         with ExitStack() as held:
             ports = {}
             for name in self.nodes:
-                swarm, api = last.get(name, (0, 0))
-                ports[name] = (_free_port(held, swarm), _free_port(held, api))
+                wanted = [*last.get(name, ()), *[0] * self.ports_each][: self.ports_each]
+                ports[name] = [_free_port(held, self.host, port) for port in wanted]
         path.write_text(json.dumps({**last, **ports}), "utf-8")
         return ports
 
@@ -161,14 +182,16 @@ class PrivateSwarm:
                 time.sleep(_TICK_S)
 
 
-def _free_port(held: ExitStack, wanted: int) -> int:
-    """A loopback port that nobody listens on; held until all are chosen."""
+def _free_port(held: ExitStack, host: str, wanted: int) -> int:
+    """A port that nobody listens on at this address; held until all are chosen."""
     for port in (wanted, 0):
         probe = held.enter_context(socket.socket())
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((_HOST, port))
+            probe.bind((host, port))
         except OSError:
             continue
         return int(probe.getsockname()[1])
-    raise NodeFailed(f"no port is free on {_HOST}: end programs that listen, then try again")
+    raise NodeFailed(
+        f"no port is free on {host}: end programs that listen, or name an address of this machine"
+    )

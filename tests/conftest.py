@@ -29,12 +29,14 @@ def _node_tool(entry: str) -> Callable[[], bool]:
     return lambda: node.exists() and (NODE_MODULES / entry).exists()
 
 
-def _kubo() -> bool:
-    try:
-        toolchain.kubo()
-    except EngineMissing:
-        return False
-    return True
+def _built(*engines: toolchain.Engine) -> Callable[[], bool]:
+    def all_found() -> bool:
+        try:
+            return all(engine.find() for engine in engines)
+        except EngineMissing:
+            return False
+
+    return all_found
 
 
 def _compose() -> bool:
@@ -45,9 +47,10 @@ def _compose() -> bool:
 ENGINES: dict[str, Callable[[], bool]] = {
     "anvil": _anvil,
     "chromium": _node_tool("@sparticuz/chromium/bin/chromium.br"),
+    "cluster": _built(toolchain.CLUSTER, toolchain.CLUSTER_CTL),
     "compose": _compose,
     "hardhat": _node_tool("hardhat/package.json"),
-    "kubo": _kubo,
+    "kubo": _built(toolchain.KUBO),
     "solc": _node_tool("solc/soljson.js"),
 }
 
@@ -58,7 +61,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         for name in marker.args:
             if ENGINES[name]():
                 continue
-            target = "engines" if name in ("compose", "kubo") else "setup"
+            target = "engines" if name in ("cluster", "compose", "kubo") else "setup"
             reason = f"{name} is missing: `make {target}` brings it"
             if os.environ.get("CONSILIUM_REQUIRE_ENGINES") == "1":
                 pytest.fail(reason)

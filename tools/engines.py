@@ -1,7 +1,8 @@
 """Bring the engines that no package registry has ready: each is built from its Go module.
 
-Kubo, the IPFS node, of exactly the pinned version, unless it is on PATH. And for the tests of
-docker-compose.yml, what the image of Kubo starts, and the loader of the Compose specification.
+Kubo, the IPFS node, and IPFS Cluster, which keeps copies on several of them, of exactly the pinned
+versions, unless they are on PATH. And for the tests of docker-compose.yml, what the image of Kubo
+starts, and the loader of the Compose specification.
 Standard library only, as the set-up. What is built lies in the cache folder of the user, keyed by
 name and version, for all checkouts: a second run finds it and opens no connection.
 """
@@ -17,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -55,6 +56,8 @@ class Engine:
     works: Callable[[Path], bool]
     otherwise: str
     """What to do where there is no module proxy."""
+    asked: tuple[str, ...] = ()
+    """What has the program say its version, where one on PATH will do; empty where none will."""
 
 
 def cache() -> Path:
@@ -87,7 +90,12 @@ def version_of(program: str | Path, *arguments: str) -> str:
 
 def is_kubo(program: Path) -> bool:
     """Whether this is a Kubo of exactly the pinned version."""
-    return version_of(program, "version", "--number") == KUBO.version
+    return version_of(program, *KUBO.asked) == KUBO.version
+
+
+def is_cluster(program: Path) -> bool:
+    """Whether this is a program of IPFS Cluster of exactly the pinned version."""
+    return version_of(program, *CLUSTER.asked) == CLUSTER.version
 
 
 def loads_compose(program: Path) -> bool:
@@ -110,7 +118,19 @@ KUBO = Engine(
     program="ipfs",
     works=is_kubo,
     otherwise="put Kubo 0.43.0 on PATH as `ipfs`",
+    asked=("version", "--number"),
 )
+CLUSTER = Engine(
+    name="ipfs-cluster",
+    module="github.com/ipfs-cluster/ipfs-cluster",
+    version="1.1.6",
+    source="./cmd/ipfs-cluster-service",
+    program="ipfs-cluster-service",
+    works=is_cluster,
+    otherwise="put `ipfs-cluster-service` and `ipfs-cluster-ctl` 1.1.6 on PATH",
+    asked=("--version",),
+)
+CLUSTER_CTL = replace(CLUSTER, source="./cmd/ipfs-cluster-ctl", program="ipfs-cluster-ctl")
 KUBO_IMAGE = Engine(
     name="kubo-image",
     module=KUBO.module,
@@ -129,17 +149,17 @@ COMPOSE = Engine(
     works=loads_compose,
     otherwise="do without: only the tests of docker-compose.yml need it",
 )
-ENGINES = (KUBO, KUBO_IMAGE, COMPOSE)
+ENGINES = (KUBO, CLUSTER, CLUSTER_CTL, KUBO_IMAGE, COMPOSE)
 
 
 def installed(engine: Engine) -> Path | None:
     """The engine on PATH, of exactly the pinned version."""
     found = shutil.which(engine.program)
-    if found is None or engine is not KUBO:
+    if found is None or not engine.asked:
         return None
     if not engine.works(Path(found)):
-        version = version_of(found, "version", "--number")
-        say(f"{found} is Kubo {version or 'of no known version'}, not {KUBO.version}: left alone")
+        version = version_of(found, *engine.asked) or "of no known version"
+        say(f"{found} is {engine.program} {version}, not {engine.version}: left alone")
         return None
     return Path(found)
 

@@ -16,6 +16,7 @@ from storage import (
     open_artefact,
     seal,
 )
+from storage.cluster_swarm import ClusterSwarm
 from storage.private_swarm import PrivateSwarm
 from tests.storage import kit
 
@@ -97,4 +98,12 @@ def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateSwarm]:
     """Three real nodes under one key; their stores are shared by the tests of one process."""
     folder = tmp_path_factory.mktemp("swarm")
     with PrivateSwarm(folder, ["harbor", "hill", "center"]) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterSwarm]:
+    """Three members with a node and a cluster peer each, shared as `swarm` is."""
+    folder = tmp_path_factory.mktemp("cluster")
+    with ClusterSwarm(folder, ["harbor", "hill", "center"]) as running:
         yield running

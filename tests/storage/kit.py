@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storage import BlockStore, Cid, EmbeddedStore
+from storage.cluster_swarm import ClusterSwarm
+from storage.kubo import KuboStore
 from storage.kubo_node import KuboNode
 
 
@@ -21,6 +23,8 @@ class Backend:
     where: str
     block_file: Callable[[Cid], Path]
     silence: Callable[[bytes, Cid], None]
+    copies_of: Callable[[Cid], list[Path]]
+    """Every file of the block, at all members who may give it."""
 
 
 def embedded(path: Path) -> Backend:
@@ -33,25 +37,42 @@ def embedded(path: Path) -> Backend:
     def silence(topic: bytes, cid: Cid) -> None:
         (path / "topics" / topic.hex() / str(cid)).unlink()
 
-    return Backend("embedded", store, str(path), block_file, silence)
+    def copies_of(cid: Cid) -> list[Path]:
+        return [block_file(cid)]
+
+    return Backend("embedded", store, str(path), block_file, silence, copies_of)
+
+
+def kubo_file(node: KuboNode, cid: Cid) -> Path:
+    """Where a node keeps a block."""
+    name = base64.b32encode(b"\x12\x20" + cid.digest).decode().rstrip("=")
+    return node.repo / "blocks" / name[-3:-1] / f"{name}.data"
 
 
 @contextmanager
 def kubo(node: KuboNode, find_s: float = 2.0) -> Iterator[Backend]:
     """A node as a store; `find_s` is short, for in a test nothing missing ever comes."""
-
-    def block_file(cid: Cid) -> Path:
-        name = base64.b32encode(b"\x12\x20" + cid.digest).decode().rstrip("=")
-        return node.repo / "blocks" / name[-3:-1] / f"{name}.data"
-
     with node.store(find_s=find_s) as store:
+        yield _of_kubo("kubo", store, node, [node])
 
-        def silence(topic: bytes, cid: Cid) -> None:
-            listed = {"arg": f"/consilium/announced/{topic.hex()}/{cid}", "recursive": "true"}
-            store.rpc.call("files/rm", listed)
-            store.publish_feed()
 
-        yield Backend("kubo", store, node.api_url, block_file, silence)
+@contextmanager
+def cluster(swarm: ClusterSwarm, name: str, find_s: float = 2.0) -> Iterator[Backend]:
+    """A member of a cluster of three, who waits for all three copies."""
+    with swarm.store(name, find_s=find_s, copies=3) as store:
+        yield _of_kubo("cluster", store, swarm.nodes[name], list(swarm.nodes.values()))
+
+
+def _of_kubo(name: str, store: KuboStore, node: KuboNode, members: list[KuboNode]) -> Backend:
+    def silence(topic: bytes, cid: Cid) -> None:
+        listed = {"arg": f"/consilium/announced/{topic.hex()}/{cid}", "recursive": "true"}
+        store.rpc.call("files/rm", listed)
+        store.publish_feed()
+
+    def copies_of(cid: Cid) -> list[Path]:
+        return [path for member in members if (path := kubo_file(member, cid)).exists()]
+
+    return Backend(name, store, node.api_url, lambda cid: kubo_file(node, cid), silence, copies_of)
 
 
 def eventually(holds: Callable[[], bool], timeout_s: float = 20.0) -> bool:

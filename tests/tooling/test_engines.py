@@ -18,6 +18,11 @@ from tests.tooling.kit import ROOT, load
 
 PROGRAM = ROOT / "tools" / "engines.py"
 KUBO = "#!/bin/sh\necho {version}\n"
+ON_PATH = {
+    "ipfs": "0.43.0",
+    "ipfs-cluster-service": "ipfs-cluster-service version 1.1.6",
+    "ipfs-cluster-ctl": "ipfs-cluster-ctl version 1.1.6+git0123456789abcdef",
+}
 
 
 @pytest.fixture
@@ -45,9 +50,11 @@ def run(engines: ModuleType) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_storage_package_looks_where_the_program_builds(engines: ModuleType) -> None:
-    assert engines.KUBO.version == toolchain.KUBO_VERSION
-    built = place(engines.built(engines.KUBO), KUBO.format(version="0.43.0"))
-    assert toolchain.kubo() == built
+    for here in toolchain.ENGINES:
+        (there,) = [item for item in engines.ENGINES if item.program == here.program]
+        assert (there.version, there.asked) == (here.version, here.asked)
+        built = place(engines.built(there), KUBO.format(version=here.version))
+        assert here.find() == built
 
 
 def test_built_engines_are_taken_at_once_and_nothing_is_started(engines: ModuleType) -> None:
@@ -58,12 +65,16 @@ def test_built_engines_are_taken_at_once_and_nothing_is_started(engines: ModuleT
 
 
 def test_the_right_version_on_path_is_taken(engines: ModuleType, tmp_path: Path) -> None:
-    place(tmp_path / "bin" / "ipfs", KUBO.format(version="0.43.0"))
-    for engine in engines.ENGINES[1:]:
-        place(engines.built(engine), "not asked for its version")
+    for program, said in ON_PATH.items():
+        place(tmp_path / "bin" / program, f"#!/bin/sh\necho {said}\n")
+    for engine in engines.ENGINES:
+        if not engine.asked:
+            place(engines.built(engine), "not asked for its version")
     done = run(engines)
     assert (done.returncode, done.stderr) == (0, "")
-    assert not engines.built(engines.KUBO).exists()
+    for engine in engines.ENGINES:
+        assert engines.built(engine).exists() == (not engine.asked)
+    assert [engine.find().name for engine in toolchain.ENGINES] == list(ON_PATH)
 
 
 def test_another_version_on_path_is_left_alone(

@@ -1,0 +1,122 @@
+"""Blocks in a member's own Kubo, and copies of what is pinned at other members' by IPFS Cluster.
+
+Bytes go to the member's own node alone, as in `storage.kubo`, and from there to the others: so the
+CID is predicted and checked, and a broken upload goes on with the blocks that are missing. Pinned
+means that enough peers report `pinned`, never that the cluster took the order: docs/adr/0042.
+"""
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+from storage.cid import Cid
+from storage.cluster_member import Member
+from storage.cluster_rpc import PINNED, ClusterRpc, Copy
+from storage.errors import MalformedCid, TooFewCopies, Unreachable
+from storage.kubo import CALL_S, FIND_S, KuboStore
+
+PIN_S = 300.0  # for all copies of all that one call pins
+_AT_ONCE = 8  # orders under way; more wait here, not in the peer
+_FIRST_S = 0.01
+_LONGEST_S = 1.0
+_RECOVER_EACH_S = 5.0
+
+Told = Callable[[Cid, Sequence[Copy]], None]
+"""Hears how far each copy is, each time that this changes."""
+
+
+class ClusterStore(KuboStore):
+    """A `BlockStore` of one member: its own node, and the peer of the cluster that goes with it."""
+
+    def __init__(
+        self,
+        member: Member,
+        *,
+        copies: int | None = None,
+        pin_s: float = PIN_S,
+        find_s: float = FIND_S,
+        call_s: float = CALL_S,
+        told: Told | None = None,
+    ) -> None:
+        """`copies` is how many peers must hold what is pinned; the member's least where None.
+        `pin_s` is the deadline of one `pin`, whatever happens meanwhile."""
+        super().__init__(member.kubo, find_s=find_s, call_s=call_s)
+        self.copies = copies or member.copies
+        self.pin_s = pin_s
+        self.cluster = ClusterRpc(member.cluster, member.user, member.password, timeout_s=call_s)
+        self._told = told or (lambda _cid, _copies: None)
+
+    def close(self) -> None:
+        """Close the connections to node and peer."""
+        self.cluster.close()
+        super().close()
+
+    def pin(self, *cids: Cid) -> None:
+        """See BlockStore. Returns once enough peers report each root `pinned`.
+
+        Raises also TooFewCopies: some are there, and the cluster goes on; ask again.
+        """
+        super().pin(*cids)  # nothing is asked of others that the own node lacks
+        deadline = time.monotonic() + self.pin_s
+        with ThreadPoolExecutor(max(1, min(_AT_ONCE, len(cids)))) as pool:
+            for wait in [pool.submit(self._keep, cid, deadline) for cid in cids]:
+                wait.result()
+
+    def unpin(self, cid: Cid) -> None:
+        """See BlockStore. For all members: the cluster has one list of what is kept."""
+        self.cluster.unpin(str(cid))
+        super().unpin(cid)
+
+    def pins(self) -> list[Cid]:
+        """See BlockStore: the roots of which enough peers report a copy."""
+        found = []
+        for text, copies in self.cluster.pinset().items():
+            if _held(copies) >= self.copies:
+                with suppress(MalformedCid):
+                    found.append(Cid.parse(text))
+        return sorted(found)
+
+    def _keep(self, cid: Cid, deadline: float) -> None:
+        """Order copies, and wait for them; what fails is tried again until the deadline."""
+        ordered, seen, failure = False, list[Copy](), "nobody was asked"
+        wait_s, recover_at = _FIRST_S, time.monotonic() + _RECOVER_EACH_S
+        while (left := deadline - time.monotonic()) > 0:
+            try:
+                if not ordered:
+                    self.cluster.pin(str(cid))
+                    ordered = True
+                copies = self.cluster.copies(str(cid), min(left, self.cluster.timeout_s))
+                if copies != seen:
+                    self._told(cid, copies)
+                    seen = copies
+                if _held(copies) >= self.copies:
+                    return
+                if _stuck(copies) and time.monotonic() > recover_at:
+                    recover_at = time.monotonic() + _RECOVER_EACH_S
+                    self.cluster.recover(str(cid))
+                if not copies:  # taken out again by another member, or not heard yet
+                    ordered = False
+            except Unreachable as exc:
+                failure = str(exc)
+            # All that wait would otherwise ask in step.
+            time.sleep(min(wait_s * random.uniform(0.5, 1), max(0, left)))  # noqa: S311
+            wait_s = min(2 * wait_s, _LONGEST_S)
+        raise self._too_few(cid, seen, failure)
+
+    def _too_few(self, cid: Cid, copies: Sequence[Copy], failure: str) -> TooFewCopies:
+        states = ", ".join(map(str, copies)) or failure
+        return TooFewCopies(
+            f"{cid} has {_held(copies)} of {self.copies} copies after {self.pin_s:.0f} s, says "
+            f"the cluster peer at {self.cluster.url} ({states}): it stays at the IPFS node at "
+            f"{self.url}; look at the peers that are named, then pin it again"
+        )
+
+
+def _held(copies: Sequence[Copy]) -> int:
+    return sum(copy.state == PINNED for copy in copies)
+
+
+def _stuck(copies: Sequence[Copy]) -> bool:
+    return any(copy.state in ("pin_error", "unexpectedly_unpinned") for copy in copies)

@@ -1,0 +1,111 @@
+"""A private swarm whose members keep copies of each other's pins: a Kubo and a cluster peer each.
+
+<folder>/cluster.secret      the cluster's own network secret, mode 600
+<folder>/<name>/member.json  how the member reaches both, mode 600
+and what `storage.private_swarm` and `storage.cluster_node` keep there
+"""
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from storage.cluster import PIN_S, ClusterStore, Told
+from storage.cluster_config import MIN_COPIES, ClusterMember, Rest, cluster_secret
+from storage.cluster_member import ADDRESS, Member, read_member
+from storage.cluster_node import START_S, ClusterPeer
+from storage.files import write_durably
+from storage.kubo import FIND_S
+from storage.kubo_config import Peer
+from storage.private_swarm import PrivateSwarm
+
+_USER = "member"
+
+
+class ClusterSwarm(PrivateSwarm):
+    """The members' nodes and peers; a context manager. At least two members make a cluster."""
+
+    ports_each = 4  # swarm, RPC, cluster, REST
+
+    def __init__(
+        self,
+        folder: Path,
+        names: Sequence[str],
+        *,
+        say: Callable[[str], None] | None = None,
+        host: str = "127.0.0.1",
+        abroad: Sequence[tuple[Peer, ClusterMember]] = (),
+    ) -> None:
+        """As PrivateSwarm; of members abroad also the peer is known."""
+        super().__init__(folder, names, say=say, host=host, abroad=[node for node, _peer in abroad])
+        self.peers = {name: ClusterPeer(folder / name) for name in names}
+        self._peers_abroad = [peer for _node, peer in abroad]
+
+    def address(self, name: str) -> str:
+        """See PrivateSwarm."""
+        return f"{ADDRESS}{self.member_file(name).resolve()}"
+
+    def member_file(self, name: str) -> Path:
+        """How a member reaches its node and its peer."""
+        return self.folder / name / "member.json"
+
+    def store(
+        self,
+        name: str,
+        *,
+        find_s: float | None = None,
+        copies: int | None = None,
+        pin_s: float = PIN_S,
+        told: Told | None = None,
+    ) -> ClusterStore:
+        """The store as the member of that name sees it; see ClusterStore."""
+        return ClusterStore(
+            read_member(self.member_file(name)),
+            find_s=FIND_S if find_s is None else find_s,
+            copies=copies,
+            pin_s=pin_s,
+            told=told,
+        )
+
+    def restart_peer(self, name: str, timeout_s: float = START_S) -> None:
+        """Start one cluster peer again, after a crash say. Raises NodeFailed."""
+        peer = self.peers[name]
+        peer.stop()
+        peer.launch()
+        peer.await_members({peer.peer_id: name}, timeout_s)
+
+    def stop(self) -> None:
+        """End all peers and nodes. Idempotent."""
+        for peer in self.peers.values():
+            peer.end()
+        for peer in self.peers.values():
+            peer.stop()
+        super().stop()
+
+    def _start_more(self, ports: Mapping[str, Sequence[int]]) -> None:
+        secret = self._secret()
+        for peer in self.peers.values():
+            peer.create()
+        members = {
+            name: ClusterMember(peer.peer_id, self.host, ports[name][2])
+            for name, peer in self.peers.items()
+        }
+        for name, peer in self.peers.items():
+            self._say(f"cluster peer of {name}")
+            rest = Rest(ports[name][3], _USER, secrets.token_urlsafe(24))
+            known = [*members.values(), *self._peers_abroad]
+            kubo = self.nodes[name].api_url
+            peer.configure(members[name], known, secret, urlsplit(kubo).port or 0, rest)
+            member = Member(kubo, peer.url, rest.user, rest.password, MIN_COPIES)
+            member.write(self.member_file(name))
+            peer.launch()
+        self._say("waiting until all cluster peers see each other")
+        names = {peer.peer_id: name for name, peer in self.peers.items()}
+        for peer in self.peers.values():
+            peer.await_members(names)
+
+    def _secret(self) -> str:
+        path = self.folder / "cluster.secret"
+        if not path.exists():
+            write_durably(path, cluster_secret().encode(), 0o600)
+        return path.read_text("ascii")
