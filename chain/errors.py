@@ -25,6 +25,8 @@ ChainError
 │   ├── BadKey             not a private key, or a keystore that does not open
 │   ├── BadSignature       bytes from which no signer can be recovered
 │   └── NoPassphrase       neither X nor X_FILE gives one
+├── IndexBroken            the index's file cannot be read or written
+├── IndexStale             an index of another deployment, or of other events
 └── LogsDisagree           logs that do not match what the contract stores
 """
 
@@ -137,6 +139,14 @@ class BadSignature(KeyFailure):
 
 class NoPassphrase(KeyFailure):
     """Neither the variable nor its `_FILE` gives a passphrase."""
+
+
+class IndexBroken(ChainError):
+    """The index's file is damaged, read-only, or the disk is full."""
+
+
+class IndexStale(ChainError):
+    """An index of another deployment, or of contracts with other events."""
 
 
 class LogsDisagree(ChainError):

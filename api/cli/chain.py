@@ -1,20 +1,25 @@
-"""`consilium chain`: a chain for development, and the contracts on any chain."""
+"""`consilium chain`: a chain for development; the contracts and their events on any chain."""
 
 from __future__ import annotations
 
 import signal
 import threading
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from api.cli.options import DeploymentPath
+from api.cli.options import Node as NodeAddress
 from api.cli.place import open_home, place
 from api.cli.show import group, say, write_file
 from api.home import HomeRole
 
+if TYPE_CHECKING:
+    from chain.indexer import Progress
+
 app = group(
-    """Run a chain for development, deploy the contracts on a chain.
+    """Run a chain for development, deploy the contracts on a chain, index its events.
 
     Example: consilium chain start
     """
@@ -85,3 +90,43 @@ def advance(
     clock = Clock(Node(place().rpc or open_home().config.rpc))
     clock.advance(seconds)
     say(f"the chain's time is {clock.now()}")
+
+
+@app.command()
+def index(
+    path: Annotated[Path, typer.Argument(help="The index, an SQLite file; made where it is not.")],
+    deployment: DeploymentPath = None,
+    rpc: NodeAddress = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Stay, and index what comes.")] = False,
+) -> None:
+    """Write the contracts' events into tables, for SQL; goes on where it was stopped.
+
+    Example: consilium --rpc http://127.0.0.1:8545 chain index events.sqlite --deployment
+    deployment.json
+    """
+    from chain.deploy import Deployment
+    from chain.index import Index
+    from chain.indexer import Indexer
+    from chain.node import Node
+
+    if deployment is not None:
+        found = Deployment.from_json(deployment.read_text("utf-8"))
+    else:
+        found = open_home().deployment()
+    node = Node(rpc or place().rpc or open_home().config.rpc)
+    kept = Index(path, found)
+    indexer = Indexer(node, found, kept)
+    try:
+        indexer.catch_up(_tell)
+        for progress in indexer.follow() if follow else ():
+            if progress.events or progress.rewound:
+                _tell(progress)
+    except KeyboardInterrupt:
+        pass  # What is written is whole; the next run goes on.
+    finally:
+        kept.close()
+
+
+def _tell(progress: Progress) -> None:
+    back = f", {progress.rewound} blocks were taken back" if progress.rewound else ""
+    say(f"block {progress.block} of {progress.latest}: {progress.events} events more{back}")

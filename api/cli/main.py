@@ -20,7 +20,7 @@ from typer.core import TyperGroup
 from api.cli.place import Place, set_place
 
 COMMANDS = {
-    "chain": "Run a chain for development, deploy the contracts on a chain.",
+    "chain": "Run a chain for development, deploy the contracts, index their events.",
     "participant": "Make a home with keys, be admitted, publish keys, get coins.",
     "study": "Request a model, show a study, invite hospitals.",
     "offer": "Open price tiers, answer them, list them.",
