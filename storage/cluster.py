@@ -7,17 +7,20 @@ means that enough peers report `pinned`, never that the cluster took the order: 
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from tempfile import SpooledTemporaryFile
 
 from storage.cid import Cid
 from storage.cluster_member import Member
 from storage.cluster_rpc import PINNED, ClusterRpc, Copy
 from storage.errors import MalformedCid, TooFewCopies, Unreachable
 from storage.kubo import CALL_S, FIND_S, KuboStore
+from storage.unixfs import import_file
 
 PIN_S = 300.0  # for all copies of all that one call pins
+RESUME_S = 60.0
 _AT_ONCE = 8  # orders under way; more wait here, not in the peer
 _FIRST_S = 0.01
 _LONGEST_S = 1.0
@@ -36,15 +39,18 @@ class ClusterStore(KuboStore):
         *,
         copies: int | None = None,
         pin_s: float = PIN_S,
+        resume_s: float = RESUME_S,
         find_s: float = FIND_S,
         call_s: float = CALL_S,
         told: Told | None = None,
     ) -> None:
         """`copies` is how many peers must hold what is pinned; the member's least where None.
-        `pin_s` is the deadline of one `pin`, whatever happens meanwhile."""
+        `pin_s` is the deadline of one `pin`, whatever happens meanwhile; `resume_s` how long a
+        node that broke an upload off is waited for."""
         super().__init__(member.kubo, find_s=find_s, call_s=call_s)
         self.copies = copies or member.copies
         self.pin_s = pin_s
+        self.resume_s = resume_s
         self.cluster = ClusterRpc(member.cluster, member.user, member.password, timeout_s=call_s)
         self._told = told or (lambda _cid, _copies: None)
 
@@ -78,10 +84,31 @@ class ClusterStore(KuboStore):
                     found.append(Cid.parse(text))
         return sorted(found)
 
+    def _send(self, cid: Cid, spool: "SpooledTemporaryFile[bytes]", size: int) -> None:
+        """Send a file; once its node is back after a failure, the blocks alone that it lacks."""
+        try:
+            super()._send(cid, spool, size)
+            return
+        except Unreachable:
+            deadline, pauses = time.monotonic() + self.resume_s, _pauses()
+        while True:
+            spool.seek(0)
+            try:
+                import_file(spool, self._put_missing)
+                return
+            except Unreachable:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(next(pauses))
+
+    def _put_missing(self, cid: Cid, block: bytes | memoryview) -> None:
+        if not self.has(cid):
+            self.put_block(cid.codec, bytes(block))
+
     def _keep(self, cid: Cid, deadline: float) -> None:
         """Order copies, and wait for them; what fails is tried again until the deadline."""
         ordered, seen, failure = False, list[Copy](), "nobody was asked"
-        wait_s, recover_at = _FIRST_S, time.monotonic() + _RECOVER_EACH_S
+        pauses, recover_at = _pauses(), time.monotonic() + _RECOVER_EACH_S
         while (left := deadline - time.monotonic()) > 0:
             try:
                 if not ordered:
@@ -100,9 +127,7 @@ class ClusterStore(KuboStore):
                     ordered = False
             except Unreachable as exc:
                 failure = str(exc)
-            # All that wait would otherwise ask in step.
-            time.sleep(min(wait_s * random.uniform(0.5, 1), max(0, left)))  # noqa: S311
-            wait_s = min(2 * wait_s, _LONGEST_S)
+            time.sleep(min(next(pauses), max(0.0, deadline - time.monotonic())))
         raise self._too_few(cid, seen, failure)
 
     def _too_few(self, cid: Cid, copies: Sequence[Copy], failure: str) -> TooFewCopies:
@@ -112,6 +137,14 @@ class ClusterStore(KuboStore):
             f"the cluster peer at {self.cluster.url} ({states}): it stays at the IPFS node at "
             f"{self.url}; look at the peers that are named, then pin it again"
         )
+
+
+def _pauses() -> Iterator[float]:
+    """Seconds between tries, longer and longer; drawn, for all that wait would ask in step."""
+    longest = _FIRST_S
+    while True:
+        yield random.uniform(longest / 2, longest)  # noqa: S311
+        longest = min(2 * longest, _LONGEST_S)
 
 
 def _held(copies: Sequence[Copy]) -> int:

@@ -103,8 +103,13 @@ class KuboStore:
             cid = import_file(_Copying(stream, spool), _ignore)
             size = spool.tell()
             spool.seek(0)
-            answer = self.rpc.upload("add", _PROFILE, spool, size, timeout_s=TRANSFER_S)
-        return self._same(cid, answer, "Hash")
+            self._send(cid, spool, size)
+        return cid
+
+    def _send(self, cid: Cid, spool: "tempfile.SpooledTemporaryFile[bytes]", size: int) -> None:
+        """Send a file that is known as `cid`."""
+        answer = self.rpc.upload("add", _PROFILE, spool, size, timeout_s=TRANSFER_S)
+        self._same(cid, answer, "Hash")
 
     def cat(self, cid: Cid, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         """See BlockStore. A whole file is read ahead, a part block by block."""
