@@ -1,19 +1,20 @@
-"""Kubo's RPC over httpx: where bytes travel. Every call has one deadline for all of it.
+"""Kubo's RPC: where bytes travel. Every call has one deadline for all of it.
 
 https://docs.ipfs.tech/reference/kubo/rpc/
 """
 
 import json
 import secrets
-import time
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from http import HTTPStatus
+from http.client import HTTPException
 from typing import Any
-
-import httpx
+from urllib.parse import urlencode, urlsplit
 
 from storage.errors import MissingBlock, StorageError, TooSlow, Unreachable
+from storage.kubo_http import Connections
 from storage.unixfs import Readable
 
 # The node is told to give up first, so that it can say why.
@@ -35,8 +36,8 @@ class KuboRpc:
         """`timeout_s` is the longest that one call may take where it names no other."""
         self.url = url.rstrip("/")
         self.timeout_s = timeout_s
-        # A proxy of the environment must not come between a member and its own node.
-        self._http = httpx.Client(base_url=f"{self.url}/api/v0/", trust_env=False)
+        place = urlsplit(self.url)
+        self._http = Connections(place.hostname or "", place.port or 0)
         weakref.finalize(self, self._http.close)
 
     def close(self) -> None:
@@ -93,32 +94,18 @@ class KuboRpc:
         headers: Mapping[str, str] | None = None,
     ) -> bytes:
         wait_s = timeout_s or self.timeout_s
-        asked = {**parameters, "timeout": f"{wait_s:.3f}s"}
-        with (
-            self._reported(wait_s),
-            self._http.stream(
-                "POST",
-                path,
-                params=asked,
+        asked = urlencode({**parameters, "timeout": f"{wait_s:.3f}s"}, doseq=True)
+        with self._reported(wait_s):
+            answer = self._http.post(
+                f"/api/v0/{path}?{asked}",
+                limit=limit,
+                timeout_s=wait_s + _GRACE_S,
                 content=content,
                 headers=headers,
-                timeout=wait_s + _GRACE_S,
-            ) as response,
-        ):
-            found = self._collect(response, limit, time.monotonic() + wait_s + _GRACE_S)
-            if response.status_code != httpx.codes.OK:
-                raise self._refused(response.status_code, found)
-            return found
-
-    def _collect(self, response: httpx.Response, limit: int, deadline: float) -> bytes:
-        found = bytearray()
-        for piece in response.iter_raw():  # as it comes: a piece size would wait for a drip
-            found += piece
-            if len(found) > limit:
-                return bytes(found[: limit + 1])
-            if time.monotonic() > deadline:
-                raise httpx.ReadTimeout("too slow")
-        return bytes(found)
+            )
+        if answer.status != HTTPStatus.OK:
+            raise self._refused(answer.status, answer.body)
+        return answer.body
 
     def _decoded(self, answer: bytes) -> Any:
         """The last of the answer's lines of JSON."""
@@ -145,12 +132,12 @@ class KuboRpc:
     def _reported(self, wait_s: float) -> Iterator[None]:
         try:
             yield
-        except httpx.TimeoutException as exc:
+        except TimeoutError as exc:
             raise Unreachable(
                 f"the IPFS node at {self.url} did not answer within {wait_s:.0f} s: look whether "
                 "it is overloaded or halted, then try again"
             ) from exc
-        except (httpx.HTTPError, httpx.InvalidURL) as exc:
+        except (OSError, HTTPException) as exc:
             raise Unreachable(
                 f"the IPFS node at {self.url} cannot be reached ({type(exc).__name__}): start it, "
                 "or correct the address"
