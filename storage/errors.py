@@ -4,6 +4,7 @@ StorageError
 ├── EngineMissing              the IPFS engine is not installed
 ├── NodeFailed                 a node of the swarm does not start, or finds no other
 ├── NotPrivate                 a node that strangers can reach, where a private one is wanted
+├── BadConfiguration           an engine's configuration that cannot be read or written
 ├── Unreachable                the store itself is absent, unreadable or full
 │   ├── TooSlow                its node answers, and gave up in time
 │   └── TooFewCopies           pinned, on fewer nodes than it must be
@@ -48,6 +49,10 @@ class NodeFailed(StorageError):
 
 class NotPrivate(StorageError):
     """An IPFS node whose settings lead beyond a private swarm."""
+
+
+class BadConfiguration(StorageError):
+    """The configuration of an engine cannot be read or written, or is none."""
 
 
 class Unreachable(StorageError):

@@ -88,7 +88,7 @@ def hardened(
     config["Peering"] = {
         "Peers": [{"ID": member.peer_id, "Addrs": [member.address]} for member in members]
     }
-    _sync_blocks(config["Datastore"]["Spec"])
+    sync_blocks(config["Datastore"]["Spec"])
     return config
 
 
@@ -110,7 +110,7 @@ def ways_out(config: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _sync_blocks(spec: dict[str, Any]) -> None:
+def sync_blocks(spec: dict[str, Any]) -> None:
     """Have flatfs reach the disk before it answers; as shipped it does not."""
     for mount in spec.get("mounts", ()):
         child = mount.get("child", mount)

@@ -33,6 +33,7 @@ COMMANDS = {
     "claim": "Claim a reward: a patient's, a hospital's share, a bond.",
     "challenge": "Void an update that is false; demand leaves and answer.",
     "audit": "Replay a study and say what does not hold.",
+    "swarm": "Check the settings of a private IPFS swarm.",
     "demo": "Run one whole study on this machine.",
     "report": "Write the report of a finished study anew, one page for a browser.",
     "check": "Report every missing setting of a home at once.",
