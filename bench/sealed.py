@@ -17,13 +17,12 @@ import numpy as np
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from bench.claims import Claim, judged, ratio
+from federated.aggregate import WeightedSum
 from federated.combining import total_of
-from federated.exclusion import judge_stored
 from federated.grid import Grid
 from federated.models import update_schema
 from federated.schema import Array
 from federated.spec import Choice, StudySpec
-from federated.stored import Stored
 from federated.studies import wisconsin_spec
 from federated.tensors import encode_tensors, encoded_size
 from storage.artefact import open_artefact, seal
@@ -58,7 +57,7 @@ def run(quick: bool) -> list[Claim]:
         blocks = _blocks(sealed)
         both = ratio(
             "aggregate_50x10m",
-            lambda: aggregate(sealed, count, Path(name)),
+            lambda: aggregate(sealed, count),
             lambda: _decrypt(blocks, count),
             limit=1.3,
             runs=1 if quick else 5,
@@ -94,9 +93,10 @@ def write(folder: Path, width: int) -> Sealed:
     return Sealed(spec, store, identity, sender, manifests)
 
 
-def aggregate(sealed: Sealed, count: int, folder: Path) -> object:
+def aggregate(sealed: Sealed, count: int) -> object:
     """What a center does with submissions: fetch, verify, decrypt, judge, sum, divide."""
-    total = total_of(sealed.spec, folder)
+    total = total_of(sealed.spec)
+    assert isinstance(total, WeightedSum)
     for number in range(count):
         opened = open_artefact(
             sealed.store,
@@ -105,10 +105,8 @@ def aggregate(sealed: Sealed, count: int, folder: Path) -> object:
             expected_context=_CONTEXT,
             expected_signer=sealed.sender.signer,
         )
-        update = Stored.copied(opened.payload.copy_to, folder)
-        if judge_stored(update, sealed.spec) is not None:
+        if not total.add_judged(opened.payload, 50 + number):
             raise SystemExit("an update of the bench is not within its study's rules")
-        total.add_stored([(update, 50 + number)])
     return total.take_mean()
 
 
@@ -160,10 +158,10 @@ def main(width: int, count: int) -> None:
     """Print how many bytes this process grew by, at its peak, while it aggregated."""
     with tempfile.TemporaryDirectory(prefix="consilium-bench-") as name:
         sealed = write(Path(name), width)
-        aggregate(replace(sealed, spec=sealed.spec), 1, Path(name))  # libraries load what they need
+        aggregate(sealed, 1)  # libraries load what they need
         idle = _resident("VmRSS")
         Path("/proc/self/clear_refs").write_text("5", "ascii")  # the peak begins anew
-        aggregate(sealed, count, Path(name))
+        aggregate(sealed, count)
         print(_resident("VmHWM") - idle)
 
 

@@ -1,7 +1,7 @@
 """The aggregate: an exact weighted sum of integers, one correctly rounded division, one addition.
 
 Integer sums do not depend on the order or the machine, and a round needs one accumulator however
-many hospitals there are. Nothing here uses BLAS, a float reduction or torch.
+many hospitals there are. Nothing here uses a float reduction that could round, or torch.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+from federated.cells import EXACT, Adder, Cells, peak
 from federated.errors import AggregationError
 from federated.grid import Grid
-from federated.schema import DTYPES, Array, Parameters, Schema
-from federated.segment_sum import SEGMENT, SegmentSum
+from federated.schema import Array, Parameters, Schema
 from federated.stored import Stored
+from federated.trial import Plaintext, Trial
 from storage.cores import on_all_cores
 
-_EXACT = 1 << 53
 _INT64_MAX = (1 << 63) - 1
 _IN_PART = "an update was added in part; begin the sum anew"
 
@@ -25,14 +25,14 @@ _IN_PART = "an update was added in part; begin the sum anew"
 class WeightedSum:
     """Σ weight · update over hospitals, one segment at a time; 8 bytes a parameter.
 
-    All partial sums are integers. While they stay within 2⁵³ they are kept in float64, which holds
-    each of them exactly and which processors multiply several at a time; beyond, in int64.
+    All partial sums are integers: of 32 bits where that is enough (`federated/cells.py`), else in
+    float64, which holds each of them exactly within 2⁵³; beyond, in int64.
     """
 
     def __init__(self, schema: Schema, grid: Grid) -> None:
         self._schema = schema
         self._grid = grid
-        self._sum: Array = np.zeros(schema.size)
+        self._cells = Cells(schema)
         self._unusable = ""
         self.weight = 0
 
@@ -50,27 +50,48 @@ class WeightedSum:
     def add_stored(self, updates: Sequence[tuple[Stored, int]]) -> None:
         """Add hospitals' updates from where they lie, each with its weight, on all cores.
 
-        Every segment of the sum is visited once, for all of them; else as `add`. Each update was
+        Every cell of the sum is visited once, for all of them; else as `add`. Each update was
         judged, so its encoding is the schema's.
         """
         weights = [weight for _, weight in updates]
         self._make_room(weights)
-        fillers = [(stored.filler(self._schema), weight) for stored, weight in updates]
+        readers = [(stored.reader(self._schema), weight) for stored, weight in updates]
 
-        def add_segments(starts: Iterator[int]) -> None:
-            adder = SegmentSum(self._grid.bound, self._sum)
-            part = np.empty(min(SEGMENT, len(self._sum)), DTYPES[self._schema.dtype])
-            for start in starts:
-                at = self._sum[start : start + SEGMENT]
-                for fill, weight in fillers:
-                    fill(start, part[: len(at)])
-                    adder.add(at, part[: len(at)], weight)
-                adder.flush(at)
+        def add_cells(cells: Iterator[int]) -> None:
+            adder = Adder(self._cells)
+            for cell in cells:
+                for read, weight in readers:
+                    part = read(self._cells.bounds[cell])
+                    adder.add(cell, part, weight, self._peak(part))
 
         self._unusable = _IN_PART
-        on_all_cores(add_segments, range(0, len(self._sum), SEGMENT))
+        on_all_cores(add_cells, range(len(self._cells)))
         self._unusable = ""
         self.weight += sum(weights)
+
+    def add_judged(self, update: Plaintext, weight: int) -> bool:
+        """Add an update while it is decrypted, unless a rule excludes it; whether it was added.
+
+        Where a rule does, and where decryption raises, what was added of it is taken out again: the
+        sum is exact, so nothing is left. Raises what `update.copy_to` and what `add` do.
+        """
+        self._make_room([weight])
+        trial, accepted = Trial(self._schema, self._grid, self._cells, weight), False
+        self._unusable = _IN_PART
+        try:
+            update.copy_to(trial.put)
+            accepted = trial.is_accepted(update.plaintext_size)
+        finally:
+            if not accepted:
+                trial.undo(update)
+            self._unusable = ""
+        self.weight += weight if accepted else 0
+        return accepted
+
+    def _peak(self, part: Array) -> int:
+        if (most := peak(part)) > self._grid.bound:
+            raise AggregationError("a segment is off the grid; judge updates first")
+        return most
 
     def _make_room(self, weights: Sequence[int]) -> None:
         """Raise unless the weights can be added; go over to int64 where float64 will not do."""
@@ -80,32 +101,29 @@ class WeightedSum:
         most = (self.weight + sum(weights)) * self._grid.bound
         if most > _INT64_MAX:
             raise AggregationError("the weighted sum could leave 64 bits; lower clip or weights")
-        if most > _EXACT and self._sum.dtype == np.float64:
-            wide = self._sum.view(np.int64)
-            for start in range(0, len(wide), SEGMENT):
-                wide[start : start + SEGMENT] = self._sum[start : start + SEGMENT].copy()
-            self._sum = wide
+        if most > EXACT:
+            self._cells.leave_float()
 
     def _accumulate(self, segments: Iterable[Array], weight: int) -> None:
         offset, self._unusable = 0, _IN_PART
-        adder = SegmentSum(self._grid.bound, self._sum)
+        adder = Adder(self._cells)
         for segment in segments:
-            if offset + len(segment) > len(self._sum):
+            if offset + len(segment) > self._schema.size:
                 raise AggregationError("an update is longer than the schema; judge updates first")
-            for start in range(0, len(segment), SEGMENT):
-                part = segment[start : start + SEGMENT]
-                at = self._sum[offset + start :][: len(part)]
-                adder.add(at, part, weight)
-                adder.flush(at)
+            for cell, skip, part in self._cells.split(offset, segment):
+                adder.add(cell, part, weight, self._peak(part), skip)
             offset += len(segment)
-        if offset != len(self._sum):
-            raise AggregationError(f"an update has {offset} of {len(self._sum)} elements")
+        if offset != self._schema.size:
+            raise AggregationError(f"an update has {offset} of {self._schema.size} elements")
         self._unusable = ""
 
     def steps(self) -> Array:
         """The sum so far, in weighted grid steps.  # (size,) int64"""
         self._check_usable()
-        return self._sum.astype(np.int64)
+        result = np.empty(self._schema.size, np.int64)
+        for cell in range(len(self._cells)):
+            result[self._cells.bounds[cell]] = self._cells.values(cell)
+        return result
 
     def mean(self, over: int | None = None) -> dict[str, Array]:
         """The weighted mean as float64 tensors, each element rounded once.
@@ -113,23 +131,28 @@ class WeightedSum:
         `over` is a weight to divide by in the place of that of what was added: the mean as if who
         has the rest of it had returned zeros.
         """
-        self._check_usable()
-        if not self.weight:
-            raise AggregationError("nothing was added; a mean needs at least one update")
-        weight = self.weight if over is None else over
-        if weight < self.weight:
-            raise AggregationError(f"{self.weight} was added, more than the weight {weight}")
-        return self._schema.unflatten(divide(self._sum, weight << self._grid.bits))
+        return self._divided(np.empty(self._schema.size), self.weight if over is None else over)
 
     def take_mean(self) -> dict[str, Array]:
         """The mean in the sum's own memory: a second vector is not needed, the sum is used up."""
+        mean = self._divided(self._cells.memory(), self.weight)
+        self._unusable = "the sum was taken for its mean; begin it anew"
+        return mean
+
+    def _divided(self, into: Array, weight: int) -> dict[str, Array]:
         self._check_usable()
         if not self.weight:
             raise AggregationError("nothing was added; a mean needs at least one update")
-        self._unusable = "the sum was taken for its mean; begin it anew"
-        mean = self._sum.view(np.float64)
-        divide(self._sum, self.weight << self._grid.bits, out=mean)
-        return self._schema.unflatten(mean)
+        if weight < self.weight:
+            raise AggregationError(f"{self.weight} was added, more than the weight {weight}")
+
+        def divide_cells(cells: Iterator[int]) -> None:
+            for cell in cells:
+                quotients = divide(self._cells.values(cell), weight << self._grid.bits)
+                into[self._cells.bounds[cell]] = quotients
+
+        on_all_cores(divide_cells, range(len(self._cells)))
+        return self._schema.unflatten(into)
 
     def _check_usable(self) -> None:
         if self._unusable:
@@ -142,7 +165,7 @@ class WeightedSum:
         """
         self._check_usable()
         rest = WeightedSum(self._schema, self._grid)
-        rest._sum, rest.weight = self._sum.copy(), self.weight
+        rest._cells, rest.weight = self._cells.copy(), self.weight
         for segments, weight in updates:
             if not 0 < weight < rest.weight:
                 raise AggregationError("nobody is left without this update, or it was never added")
@@ -151,23 +174,22 @@ class WeightedSum:
         return rest
 
 
-def divide(numerators: Array, denominator: int, out: Array | None = None) -> Array:
+def divide(numerators: Array, denominator: int) -> Array:
     """Integers over one positive integer: float64, correctly rounded.  # (n,)
 
-    `numerators` are int64, or float64 that hold integers within 2⁵³. Where both are exact in
+    `numerators` are int32, int64, or float64 that hold integers within 2⁵³. Where both are exact in
     float64 one IEEE division rounds once; elsewhere Python divides integers, which also rounds
-    once. `out` takes the result and may be the numerators' own memory.
+    once.
     """
     odd_part = denominator >> ((denominator & -denominator).bit_length() - 1)
-    exact = odd_part < _EXACT and denominator.bit_length() <= 900  # beyond, some turn subnormal
-    result: Array = np.empty(len(numerators)) if out is None else out
-    for start in range(0, len(numerators), SEGMENT):
-        part = numerators[start : start + SEGMENT].copy()
-        wide = np.flatnonzero((part > _EXACT) | (part < -_EXACT)) if exact else range(len(part))
-        if exact:
-            result[start : start + SEGMENT] = part.astype(np.float64) / float(denominator)
-        for index in wide:
-            result[start + index] = int(part[index]) / denominator
+    exact = odd_part < EXACT and denominator.bit_length() <= 900  # beyond, some turn subnormal
+    if not exact:
+        return np.array([int(value) / denominator for value in numerators], np.float64)
+    result: Array = numerators.astype(np.float64)
+    result /= float(denominator)
+    if numerators.dtype == np.int64:
+        for index in np.flatnonzero((numerators > EXACT) | (numerators < -EXACT)):
+            result[index] = int(numerators[index]) / denominator
     return result
 
 

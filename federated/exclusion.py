@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from enum import StrEnum
-
-import numpy as np
 
 from federated.errors import TensorSchemaError, TensorShapeError
 from federated.grid import Grid, squared_norm
 from federated.models import update_schema
-from federated.schema import DTYPES, Schema
-from federated.segment_sum import SEGMENT
+from federated.schema import Schema
 from federated.spec import StudySpec
 from federated.stored import Stored
-from storage.cores import on_all_cores
 
 
 class ExclusionCode(StrEnum):
@@ -57,18 +52,9 @@ def judge_stored(update: Stored, spec: StudySpec) -> ExclusionCode | None:
 
 
 def _squared_norm(update: Stored, schema: Schema, grid: Grid) -> int | None:
-    """Exactly, on all cores; None where a coordinate is outside of ±B."""
-    fill, squares, outside = update.filler(schema), [0], list[int]()
-
-    def judge_segments(starts: Iterator[int]) -> None:
-        buffer = np.empty(min(SEGMENT, schema.size), DTYPES[schema.dtype])
-        for start in starts:
-            part = buffer[: schema.size - start]
-            fill(start, part)
-            if not grid.in_range(part):
-                outside.append(start)
-                return
-            squares.append(squared_norm(part))
-
-    on_all_cores(judge_segments, range(0, schema.size, SEGMENT))
-    return None if outside else sum(squares)
+    """Exactly; None where a coordinate is outside of ±B."""
+    total, outside = 0, False
+    for segment in update.segments(schema):
+        outside |= not grid.in_range(segment)
+        total += squared_norm(segment)
+    return None if outside else total

@@ -19,8 +19,8 @@ _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 _EXACT = 1 << 53
 _SEGMENT = 1 << 16  # elements that are scaled at once: what a core keeps close
-_ROW = 1285  # a divisor of a cell of the sum; longer ones would be summed on several cores
-_SEGMENT = 51 * _ROW  # elements that are worked on at once: what a core keeps close
+_ROW = 1285  # elements; much longer ones would be summed on several cores
+_SEGMENT = 51 * _ROW  # what a core keeps close; four are a payload's segment
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,27 +98,35 @@ def _diverged(update: Parameters, schema: Schema) -> TensorValueError:
 
 def squared_norm(vector: Array) -> int:
     """Exact Σv² of whole numbers, int32, int64 or float64; nothing overflows up to 2³¹ elements."""
-    buffer = np.empty(min(_SEGMENT, len(vector)))
-    starts = range(0, len(vector), _SEGMENT)
-    return sum(norm_and_peak(vector[at : at + _SEGMENT], buffer)[0] for at in starts)
+    return norm_and_peak(vector)[0]
 
 
-def norm_and_peak(vector: Array, buffer: Array | None = None) -> tuple[int, int]:
-    """Exact Σv² of whole numbers, and a bound on every |v|, by rows of a short vector.
+def norm_and_peak(vector: Array) -> tuple[int, int]:
+    """Exact Σv² of whole numbers, int32, int64 or float64, and a bound on every |v|.
 
     Squares are not negative, so a row's float64 sum below 2⁵³ was exact at each step, in any order.
-    No |v| is above the root of its row's. `buffer` is float64 and at least as long.
+    No |v| is above the root of its row's.
     """
-    close = np.empty(len(vector)) if buffer is None else buffer[: len(vector)]
-    np.copyto(close, vector)
-    whole = len(close) // _ROW * _ROW
-    rows, rest = close[:whole].reshape(-1, _ROW), close[whole:]
-    squares = np.vecdot(rows, rows).tolist()
-    if len(rest):
-        squares.append(float(np.vecdot(rest, rest)))
-    if (top := max(squares, default=0)) < _EXACT:
-        return sum(map(int, squares)), math.isqrt(int(top))
-    return _in_integers(vector), max(-int(vector.min()), int(vector.max()))
+    total, most = 0, 0
+    buffer = np.empty(min(len(vector), _SEGMENT))
+    for at in range(0, len(vector), _SEGMENT):
+        part = vector[at : at + _SEGMENT]
+        close = buffer[: len(part)]
+        np.copyto(close, part)
+        squares = _by_rows(close)
+        if (top := max(squares)) < _EXACT:
+            total, most = total + sum(map(int, squares)), max(most, math.isqrt(int(top)))
+        else:
+            total += _in_integers(part)
+            most = max(most, -int(part.min()), int(part.max()))
+    return total, most
+
+
+def _by_rows(values: Array) -> list[float]:
+    whole = len(values) // _ROW * _ROW
+    rows, rest = values[:whole].reshape(-1, _ROW), values[whole:]
+    squares: list[float] = np.vecdot(rows, rows).tolist()
+    return [*squares, float(np.vecdot(rest, rest))] if len(rest) else squares
 
 
 def _in_integers(vector: Array) -> int:

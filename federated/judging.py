@@ -5,11 +5,13 @@ Whoever runs this with a key that the update is sealed to comes to the same code
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chain.rounds import Frozen, Submitted
 from chain.types import BlockNumber
+from federated.aggregate import WeightedSum
 from federated.cohort import Leaf
+from federated.combining import Total
 from federated.errors import CohortError, StepError, Unjudged
 from federated.exclusion import ExclusionCode, judge_stored
 from federated.leaf_list import read_leaves
@@ -40,9 +42,10 @@ UPDATE_KIND = "update"
 class Judged:
     """The update's plaintext, which `segments` reads as grid steps, or the code that excludes it.
 
-    `opened` tells that its key was found, `size` is that of the payload in bytes, `envelope` the
-    CID (bytes) of an auditor's word that the update does not open. `weight` is what the update
-    counts for in the mean: the frozen weight, less where it is stale by `staleness` models.
+    Neither is there where the update was added to a sum. `opened` tells that its key was found,
+    `size` is that of the payload in bytes, `envelope` the CID (bytes) of an auditor's word that the
+    update does not open. `weight` is what the update counts for in the mean: the frozen weight,
+    less where it is stale by `staleness` models.
     """
 
     update: Stored | None
@@ -54,8 +57,10 @@ class Judged:
     staleness: int = 0
 
 
-def judge_submission(party: Party, study: Study, frozen: Frozen, event: Submitted) -> Judged:
-    """Judge one submission with the party's own key.
+def judge_submission(
+    party: Party, study: Study, frozen: Frozen, event: Submitted, into: Total | None = None
+) -> Judged:
+    """Judge one submission with the party's own key; one that no rule excludes is added to `into`.
 
     A store that cannot be reached is an error and no verdict: it raises what the store raises. What
     nobody has, what the store gives altered, and what does not open, is a code only by a named
@@ -65,7 +70,7 @@ def judge_submission(party: Party, study: Study, frozen: Frozen, event: Submitte
         return Judged(None, ExclusionCode.LIST_MISSING)
     try:
         manifest = check_manifest(party, study, frozen, event)
-        return _judge_bytes(party, study, frozen, event, manifest)
+        return _judge_bytes(party, study, frozen, event, manifest, into)
     except (MissingBlock, CorruptBlock) as exc:
         if word := confirmed_unopened(party, study, frozen, event):
             return Judged(None, ExclusionCode.UNDECRYPTABLE, envelope=bytes(word))
@@ -76,7 +81,12 @@ def judge_submission(party: Party, study: Study, frozen: Frozen, event: Submitte
 
 
 def _judge_bytes(
-    party: Party, study: Study, frozen: Frozen, event: Submitted, manifest: Manifest
+    party: Party,
+    study: Study,
+    frozen: Frozen,
+    event: Submitted,
+    manifest: Manifest,
+    into: Total | None,
 ) -> Judged:
     if is_oversized(study, manifest):
         return Judged(None, ExclusionCode.SHAPE)
@@ -89,18 +99,23 @@ def _judge_bytes(
         if word is None and study.auditors:
             raise _unjudged(study, event, f"does not open with the key at hand ({exc})") from exc
         return Judged(None, ExclusionCode.UNDECRYPTABLE, envelope=bytes(word) if word else b"")
-    try:
-        update = Stored.copied(opened.payload.copy_to, party.journal.folder)
-    except (ArtefactError, MalformedBlock):  # the key is right: everybody who opens sees the same
-        code: ExclusionCode | None = ExclusionCode.UNDECRYPTABLE
-        return Judged(None, code, manifest.payload_size, opened=True)
-    if (code := judge_stored(update, study.spec)) is not None:
-        return Judged(None, code, manifest.payload_size, opened=True)
     staleness = contexts_of_update(party, study, frozen)[manifest.context]
     weight = discounted(frozen.freeze.weight, staleness)
-    return Judged(
-        update, None, manifest.payload_size, opened=True, weight=weight, staleness=staleness
+    seen = Judged(
+        None, None, manifest.payload_size, opened=True, weight=weight, staleness=staleness
     )
+    try:
+        if isinstance(into, WeightedSum) and into.add_judged(opened.payload, weight):
+            return seen
+        update = Stored.copied(opened.payload.copy_to, party.journal.folder)
+    except (ArtefactError, MalformedBlock):  # the key is right: everybody who opens sees the same
+        return replace(seen, code=ExclusionCode.UNDECRYPTABLE)
+    if (code := judge_stored(update, study.spec)) is not None:
+        return replace(seen, code=code)
+    if into is None:
+        return replace(seen, update=update)
+    into.add_stored([(update, weight)])
+    return seen
 
 
 def _unjudged(study: Study, event: Submitted, why: str) -> Unjudged:

@@ -1,12 +1,12 @@
 """A file without a name: what is too large for memory lies there while it is worked on.
 
 An update betrays a little of its hospital's patients. So the file has mode 600, no name from its
-first byte on, and is gone with the process, however that ends. It is read and not mapped: mapped
-pages count as the process's memory.
+first byte on, and is gone with the process, however that ends.
 """
 
 from __future__ import annotations
 
+import mmap
 import os
 import tempfile
 import threading
@@ -50,15 +50,18 @@ class Spool:
     def read(self, offset: int, size: int) -> bytearray:
         """So many bytes, fewer at the end; several threads may read at once."""
         data = bytearray(max(0, min(size, self.size - offset)))
-        self.fill(offset, memoryview(data))
-        return data
-
-    def fill(self, offset: int, view: memoryview) -> None:
-        """Read into a buffer that is kept, so many bytes as it has."""
+        view = memoryview(data)
         while view:
             if not (count := os.preadv(self._file.fileno(), [view], offset)):
                 raise AggregationError("a temporary file was cut short; aggregate again")
             view, offset = view[count:], offset + count
+        return data
+
+    def whole(self) -> mmap.mmap | bytes:
+        """All of it, mapped: what is read is the system's to keep or drop, as of any file."""
+        if not self.size:
+            return b""
+        return mmap.mmap(self._file.fileno(), self.size, access=mmap.ACCESS_READ)
 
     def _refused(self, exc: OSError) -> AggregationError:
         where = self._folder or tempfile.gettempdir()

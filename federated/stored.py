@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,21 +19,17 @@ _SEGMENT = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """`size` bytes; `read(offset, size)` gives a part of them, `fill(offset, view)` puts it where
-    the reader wants it. Both as often as asked, `fill` to several threads at once."""
+    """`size` bytes; `read(offset, size)` gives a part of them, `whole()` all of them as something
+    that takes no memory by itself. Both as often as asked."""
 
     size: int
     read: Callable[[int, int], bytes | bytearray]
-    fill: Callable[[int, memoryview], None]
+    whole: Callable[[], bytes | mmap.mmap]
 
     @classmethod
     def of(cls, data: bytes) -> Stored:
         """What is in memory anyway."""
-
-        def fill(offset: int, view: memoryview) -> None:
-            view[:] = data[offset : offset + len(view)]
-
-        return cls(len(data), lambda offset, size: data[offset : offset + size], fill)
+        return cls(len(data), lambda offset, size: data[offset : offset + size], lambda: data)
 
     @classmethod
     def spooled(cls, pieces: Iterable[bytes], folder: Path | None) -> Stored:
@@ -40,7 +37,7 @@ class Stored:
         spool = Spool(folder)
         for piece in pieces:
             spool.append(piece)
-        return cls(spool.size, spool.read, spool.fill)
+        return cls(spool.size, spool.read, spool.whole)
 
     @classmethod
     def copied(
@@ -49,7 +46,7 @@ class Stored:
         """As `spooled`, from what puts its pieces at offsets, in any order and on all cores."""
         spool = Spool(folder)
         copy_to(spool.write)
-        return cls(spool.size, spool.read, spool.fill)
+        return cls(spool.size, spool.read, spool.whole)
 
     def check(self, schema: Schema) -> None:
         """Raise `TensorError` unless these are canonical bytes of tensors of this schema."""
@@ -63,10 +60,12 @@ class Stored:
             data = self.read(start + element * dtype.itemsize, count * dtype.itemsize)
             yield np.frombuffer(data, dtype)
 
-    def filler(self, schema: Schema) -> Callable[[int, Array], None]:
-        """Reads from an element on into an array that is kept; for several threads at once."""
-        size, start = DTYPES[schema.dtype].itemsize, data_offset(schema)
-        return lambda element, into: self.fill(start + element * size, into.data.cast("B"))
+    def reader(self, schema: Schema) -> Callable[[slice], Array]:
+        """Gives elements as a view of where they lie; for several threads at once."""
+        dtype, start, data = DTYPES[schema.dtype], data_offset(schema), self.whole()
+        return lambda at: np.frombuffer(
+            data, dtype, at.stop - at.start, start + at.start * dtype.itemsize
+        )
 
     def vector(self, schema: Schema) -> Array:
         """All elements in memory.  # (size,)"""

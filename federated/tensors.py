@@ -23,7 +23,7 @@ MAX_HEADER = 1 << 20
 def encode_tensors(parameters: Parameters, schema: Schema) -> bytes:
     """Canonical safetensors bytes of `parameters`. Raises `TensorError` where they differ."""
     _check_names(set(parameters), schema)
-    parts = [_header(schema)]
+    parts = [header_of(schema)]
     for tensor in schema.tensors:
         array = parameters[tensor.name]
         if array.shape != tensor.shape:
@@ -56,7 +56,7 @@ def check_encoding(
 
     The header is compared with the only right one, the length with what has to follow it.
     """
-    header = _header(schema)
+    header = header_of(schema)
     if bytes(read(0, len(header))) != header:
         raise _difference(bytes(read(0, 8 + MAX_HEADER)), schema)
     if size != encoded_size(schema):
@@ -65,15 +65,16 @@ def check_encoding(
 
 def data_offset(schema: Schema) -> int:
     """Where the elements begin."""
-    return len(_header(schema))
+    return len(header_of(schema))
 
 
 def encoded_size(schema: Schema) -> int:
     """Bytes that any tensors of this schema take."""
-    return len(_header(schema)) + schema.size * DTYPES[schema.dtype].itemsize
+    return len(header_of(schema)) + schema.size * DTYPES[schema.dtype].itemsize
 
 
-def _header(schema: Schema) -> bytes:
+def header_of(schema: Schema) -> bytes:
+    """The only right header of tensors of this schema; a multiple of 8 bytes."""
     entries: dict[str, Any] = {}
     offset = 0
     for tensor in schema.tensors:

@@ -77,6 +77,10 @@ class CachedStore:
                 self._blocks.put(cid, found, len(found))
         return found
 
+    def get_block_into(self, cid: Cid, buffer: memoryview) -> memoryview:
+        """See BlockStore."""
+        return self._store.get_block_into(cid, buffer)
+
     def put_block(self, codec: Codec, block: bytes) -> Cid:
         """See BlockStore."""
         return self._store.put_block(codec, block)

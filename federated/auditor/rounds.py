@@ -212,9 +212,7 @@ def _add(
         event = facts.submitted[hospital]
         if code is ExclusionCode.UNDECRYPTABLE and confirmed_unopened(party, study, frozen, event):
             return checks.add("exclusion", True, at=at)
-        judged = judge_submission(party, study, frozen, event)
+        judged = judge_submission(party, study, frozen, event, total)
         detail = f"the manifest says {code or 'included'}, the rule {judged.code or 'included'}"
         agree = checks.add("exclusion", judged.code == code, detail, at)
-        if judged.update is not None:
-            total.add_stored([(judged.update, judged.weight)])
-    return agree
+    return agree  # noqa: RET504  where the guard caught an error, they do not agree

@@ -91,7 +91,7 @@ def collect(party: Party, study: Study, inputs: Inputs, *, wrap: bool) -> Collec
         frozen = inputs.frozen[event.index]
         started = time.perf_counter()
         try:
-            judged = judge_submission(party, study, frozen, event)
+            judged = judge_submission(party, study, frozen, event, total)
         except Unjudged as exc:
             open_.append(exc)
             continue
@@ -99,8 +99,6 @@ def collect(party: Party, study: Study, inputs: Inputs, *, wrap: bool) -> Collec
         entries.append(_entry(frozen, event, judged))
         if wrap and judged.opened and study.auditors:
             wrap_for_auditors(party, study, frozen, event)
-        if judged.update is not None:
-            total.add_stored([(judged.update, judged.weight)])
     if open_:
         hospitals = tuple(index for exc in open_ for index in exc.hospitals)
         raise Unjudged(hospitals, "; ".join(map(str, open_)))

@@ -72,7 +72,10 @@ def test_the_aggregate_is_one_over_100_orders_of_submissions(
         states.add(state_digest(study.spec, center.next_state(study.spec, start, mean, 2)))
         raise _Enough
 
-    again = lambda _p, _s, _f, event: judged[event.index]  # noqa: E731
+    def again(_party: Any, _study: Any, _frozen: Any, event: Any, into: Any) -> Any:
+        into.add_stored([(judged[event.index].update, judged[event.index].weight)])
+        return judged[event.index]
+
     monkeypatch.setattr(collecting, "judge_submission", again)
     monkeypatch.setattr(collecting, "wrap_for_auditors", lambda *_: None)
     monkeypatch.setattr(center, "_conclude", conclude)

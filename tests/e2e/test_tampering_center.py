@@ -65,8 +65,8 @@ def test_another_weight_in_the_sum_is_found_by_a_named_auditor(
     submitted: World, monkeypatch: Patch
 ) -> None:
     class Heavier(WeightedSum):
-        def add_stored(self, updates: Any) -> None:
-            super().add_stored([(one, weight + (self.weight == 0)) for one, weight in updates])
+        def add_judged(self, update: Any, weight: int) -> bool:
+            return super().add_judged(update, weight + (self.weight == 0))
 
     monkeypatch.setattr(
         collecting,
@@ -131,9 +131,9 @@ def test_an_omission_behind_a_made_up_code_is_named(
 ) -> None:
     valley, honest = submitted.index("valley"), collecting.judge_submission
 
-    def cheat(party: Any, study: Any, frozen: Any, event: Any) -> Judged:
-        judged = honest(party, study, frozen, event)
-        return Judged(None, code) if event.index == valley else judged
+    def cheat(party: Any, study: Any, frozen: Any, event: Any, into: Any) -> Judged:
+        left_out = event.index == valley
+        return Judged(None, code) if left_out else honest(party, study, frozen, event, into)
 
     monkeypatch.setattr(collecting, "judge_submission", cheat)
     _finalize(submitted)

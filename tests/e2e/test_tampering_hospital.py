@@ -192,11 +192,14 @@ def test_a_center_that_includes_it_all_the_same_is_found(
     honest, north = collecting.judge_submission, granted.index("north")
     updates = []
 
-    def cheat(party: Any, study: Any, frozen: Any, event: Any) -> Judged:
-        judged = honest(party, study, frozen, event)
+    def cheat(party: Any, study: Any, frozen: Any, event: Any, into: Any) -> Judged:
         if event.index == north:
-            updates.append(judged.update)
-        return judged if judged.update is not None else Judged(updates[0], None, weight=1)
+            updates.append(honest(party, study, frozen, event).update)
+        judged = honest(party, study, frozen, event, into)
+        if judged.code is None:
+            return judged
+        into.add_stored([(updates[0], 1)])
+        return Judged(None, None, weight=1)
 
     assert north < granted.index("valley")
     monkeypatch.setattr(collecting, "judge_submission", cheat)

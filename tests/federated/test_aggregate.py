@@ -10,16 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from federated.aggregate import WeightedSum, add_mean, divide
+from federated.cells import Adder, Cells
 from federated.errors import AggregationError
 from federated.grid import Grid
 from federated.models import update_schema
 from federated.schema import DTYPES, Array, Schema
-from federated.segment_sum import SEGMENT, SegmentSum
 from federated.spec import StudySpec
 from federated.state import GlobalState, initial_state, next_state, state_digest
 from federated.stored import Stored
 from federated.studies import wisconsin_spec
 from federated.tensors import encode_tensors
+from storage.payload import SEGMENT_SIZE
 
 SCHEMA = Schema.of("I32", {"b": (1,), "w": (2,)})
 
@@ -155,7 +156,7 @@ def test_the_sum_is_that_of_integers_whatever_the_bound_the_weights_and_the_way_
 
 
 def test_many_segments_on_all_cores_give_the_sum_of_integers() -> None:
-    size = 3 * SEGMENT + 7
+    size = 3 * SEGMENT_SIZE // 4 + 7
     schema, grid = Schema.of("I32", {"w": (size,)}), Grid(4, 2**31 - 1)
     source = np.random.default_rng(3)
     updates = [source.integers(-(2**31) + 1, 2**31, size, dtype=np.int32) for _ in range(4)]
@@ -230,12 +231,22 @@ def test_the_schema_of_the_sum_is_that_of_the_model(spec: StudySpec) -> None:
     assert total.mean()["out.bias"].tolist() == [2.0]
 
 
-def test_a_segment_that_would_leave_32_bits_goes_over_to_the_wide_sum_before() -> None:
+def test_a_cell_that_would_leave_32_bits_goes_over_to_the_wide_type_before() -> None:
     most = 1 << 30
-    total = np.zeros(3)
-    adder = SegmentSum(most, total)
-    part = np.array([most, -most, 1], dtype=np.int32)
-    for _ in range(5):  # two of them would leave 32 bits
-        adder.add(total, part, 1)
-    adder.flush(total)
-    assert total.tolist() == [5 * most, -5 * most, 5]
+    cells = Cells(Schema.of("I32", {"w": (3,)}))
+    adder, part = Adder(cells), np.array([most, -most, 1], dtype=np.int32)
+    for times in range(1, 6):  # two of them would leave 32 bits
+        adder.add(0, part, 1, most)
+        assert cells.values(0).dtype == (np.int32 if times == 1 else np.float64)
+        assert cells.values(0).tolist() == [times * most, -times * most, times]
+
+
+def test_a_cell_whose_sums_cancel_stays_in_32_bits() -> None:
+    """What was added bounds a sum from above alone: before it goes over, it is looked at."""
+    most = (1 << 30) - 1
+    cells = Cells(Schema.of("I32", {"w": (2,)}))
+    adder, part = Adder(cells), np.array([most, -most], dtype=np.int32)
+    for weight in (1, -1) * 5:
+        adder.add(0, part, weight, most)
+    assert cells.values(0).dtype == np.int32
+    assert cells.values(0).tolist() == [0, 0]
