@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from storage.cid import Cid, Codec
 from storage.dagpb import Link, decode_node, encode_node
 from storage.errors import MalformedBlock
+from storage.read_ahead import read_ahead
 from storage.unixfs import CHUNK_SIZE, export_file, import_file
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "artefact" / "cids.json").read_text())
@@ -156,3 +157,30 @@ def test_a_node_with_any_byte_changed_is_refused_or_still_canonical(data: st.Dat
     cid = Cid.of(Codec.DAG_PB, block)
     with contextlib.suppress(MalformedBlock):
         assert encode_node(decode_node(cid, block)) == block
+
+
+def test_a_tree_of_empty_leaves_without_end_holds_nobody_up() -> None:
+    blocks: dict[Cid, bytes] = {}
+
+    def put(codec: Codec, block: bytes) -> Cid:
+        cid = Cid.of(codec, block)
+        blocks[cid] = block
+        return cid
+
+    level = Link(put(Codec.RAW, b""), 0, 0)
+    for _ in range(6):  # 1024⁶ leaves out of seven blocks
+        node = encode_node([level] * 1024)
+        level = Link(put(Codec.DAG_PB, node), 0, len(node))
+    some = Link(put(Codec.RAW, b"some"), 4, 4)
+    root = put(Codec.DAG_PB, encode_node([some, level, some]))
+    asked: list[Cid] = []
+
+    def get(cid: Cid) -> bytes:
+        asked.append(cid)
+        assert len(asked) < 10
+        return blocks[cid]
+
+    assert b"".join(export_file(root, get)) == b"somesome"
+    assert b"".join(export_file(root, get, 4, 4)) == b"some"
+    asked.clear()
+    assert b"".join(read_ahead(root, get)) == b"somesome"
