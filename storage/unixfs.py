@@ -132,9 +132,7 @@ def export_file(
             raise MalformedBlock(f"{root} is a tree higher than {_MAX_HEIGHT}: refuse the file")
         wanted: list[tuple[Cid, int, int | None, int]] = []
         for child in children:
-            some = (
-                child.file_size > 0
-            )  # a tree of empty leaves can be made endless out of few blocks
+            some = child.file_size > 0  # empty leaves: few blocks make a tree of them endless
             if some and position + child.file_size > offset and (end is None or position < end):
                 wanted.append((child.cid, position, child.file_size, height - 1))
             position += child.file_size
