@@ -139,6 +139,12 @@ def as_list(value: Any) -> list[str]:
     return found
 
 
+def texts_in(value: Any) -> list[str]:
+    """As `as_list`, of anything: what is no text is left out."""
+    items = value if isinstance(value, list) else [value]
+    return [item for item in items if isinstance(item, str)]
+
+
 def is_local(address: str) -> bool:
     """Whether a multiaddress is a loopback address or a socket file. Raises ValueError."""
     parts = address.split("/")

@@ -17,6 +17,7 @@ from storage.hardening import (
     is_local,
     is_tcp,
     put_at,
+    texts_in,
     value_at,
 )
 
@@ -29,15 +30,16 @@ _TRUSTED = "consensus.crdt.trusted_peers"
 
 
 def _names_whom_it_trusts(config: Config) -> bool:
-    trusted = as_list(value_at(config, _TRUSTED))
-    return bool(trusted) and "*" not in trusted
+    """An empty list is well: the peer then trusts nobody but itself."""
+    trusted = value_at(config, _TRUSTED)
+    return isinstance(trusted, list) and "*" not in as_list(trusted)
 
 
 def _trust_members(config: Config) -> None:
-    """Those whose addresses it knows; the peer itself is always trusted by itself."""
-    addresses = as_list(value_at(config, "cluster.peer_addresses"))
+    """Those whose addresses it knows."""
+    addresses = texts_in(value_at(config, "cluster.peer_addresses"))
     members = {item.rpartition("/p2p/")[2] for item in addresses if "/p2p/" in item}
-    kept = set(as_list(value_at(config, _TRUSTED))) - {"*"}
+    kept = set(texts_in(value_at(config, _TRUSTED))) - {"*"}
     put_at(config, _TRUSTED, sorted(members | kept))
 
 
@@ -67,9 +69,8 @@ def _listens_by_tcp(config: Config) -> bool:
 
 
 def _listen_by_tcp(config: Config) -> None:
-    found = value_at(config, "cluster.listen_multiaddress")
-    items = found if isinstance(found, list) else [found]
-    kept = [item for item in items if isinstance(item, str) and is_tcp(item)]
+    found = texts_in(value_at(config, "cluster.listen_multiaddress"))
+    kept = [item for item in found if is_tcp(item)]
     put_at(config, "cluster.listen_multiaddress", kept or [_LISTEN])
 
 

@@ -18,6 +18,7 @@ from storage.hardening import (
     is_local,
     is_tcp,
     put_at,
+    texts_in,
     value_at,
 )
 from storage.kubo_config import sync_blocks
@@ -68,8 +69,7 @@ def _only_tcp(config: Config) -> bool:
 
 
 def _keep_tcp(config: Config) -> None:
-    found = value_at(config, "Addresses.Swarm")
-    kept = [x for x in found if isinstance(x, str) and is_tcp(x)] if isinstance(found, list) else []
+    kept = [item for item in texts_in(value_at(config, "Addresses.Swarm")) if is_tcp(item)]
     put_at(config, "Addresses.Swarm", kept or [_SWARM])
 
 
@@ -110,9 +110,7 @@ def _reaches_lan(setting: str) -> Callable[[Config], bool]:
 
 def _drop_private(setting: str) -> Callable[[Config], None]:
     def mend(config: Config) -> None:
-        found = value_at(config, setting)
-        items = found if isinstance(found, list) else []
-        kept = [item for item in items if isinstance(item, str) and not _private(item)]
+        kept = [item for item in texts_in(value_at(config, setting)) if not _private(item)]
         put_at(config, setting, kept)
 
     return mend
@@ -123,7 +121,10 @@ def _private(address_filter: str) -> bool:
     parts = address_filter.split("/")
     if len(parts) < 5 or parts[3] != "ipcidr":
         return False
-    network = ipaddress.ip_network(f"{parts[2]}/{parts[4]}", strict=False)
+    try:
+        network = ipaddress.ip_network(f"{parts[2]}/{parts[4]}", strict=False)
+    except ValueError:
+        return False
     return network.is_private and not network.is_loopback and not network.is_link_local
 
 

@@ -21,6 +21,7 @@ _OFF: dict[str, Any] = {
     "Datastore": {"BlockKeyCacheSize": 0},
     "Discovery": {"MDNS": {"Enabled": False}},
     "HTTPRetrieval": {"Enabled": False},
+    "Plugins": {"Plugins": {"telemetry": {"Config": {"Mode": "off"}, "Disabled": True}}},
     "Routing": {"Type": "none"},
     "Swarm": {
         "DisableNatPortMap": True,

@@ -40,6 +40,9 @@ def hostile(answer: Answer) -> Iterator[str]:
     """A server that answers every call as it likes."""
 
     class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            answer(self)
+
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
             answer(self)
