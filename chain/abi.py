@@ -10,13 +10,14 @@ from dataclasses import dataclass, fields, is_dataclass
 from enum import IntEnum
 from typing import Any, TypeVar
 
-from eth_abi.abi import decode, encode
+from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 from eth_utils.address import to_checksum_address
 
 from chain import artifacts
 from chain.keccak import keccak
 from chain.types import Json, Log
+from chain.words import encode
 
 T = TypeVar("T")
 
@@ -84,10 +85,15 @@ class Abi:
 def to_abi(value: Any) -> Any:
     """A value as eth-abi takes it."""
     if is_dataclass(value) and not isinstance(value, type):
-        return tuple(to_abi(getattr(value, f.name)) for f in fields(value))
+        return tuple([to_abi(getattr(value, name)) for name in _names(type(value))])
     if isinstance(value, list | tuple):
         return [to_abi(item) for item in value]
     return value
+
+
+@functools.cache
+def _names(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
 
 
 def from_abi(kind: type[T], value: Any) -> T:

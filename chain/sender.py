@@ -70,13 +70,15 @@ class Sender:
         self._broadcast(entry)
         return entry
 
-    def push_all(self, calls: Sequence[tuple[Call, str]]) -> list[Entry | TxReverted | TxRefused]:
+    def push_all(
+        self, calls: Sequence[tuple[Call, str]], alike: bool = False
+    ) -> list[Entry | TxReverted | TxRefused]:
         """Signs and sends calls that do not depend on each other; refused ones are left out."""
         found: list[Entry | TxReverted | TxRefused] = []
         nonce, fees = self._next_nonce(), self._fees()
         signed: list[Entry] = []
         gases: list[int] = []
-        estimates = self._estimates([call for call, _ in calls])
+        estimates = self._estimates([call for call, _ in calls], alike)
         for (call, step), estimate in zip(calls, estimates, strict=True):
             if isinstance(estimate, TxReverted):
                 found.append(estimate)
@@ -94,11 +96,12 @@ class Sender:
                 self._broadcast_all(part)
         return found
 
-    def _estimates(self, calls: Sequence[Call]) -> list[int | TxReverted | RpcRefusal]:
+    def _estimates(self, calls: Sequence[Call], alike: bool) -> list[int | TxReverted | RpcRefusal]:
         """What each call needs, or why it is refused. An estimate costs a node ten simulations.
 
         Calls of one function with as many bytes need about the same: the first is estimated, the
-        others are simulated with what it gets, and estimated themselves where that fails.
+        others are simulated with what it gets (not where they are `alike`), and estimated
+        themselves where that fails.
         """
         firsts: dict[tuple[Any, ...], int] = {}
         like = [firsts.setdefault(_shape(call), place) for place, call in enumerate(calls)]
@@ -109,7 +112,7 @@ class Sender:
             if place != first and isinstance(gas := found[first], int)
         }
         tried = [(calls[place], self._gas(gas)) for place, gas in others.items()]
-        enough = self.node.suffices(tried, sender=self.address)
+        enough = [True] * len(tried) if alike else self.node.suffices(tried, sender=self.address)
         found |= {place: others[place] for place, ok in zip(others, enough, strict=True) if ok}
         found |= self._estimated(calls, set(range(len(calls))) - set(found))
         return [found[place] for place in range(len(calls))]

@@ -9,15 +9,15 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 import coincurve
-from eth_abi.abi import encode
 from eth_utils.address import to_checksum_address
 
 from chain.errors import BadSignature
 from chain.keccak import keccak
 from chain.types import Address, AgreementId, ConsentId, StudyId, Wei
+from chain.words import encode
 
 _DOMAIN = "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
 _ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
@@ -42,6 +42,14 @@ def _separator(domain: Domain) -> bytes:
     return keccak(encode(types, [*names, domain.chain_id, domain.contract]))
 
 
+@functools.cache
+def _shape(message: Any) -> tuple[bytes, tuple[str, ...], tuple[str, ...]]:
+    """Of a type of messages: its hash, the types of its fields, and their names in Python."""
+    inner = ",".join(f"{kind} {name}" for kind, name in message.types)
+    head = keccak(f"{message.__name__}({inner})".encode())
+    return head, tuple(kind for kind, _ in message.types), tuple(f.name for f in fields(message))
+
+
 @dataclass(frozen=True)
 class Message:
     """Base of the messages; `types` are the Solidity types of the fields, with their names."""
@@ -50,10 +58,8 @@ class Message:
 
     def struct_hash(self) -> bytes:
         """hashStruct of EIP-712; no field is dynamic."""
-        inner = ",".join(f"{kind} {name}" for kind, name in self.types)
-        head = keccak(f"{type(self).__name__}({inner})".encode())
-        values = [getattr(self, field.name) for field in fields(self)]
-        return keccak(encode(["bytes32", *(kind for kind, _ in self.types)], [head, *values]))
+        head, kinds, names = _shape(cast(Any, type(self)))
+        return keccak(head + encode(kinds, [getattr(self, name) for name in names]))
 
     def digest(self, domain: Domain) -> bytes:
         """The 32 bytes that are signed."""
@@ -168,13 +174,18 @@ def expand(r: bytes, vs: bytes) -> bytes:
 
 def recover(signature: bytes, message: Message, domain: Domain) -> Address:
     """The account that signed. Raises `BadSignature` for bytes that are no signature."""
+    return Address(to_checksum_address(recover_bytes(signature, message.digest(domain))))
+
+
+def recover_bytes(signature: bytes, digest: bytes) -> bytes:
+    """What `recover` gives, as the address's 20 bytes. Raises `BadSignature`."""
     s = int.from_bytes(signature[32:64], "big")
     if len(signature) != 65 or signature[64] not in (27, 28) or s > _ORDER // 2:
         raise BadSignature("not a signature of 65 bytes with a low s: ask for it to be made again")
     try:
         public = coincurve.PublicKey.from_signature_and_message(
-            signature[:64] + bytes([signature[64] - 27]), message.digest(domain), hasher=None
+            signature[:64] + bytes([signature[64] - 27]), digest, hasher=None
         )
     except Exception as exc:
         raise BadSignature("a signature from which no key can be recovered") from exc
-    return Address(to_checksum_address(keccak(public.format(compressed=False)[1:])[12:]))
+    return keccak(public.format(compressed=False)[1:])[12:]

@@ -121,12 +121,12 @@ class Chain:
 class RoundPath:
     """A study with one hospital whose cohort of three is frozen and submitted."""
 
-    def __init__(self, chain: Chain, *, submitted: bool = True) -> None:
+    def __init__(self, chain: Chain, *, submitted: bool = True, places: int = 3) -> None:
         self.center = chain.party(Role.CENTER, tokens=100_000)
         self.hospital = chain.party(Role.HOSPITAL, tokens=1_000)
         self.study = chain.study(self.center)
         chain.enrol(self.center, self.study, self.hospital)
-        self.agreement, self.not_after = self.open_tier(chain)
+        self.agreement, self.not_after = self.open_tier(chain, places)
         self.keys = [os.urandom(32) for _ in range(3)]
         self.hospital.client.send(
             self.hospital.consents.grant_batch(self.agreement, [self.grant(k) for k in self.keys])
@@ -145,7 +145,7 @@ class RoundPath:
     def submission(self) -> Call:
         return self.hospital.rounds.submit(self.study, self.round, b"\6" * 32, b"\7" * 32)
 
-    def open_tier(self, chain: Chain) -> tuple[AgreementId, int]:
+    def open_tier(self, chain: Chain, places: int) -> tuple[AgreementId, int]:
         receipt = self.center.client.send(
             self.center.agreements.open_tier(
                 self.study,
@@ -154,7 +154,7 @@ class RoundPath:
                 price=Wei(5),
                 purposes=0b1,
                 not_after=chain.terms().end_by,
-                max_count=3,
+                max_count=places,
             )
         )
         (opened,) = self.center.agreements.in_receipt(TierOpened, receipt)
