@@ -1,8 +1,10 @@
 """What the record costs: rounds over a chain and sealed IPFS beside the same rounds without.
 
-Every party has a home, keys and a Kubo node of its own; all take their steps in one process, one
-after the other, as the simulation beside it trains its hospitals. Start-up, enrolment and consents
-are apart; a round is opened, frozen, trained, sealed, submitted, judged, summed and finalized.
+Every party has a home, keys and a Kubo node of its own. Hospitals train one after the other, as the
+simulation beside it trains them. What parties do besides while another trains, they do here as
+well: a hospital opens the newest model as `hospital run` does to evaluate it, the center fetches
+what was submitted (`center run`). Start-up, enrolment and consents are apart; a round is opened,
+frozen, trained, sealed, submitted, judged, summed and finalized.
 """
 
 from __future__ import annotations
@@ -11,32 +13,33 @@ import csv
 import math
 import tempfile
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 
-from api.demo.consenting import Consenting, ask_all, open_tiers
+from api.demo.consenting import ask_all, open_tiers
 from api.demo.data import import_records
-from api.demo.patients import DemoPatient, Will, make_patients
-from api.demo.rounds import run_rounds
+from api.demo.patients import Will, make_patients
 from api.demo.swarm import in_step
 from api.demo.world import World, build_world, mint
 from bench.claims import Claim, judged
 from bench.sealed import FEW, WIDTH, study
 from chain.types import RoundNumber, StudyId
-from federated.center import invite, request_study
-from federated.hospital import Policy, approve, join
+from federated.center import finalize, invite, open_round, request_study
+from federated.center.ahead import fetch_ahead
+from federated.hospital import HospitalNode, Policy, approve, freeze, join, submit, train
 from federated.hospital.data import arrays
 from federated.hospital.freeze import frozen_members
-from federated.local_work import Records
 from federated.published import open_state
 from federated.simulate import simulate
 from federated.spec import Choice, StudySpec
 from federated.state import initial_state, state_digest
 from federated.study import read_study
-from federated.training import local_training
+from federated.training import Records, local_training
 from records import wisconsin
 from records.splits import Part
 from storage.backends import EMBEDDED, KUBO_PRIVATE
@@ -107,11 +110,11 @@ def _seconds(spec: StudySpec) -> float:
 
 def _pairs(world: World, spec: StudySpec, rounds: int) -> list[Pair]:
     """Rounds in turn. The first one's models are compared: both sides did the same work."""
-    number, patients, consenting = _begin(world, spec)
-    say, pairs = in_step(world.swarm, _quiet), []
+    number = _begin(world, spec)
+    say, pairs = in_step(world.swarm, _quiet), list[Pair]()
     for place in range(1, rounds + 1):
         began = time.perf_counter()
-        run_rounds(world, number, 1, patients, consenting, say)
+        _round(world, number, say)
         recorded = time.perf_counter() - began
         cohort = _cohort(world, number, RoundNumber(place), spec)
         began = time.perf_counter()
@@ -129,7 +132,40 @@ def _pairs(world: World, spec: StudySpec, rounds: int) -> list[Pair]:
     return pairs
 
 
-def _begin(world: World, spec: StudySpec) -> tuple[StudyId, list[DemoPatient], Consenting]:
+def _round(world: World, study: StudyId, say: Callable[..., None]) -> None:
+    """One round. `say` waits until the nodes have heard each other, which is no party's step."""
+    number = open_round(world.center, study)
+    hospitals = world.hospitals.values()
+    for node in hospitals:
+        say(node.party.name, "freezes")
+        freeze(node, study, number)
+    with ThreadPoolExecutor(len(hospitals)) as others, ThreadPoolExecutor(1) as center:
+        opened = [others.submit(_open_newest, node, study, number) for node in hospitals]
+        for node, model in zip(hospitals, opened, strict=True):
+            model.result()
+            train(node, study, number)
+            submit(node, study, number)
+            fetched = center.submit(_fetch, world, study, number, say)
+    fetched.result()
+    finalize(world.center, study, number)
+
+
+def _open_newest(node: HospitalNode, study: StudyId, number: RoundNumber) -> None:
+    """The newest model, to evaluate it; its blocks are at the hospital from then on."""
+    if number > 1:
+        party, block = node.party, node.party.head()
+        at = read_study(party.chain, party.store, study, block)
+        open_state(party, at, RoundNumber(number - 1), block)
+
+
+def _fetch(world: World, number: StudyId, place: RoundNumber, say: Callable[..., None]) -> None:
+    party = world.center
+    say(party.name, "fetches")
+    study = read_study(party.chain, party.store, number, party.head())
+    fetch_ahead(party, study, place)
+
+
+def _begin(world: World, spec: StudySpec) -> StudyId:
     """Request, enrol, ask: as in the demo, and everybody consents."""
     mint(world, world.center.address, spec.reward.budget_wei)
     number = request_study(world.center, spec, world.token)
@@ -144,7 +180,8 @@ def _begin(world: World, spec: StudySpec) -> tuple[StudyId, list[DemoPatient], C
         join(node, number)
     made = make_patients(world.folder / "patients", keys, world.center.chain, seed=1)
     patients = [replace(patient, will=Will.STANDING) for patient in made]
-    return number, patients, ask_all(world, patients, open_tiers(world, number, _quiet), _quiet)
+    ask_all(world, patients, open_tiers(world, number, _quiet), _quiet)
+    return number
 
 
 def _deal(folder: Path) -> dict[str, Path]:

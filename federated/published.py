@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from chain.rounds import Round
 from chain.types import BlockNumber, RoundNumber
+from federated.canonical import Digest
 from federated.context import state_context
 from federated.errors import FederatedError, RecordError, StepError
 from federated.party import Party, signer_at
@@ -96,7 +97,7 @@ def open_state(party: Party, study: Study, number: RoundNumber, block: BlockNumb
     return state
 
 
-def _decoded(study: Study, number: int, data: bytes) -> tuple[GlobalState, bytes]:
+def _decoded(study: Study, number: int, data: bytes) -> tuple[GlobalState, Digest]:
     try:
         return read_state(study.spec, data)
     except FederatedError as exc:

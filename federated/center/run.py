@@ -8,6 +8,7 @@ from chain.rounds import Round
 from chain.types import Address, RoundNumber, StudyId
 from federated.candidates import Candidates
 from federated.center.aggregate import finalize
+from federated.center.ahead import fetch_ahead
 from federated.center.inputs import Inputs, read_inputs
 from federated.center.propose import hear, measures, propose_for
 from federated.center.rounds import open_round
@@ -48,10 +49,12 @@ def advance(party: Party, number: StudyId, say: Say) -> bool:
 def _finalize(
     party: Party, study: Study, number: RoundNumber, round_: Round, now: int, say: Say
 ) -> None:
-    """Finalize the round if it is complete, and if what hospitals sent allows it."""
+    """Finalize the round if it is complete, and if what hospitals sent allows it; until then fetch
+    what they sent."""
     barred = party.chain.rounds.barred(study.number, block_identifier=party.head())
     enough = standing(round_).bit_count() >= study.terms.min_hospitals
     if not (enough and is_complete(round_, barred, now)):
+        fetch_ahead(party, study, number)
         return
     inputs = read_inputs(party, study, number, party.head())
     if is_stuck(party, study, inputs):
