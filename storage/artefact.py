@@ -4,6 +4,7 @@
 specifies every byte.
 """
 
+import io
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from storage.manifest import (
 from storage.payload import (
     DATA_KEY_SIZE,
     NONCE_PREFIX_SIZE,
+    SEGMENT_SIZE,
     PayloadReader,
     SealedStream,
     SegmentCipher,
@@ -45,7 +47,18 @@ class Opened:
 
     def read(self) -> bytes:
         """The whole plaintext; see PayloadReader for streams and single segments."""
-        return self.payload.read()
+        if (size := self.payload.plaintext_size) <= SEGMENT_SIZE:
+            return self.payload.read()
+        whole = io.BytesIO()  # filled in place by several threads, and given away uncopied
+        whole.seek(size - 1)
+        whole.write(b"\0")
+        with whole.getbuffer() as view:
+
+            def put(offset: int, segment: memoryview) -> None:
+                view[offset : offset + len(segment)] = segment
+
+            self.payload.copy_to(put)
+        return whole.getvalue()
 
 
 @dataclass(frozen=True, slots=True)

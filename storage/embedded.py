@@ -21,6 +21,7 @@ from storage.store import check_block_size, links, put_into, verify
 from storage.unixfs import Readable, export_file, import_file
 
 _MARKER = "consilium-store-1"
+_NEW = "tmp"
 _ABANDONED_AFTER_S = 24 * 3600
 _SYNCS_AT_ONCE = 8  # a disk joins those that wait; more gain nothing
 
@@ -36,6 +37,8 @@ class EmbeddedStore:
         """Open an existing store. Raises Unreachable where there is none."""
         self.path = Path(path)
         self.durable = durable
+        self._root = str(self.path)  # joined as text: a Path for each block takes longer than it
+        self._marker = f"{self._root}/{_MARKER}"
         self._check_present()
 
     @classmethod
@@ -43,10 +46,10 @@ class EmbeddedStore:
         """Make the store's folders where they are missing, then open it. Idempotent."""
         root = Path(path)
         with _reported(root):
-            for name in ("blocks", "pins", "topics", "tmp"):
+            for name in ("blocks", "pins", "topics", _NEW):
                 (root / name).mkdir(parents=True, exist_ok=True)
             (root / _MARKER).touch()
-            _drop_abandoned(root / "tmp")
+            _drop_abandoned(root / _NEW)
         return cls(root, durable=durable)
 
     def put_block(self, codec: Codec, block: bytes) -> Cid:
@@ -60,10 +63,11 @@ class EmbeddedStore:
         self._check_present()
         with _reported(self.path):
             try:
-                block = self._block_path(cid).read_bytes()
+                with open(self._block_path(cid), "rb", buffering=0) as file:  # noqa: PTH123
+                    block = file.read()
             except FileNotFoundError:
                 raise self._missing(cid) from None
-        return verify(cid, block, str(self.path))
+        return verify(cid, block, self._root)
 
     def get_block_into(self, cid: Cid, buffer: memoryview) -> memoryview:
         """See BlockStore."""
@@ -85,7 +89,7 @@ class EmbeddedStore:
         """See BlockStore."""
         self._check_present()
         with _reported(self.path):
-            return self._block_path(cid).is_file()
+            return os.path.isfile(self._block_path(cid))  # noqa: PTH113
 
     def add_file(self, stream: Readable) -> Cid:
         """See BlockStore."""
@@ -132,17 +136,33 @@ class EmbeddedStore:
         self._check_present()
         target = self._block_path(cid)
         with _reported(self.path):
-            if target.is_file() and target.read_bytes() == block:
+            if self._holds(target, block):
                 return
-            make_folder(target.parent)
-            temporary = self.path / "tmp" / f"{os.getpid()}-{secrets.token_hex(8)}"
+            temporary = f"{self._root}/{_NEW}/{os.getpid()}-{secrets.token_hex(8)}"
             try:
                 write_new(temporary, block, durably=self.durable)
-                temporary.replace(target)
+                self._rename(temporary, target)
             except BaseException:
-                temporary.unlink(missing_ok=True)
+                Path(temporary).unlink(missing_ok=True)
                 raise
-            self._sync(target.parent)
+
+    def _holds(self, target: str, block: bytes | memoryview) -> bool:
+        try:
+            if os.stat(target).st_size != len(block):  # noqa: PTH116
+                return False
+        except FileNotFoundError:
+            return False
+        return Path(target).read_bytes() == block
+
+    def _rename(self, temporary: str, target: str) -> None:
+        folder = os.path.dirname(target)  # noqa: PTH120
+        try:
+            os.replace(temporary, target)  # noqa: PTH105
+        except FileNotFoundError:
+            make_folder(Path(folder), durably=self.durable)
+            os.replace(temporary, target)  # noqa: PTH105
+        if self.durable:
+            sync_folder(folder)
 
     def _sync(self, folder: Path) -> None:
         if self.durable:
@@ -155,7 +175,7 @@ class EmbeddedStore:
         """Names of CIDs in a folder, on the disk when this returns."""
         self._check_present()
         with _reported(self.path):
-            make_folder(folder)
+            make_folder(folder, durably=self.durable)
             fresh = [path for cid in cids if not (path := folder / str(cid)).is_file()]
             for path in fresh:
                 path.touch()
@@ -172,9 +192,9 @@ class EmbeddedStore:
                 found.append(Cid.parse(name))
         return sorted(found)
 
-    def _block_path(self, cid: Cid) -> Path:
+    def _block_path(self, cid: Cid) -> str:
         name = cid.digest.hex()
-        return self.path / "blocks" / name[:2] / name
+        return f"{self._root}/blocks/{name[:2]}/{name}"
 
     def _topic_path(self, topic: bytes) -> Path:
         if len(topic) != DIGEST_SIZE:
@@ -182,7 +202,7 @@ class EmbeddedStore:
         return self.path / "topics" / topic.hex()
 
     def _check_present(self) -> None:
-        if not (self.path / _MARKER).is_file():
+        if not os.path.isfile(self._marker):  # noqa: PTH113
             raise Unreachable(
                 f"no block store at {self.path}: mount the folder, correct the path, or create "
                 "the store there"

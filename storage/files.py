@@ -9,7 +9,9 @@ def write_durably(path: Path, content: bytes, mode: int = 0o666) -> None:
     write_new(path, content, mode, durably=True)
 
 
-def write_new(path: Path, content: bytes | memoryview, mode: int = 0o666, *, durably: bool) -> None:
+def write_new(
+    path: Path | str, content: bytes | memoryview, mode: int = 0o666, *, durably: bool
+) -> None:
     """A new file; FileExistsError if the name is taken."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(handle, "wb", buffering=0) as file:
@@ -20,7 +22,7 @@ def write_new(path: Path, content: bytes | memoryview, mode: int = 0o666, *, dur
             os.fsync(handle)
 
 
-def sync_folder(path: Path) -> None:
+def sync_folder(path: Path | str) -> None:
     """Make a rename or a new name in the folder survive a loss of power."""
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -29,8 +31,9 @@ def sync_folder(path: Path) -> None:
         os.close(handle)
 
 
-def make_folder(path: Path) -> None:
-    """One more folder in an existing one, durably. Idempotent."""
+def make_folder(path: Path, *, durably: bool = True) -> None:
+    """One more folder in an existing one. Idempotent."""
     if not path.is_dir():
         path.mkdir(exist_ok=True)
-        sync_folder(path.parent)
+        if durably:
+            sync_folder(path.parent)

@@ -181,10 +181,9 @@ def test_records_are_found_by_digest_alone(new_store: NewStore) -> None:
 
 KILLED_BEFORE_RENAME = """
     import os, signal, sys
-    from pathlib import Path
     from storage import Codec, EmbeddedStore
 
-    Path.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+    os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
     EmbeddedStore(sys.argv[1]).put_block(Codec.RAW, b"half")
 """
 
