@@ -25,10 +25,13 @@ from federated.updates import Updates
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """One included update: hospital index, grid steps (size,), frozen weight."""
+    """One included update: hospital index, frozen weight, grid steps as flat segments in order.
+
+    The segments are read once: where they come from a disk, one of them is in memory.
+    """
 
     hospital: int
-    steps: Array
+    segments: Iterable[Array]
     weight: int
 
 
@@ -49,7 +52,7 @@ def left_out_states(
     kept, places = Updates(update_schema(spec).size, Grid.of(spec.grid), folder), dict[int, int]()
     for update in updates:
         places[update.hospital] = len(kept)
-        kept.add([update.steps], update.weight)
+        kept.add(update.segments, update.weight)
     for without in withouts:
         some = _without(spec, total, kept, places, without) if without else total
         yield without, next_state(spec, start, some.mean(over=total.weight), round_number)

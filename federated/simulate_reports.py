@@ -79,7 +79,7 @@ def _updates(
                 state, site.train, spec, hospital=name, round_number=number, own=own.get(name)
             )
             own[name] = kept_of(spec, steps)
-        updates.append(Update(index, steps, min(len(site.train[1]), spec.grid.max_weight)))
+        updates.append(Update(index, [steps], min(len(site.train[1]), spec.grid.max_weight)))
         total.add([steps], updates[-1].weight)
     return total, updates
 

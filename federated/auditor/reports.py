@@ -159,5 +159,5 @@ def _updates(party: Party, study: Study, facts: Facts) -> Iterator[Update]:
         judged = judge_submission(party, study, frozen, event)
         if judged.update is None:
             raise StepError(f"the update of hospital {hospital} does not open any more")
-        steps = judged.update.vector(update_schema(study.spec))
-        yield Update(hospital, steps, judged.weight)
+        segments = judged.update.segments(update_schema(study.spec))
+        yield Update(hospital, segments, judged.weight)

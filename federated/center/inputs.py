@@ -109,8 +109,8 @@ def collect(party: Party, study: Study, inputs: Inputs, *, wrap: bool) -> Collec
 def updates_of(
     party: Party, study: Study, inputs: Inputs, collected: Collected
 ) -> Iterator[Update]:
-    """The included updates once more, each fetched as it is asked for."""
-    included = set(collected.included)
+    """The included updates once more, each fetched as it is asked for, and read where it lies."""
+    schema, included = update_schema(study.spec), set(collected.included)
     for event in inputs.submitted:
         if event.index not in included:
             continue
@@ -121,8 +121,7 @@ def updates_of(
                 f"study {study.number}: round {inputs.number}: the update of {event.hospital} was "
                 "included and does not open any more: ask who keeps its blocks, then run again"
             )
-        steps = judged.update.vector(update_schema(study.spec))
-        yield Update(event.index, steps, judged.weight)
+        yield Update(event.index, judged.update.segments(schema), judged.weight)
 
 
 def _entry(frozen: Frozen, event: Submitted, judged: Judged) -> Entry:

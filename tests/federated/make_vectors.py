@@ -390,7 +390,7 @@ def round_vector(spec: StudySpec) -> Json:
         steps = grid.quantise(delta, schema)
         vector = schema.flatten(steps)
         total.add([vector], weight)
-        updates.append(Update(len(updates), vector, weight))
+        updates.append(Update(len(updates), [vector], weight))
         shown.append(
             {"delta": schema.flatten(delta).tolist(), "weight": weight, "steps": vector.tolist()}
             | {"bytes": encode_tensors(steps, update_schema(spec))}

@@ -46,7 +46,7 @@ def judged(spec: StudySpec, sites: dict[str, Site]) -> tuple[list[Array], list[t
         total, updates = WeightedSum(schema, Grid.of(spec.grid)), []
         for place, (name, site) in enumerate(sites.items()):
             steps = local_round(state, site.train, spec, hospital=name, round_number=number)
-            updates.append(Update(place, steps, len(site.train[1])))
+            updates.append(Update(place, [steps], len(site.train[1])))
             total.add([steps], updates[-1].weight)
         asked = measure.plan(everyone(range(len(sites))), number, bytes(32)).judged_by(index)
         given = (spec, state, number, total, updates)
