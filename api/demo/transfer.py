@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
@@ -54,9 +54,14 @@ class Leg:
 
 def compare_transfers(world: World, study: StudyId, rounds: Rounds, say: Say) -> list[StoreCase]:
     """The study's own updates, then files of each size. Of a world on Kubo."""
-    rows = [_updates(world, study, rounds)]
+    return [_updates(world, study, rounds), *transfers(world, say, SIZES)]
+
+
+def transfers(world: World, say: Say, sizes: Mapping[str, tuple[int, int]]) -> list[StoreCase]:
+    """Files of each size, from the first hospital's node to the center's."""
+    rows = []
     registry = _registry(world)
-    for what, (size, repeats) in SIZES.items():
+    for what, (size, repeats) in sizes.items():
         say(next(iter(world.hospitals)), f"sends a sealed file of {what} to the center")
         legs = [_send(world, registry, size) for _ in range(repeats)]
         rows.append(_medians(what, size, legs))
