@@ -12,6 +12,13 @@ from api.home import Home, HomeRole
 from federated.hospital import HospitalNode
 
 
+def live_node() -> HospitalNode:
+    """The hospital on a chain that runs. Raises `HomeError`, `NoPassphrase`, `WrongChain`."""
+    node = open_home(HomeRole.HOSPITAL).hospital(place().rpc)
+    check_chain(node.party)
+    return node
+
+
 @contextmanager
 def hospital() -> Iterator[tuple[Home, HospitalNode]]:
     """Its home and its node. Raises `HomeError`, `NoPassphrase`, `WrongChain`.
