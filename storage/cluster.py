@@ -13,6 +13,7 @@ from contextlib import suppress
 from tempfile import SpooledTemporaryFile
 
 from storage.cid import Cid
+from storage.cluster_config import MAX_COPIES
 from storage.cluster_member import Member
 from storage.cluster_rpc import PINNED, ClusterRpc, Copy
 from storage.errors import MalformedCid, TooFewCopies, Unreachable
@@ -112,7 +113,7 @@ class ClusterStore(KuboStore):
         while (left := deadline - time.monotonic()) > 0:
             try:
                 if not ordered:
-                    self.cluster.pin(str(cid))
+                    self.cluster.pin(str(cid), self.copies, max(self.copies, MAX_COPIES))
                     ordered = True
                 copies = self.cluster.copies(str(cid), min(left, self.cluster.timeout_s))
                 if copies != seen:

@@ -52,12 +52,18 @@ class ClusterPeer:
         """Its process, 0 before the first start."""
         return self._child.pid
 
+    @property
+    def running(self) -> bool:
+        """Whether its process lives."""
+        return self._child.running
+
     def create(self) -> None:
         """Make its identity where it is missing. Idempotent."""
         if (self.path / "initial").is_file():
             return
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        command = [str(toolchain.cluster()), "init", "--consensus", "crdt", "--force"]
+        command = [str(toolchain.cluster()), "init", "--consensus", "crdt"]
+        command += ["--datastore", "leveldb", "--force"]
         done = subprocess.run(
             command, env=self._environment(), capture_output=True, text=True, timeout=_INIT_S
         )

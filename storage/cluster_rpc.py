@@ -63,9 +63,13 @@ class ClusterRpc:
         found = self._call("GET", f"/monitor/metrics/{metric}")
         return {str(item.get("peer")) for item in found or () if item.get("valid")}
 
-    def pin(self, cid: str, name: str = "") -> None:
-        """Have the cluster keep copies; that it says yes is no copy yet. Idempotent."""
-        self._call("POST", f"/pins/{cid}", {"name": name} if name else {})
+    def pin(self, cid: str, least: int, most: int) -> None:
+        """Have the cluster keep so many copies; that it says yes is no copy yet. Idempotent.
+
+        Refused where fewer than `least` peers could take one.
+        """
+        asked = {"replication-min": str(least), "replication-max": str(most)}
+        self._call("POST", f"/pins/{cid}", asked)
 
     def unpin(self, cid: str) -> None:
         """Have the cluster forget a root; nothing happens where it is none."""
@@ -77,11 +81,15 @@ class ClusterRpc:
 
     def copies(self, cid: str, timeout_s: float | None = None) -> list[Copy]:
         """Who is to hold a copy, and how far each is; it asks them all."""
-        return _copies(self._call("GET", f"/pins/{cid}", timeout_s=timeout_s))
+        found = self._call("GET", f"/pins/{cid}", timeout_s=timeout_s)
+        with self._reported():
+            return _copies(found)
 
     def pinset(self) -> dict[str, list[Copy]]:
         """Every root that is to be kept, with who holds it. Raises Unreachable for half a list."""
-        return {_cid_of(item): _copies(item) for item in self._stream("/pins")}
+        found = self._stream("/pins")
+        with self._reported():
+            return {_cid_of(item): _copies(item) for item in found}
 
     def _call(
         self,
@@ -190,7 +198,7 @@ def _cid_of(item: Mapping[str, Any]) -> str:
 
 def _copies(item: Any) -> list[Copy]:
     """Of one root's answer; members that are not to hold it (`remote`) are left out."""
-    found = (item or {}).get("peer_map") or {}
+    found = item["peer_map"] or {}
     return sorted(
         (
             Copy(str(told.get("peername") or peer), str(told["status"]), str(told.get("error", "")))

@@ -102,18 +102,20 @@ class PrivateSwarm:
             raise NodeFailed(f"the IPFS nodes in {self.folder} are not running: start them first")
         self._hearing.wait(timeout_s)
 
-    def restart(self, name: str, timeout_s: float = CONNECT_S) -> None:
-        """Start one member's node again, after a crash say, where it listened before.
+    def restart(self, *names: str, timeout_s: float = CONNECT_S) -> None:
+        """Start members' nodes again, after a crash say, where they listened before.
 
         Raises NodeFailed.
         """
-        node = self.nodes[name]
-        node.stop()
-        node.launch()
-        node.await_api(START_S)
+        for name in names:
+            self.nodes[name].stop()
+            self.nodes[name].launch()
+        for name in names:
+            self.nodes[name].await_api(START_S)
         self._await_peers(self._members, timeout_s)
         if self._hearing is not None:
-            self._hearing.tell(name)
+            for name in names:
+                self._hearing.tell(name)
 
     def stop(self) -> None:
         """End all nodes. Idempotent."""
