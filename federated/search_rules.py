@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from federated.canonical import encode
 from federated.codec import Form, to_tree
-from federated.errors import SpecError
 from federated.models import parameter_schema
+from federated.requiring import require
 from federated.search import ends
 from federated.spec import Search, StudySpec, Tried
 from federated.strategies import strategy_of
@@ -20,36 +20,31 @@ def check_search(spec: StudySpec) -> None:
     _check_size(spec, search)
     _check_reports(spec)
     drawn = "drawn hospitals would judge each candidate by other patients; leave one of them out"
-    _require(spec.sampling is None, "sampling", drawn)
+    require(spec.sampling is None, "sampling", drawn)
     late = "an update trained with one candidate's settings would enter another's; leave it out"
-    _require(spec.late is None, "late", late)
+    require(spec.late is None, "late", late)
 
 
 def _check_size(spec: StudySpec, search: Search) -> None:
     count = len(search.candidates)
     some = f"1 to {MOST_CANDIDATES} are expected"
-    _require(1 <= count <= MOST_CANDIDATES, "search.candidates", some)
+    require(1 <= count <= MOST_CANDIDATES, "search.candidates", some)
     different = {encode(to_tree(item, Tried, Form.CANONICAL)) for item in search.candidates}
-    _require(len(different) == count, "search.candidates", "two are the same")
-    _require(1 <= search.rounds <= 256, "search.rounds", "1 to 256 are expected")
+    require(len(different) == count, "search.candidates", "two are the same")
+    require(1 <= search.rounds <= 256, "search.rounds", "1 to 256 are expected")
     few = f"the search takes {ends(spec)} of them, and at least one must follow; add rounds"
-    _require(spec.rounds > ends(spec), "rounds", few)
+    require(spec.rounds > ends(spec), "rounds", few)
     heard = 1 <= search.reports <= spec.max_hospitals
-    _require(heard, "search.reports", "1 to max_hospitals are expected")
+    require(heard, "search.reports", "1 to max_hospitals are expected")
 
 
 def _check_reports(spec: StudySpec) -> None:
     """Hospitals must be able to judge a model of all before its round is finalized."""
     masks = "masked mode gives no model before a round is unmasked; use open, or leave it out"
-    _require(not spec.masked, "search", masks)
+    require(not spec.masked, "search", masks)
     counted = f"hospitals report on two labels, and a {spec.task} study has none; leave it out"
-    _require(spec.task == "binary", "search", counted)
+    require(spec.task == "binary", "search", counted)
     strategy, schema = strategy_of(spec.strategy.name), parameter_schema(spec)
     own = f"{strategy.name} {strategy.unpaid}; leave it out"
-    _require(strategy.declared(schema).size >= schema.size, "search", own)
-    _require(spec.split.validation > 0, "split.validation", "a search needs some")
-
-
-def _require(holds: bool, key: str, message: str) -> None:
-    if not holds:
-        raise SpecError(key, message)
+    require(strategy.declared(schema).size >= schema.size, "search", own)
+    require(spec.split.validation > 0, "split.validation", "a search needs some")

@@ -22,8 +22,8 @@ from federated.center import request_study
 from federated.chosen import search_table
 from federated.contribution import cost_of
 from federated.party import Party
+from federated.period_rules import production_warnings
 from federated.purposes import describe
-from federated.rules import production_warnings
 from federated.search_cost import search_cost
 from federated.studies import wisconsin_spec
 from federated.study import Study

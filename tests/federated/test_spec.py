@@ -9,7 +9,8 @@ import pytest
 from federated.canonical import decode, encode
 from federated.codec import Address, Wei
 from federated.errors import SpecError
-from federated.rules import check_spec, production_warnings, ring_bits
+from federated.period_rules import production_warnings
+from federated.rules import check_spec, ring_bits
 from federated.spec import Auditor, Choice, Criterion, StudySpec
 from federated.spec_files import read_bytes, read_json, read_toml
 from federated.studies import wisconsin_spec
