@@ -123,6 +123,34 @@ class EmbeddedStore:
         """See BlockStore."""
         return self._listed(self.path / "pins")
 
+    def forget(self, cids: Iterable[Cid]) -> list[Cid]:
+        """Remove blocks; those that stay, for a pin needs them. A block has one name here,
+        whatever the codec."""
+        self._check_present()
+        doomed, needed = set(cids), {cid.digest for cid in self._needed()}
+        kept = {cid for cid in doomed if cid.digest in needed}
+        with _reported(self.path):
+            folders = set()
+            for cid in doomed - kept:
+                path = Path(self._block_path(cid))
+                path.unlink(missing_ok=True)
+                folders.add(path.parent)
+            for folder in folders:
+                if folder.is_dir():
+                    self._sync(folder)
+        return sorted(kept)
+
+    def _needed(self) -> set[Cid]:
+        """Every block below a pin; what is missing there needs nothing."""
+        found = set(self.pins())
+        stack = list(found)
+        while stack:
+            with suppress(MissingBlock):
+                fresh = set(self._links(stack.pop())) - found
+                found |= fresh
+                stack.extend(fresh)
+        return found
+
     def announce(self, topic: bytes, *cids: Cid) -> None:
         """See BlockStore."""
         self._touch(self._topic_path(topic), cids)

@@ -30,6 +30,7 @@ StorageError
     ├── WrongKey               a wrap for this identity does not open
     ├── KeyCommitmentMismatch  it opens, to a key that the manifest does not commit to
     ├── CommitmentMismatch     salt and plaintext do not give the commitment
+    ├── EvidenceNeeded         not to be erased while a study's evidence must last
     ├── Truncated              the payload is shorter or longer than the manifest says
     └── CorruptPayload         a segment does not authenticate
 """
@@ -153,6 +154,10 @@ class KeyCommitmentMismatch(ArtefactError):
 
 class CommitmentMismatch(ArtefactError):
     """Salt and plaintext do not give the manifest's commitment."""
+
+
+class EvidenceNeeded(ArtefactError):
+    """The artefact may not be erased yet."""
 
 
 class Truncated(ArtefactError):

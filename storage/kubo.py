@@ -5,7 +5,7 @@ read recomputes them. Announcements are in `storage.feeds`.
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any, Self
 
@@ -153,14 +153,19 @@ class KuboStore:
 
         Raises Unreachable where anything of it is pinned, and removes what is not.
         """
-        doomed = [str(cid) for cid in self._below(root)]
-        kept = ""
+        if kept := self.forget(self._below(root)):
+            raise Unreachable(
+                f"the IPFS node at {self.rpc.url} keeps a block, {kept[0]}, and {len(kept) - 1} "
+                "more: they are pinned there; unpin them, then try again"
+            )
+
+    def forget(self, cids: Iterable[Cid]) -> list[Cid]:
+        """Remove blocks from this node; those that stay, for a pin needs them."""
+        doomed = sorted(set(cids))
         for start in range(0, len(doomed), _AT_ONCE):
-            asked = {"arg": doomed[start : start + _AT_ONCE], "force": "true"}
-            answer = self.rpc.read("block/rm", asked, limit=1 << 20)
-            kept = next((line for line in answer.decode().splitlines() if '"Error"' in line), kept)
-        if kept:
-            raise Unreachable(f"the IPFS node at {self.rpc.url} keeps a block: {kept[:300]}")
+            part = [str(cid) for cid in doomed[start : start + _AT_ONCE]]
+            self.rpc.read("block/rm", {"arg": part, "force": "true"}, limit=1 << 20)
+        return [cid for cid in doomed if self.has(cid)]
 
     def _below(self, root: Cid) -> list[Cid]:
         """A root and all that it links to, each once; it reads every block but the leaves."""

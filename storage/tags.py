@@ -8,6 +8,7 @@ from typing import Final
 
 MANIFEST: Final = "consilium/manifest/1"
 ENVELOPE: Final = "consilium/envelope/1"
+TOMBSTONE: Final = "consilium/tombstone/1"
 PAYLOAD_KEY: Final = b"consilium/payload-key/1"
 KEY_COMMITMENT: Final = b"consilium/key-commitment/1"
 SEGMENT: Final = b"consilium/segment/1"
@@ -15,3 +16,4 @@ COMMITMENT: Final = b"consilium/plaintext-commitment/1"
 WRAP: Final = b"consilium/wrap/1"
 PRIVATE_KEY: Final = "consilium/private-key/1"
 OWN_FILE: Final = b"consilium/own-file/1"
+INVITATION: Final = b"consilium/invitation/1"

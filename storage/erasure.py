@@ -1,0 +1,222 @@
+"""Erases an artefact: envelopes and with them the data key, manifest and payload, at every node.
+
+What is left is a tombstone: a signed record of what was erased and what each node answered. It is
+no proof of absence, for a member who kept copies of its own is not asked; see docs/artefact.md.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Protocol
+
+from storage import tags
+from storage.cid import Cid, Codec, dag_cbor_cid
+from storage.envelope import read_envelope
+from storage.errors import (
+    ArtefactError,
+    EvidenceNeeded,
+    MalformedBlock,
+    MalformedCid,
+    MalformedRecord,
+    MissingBlock,
+    StorageError,
+    Unreachable,
+)
+from storage.manifest import Manifest, read_manifest
+from storage.signed import Shape, check_shape, expect_signer, open_record, sign_record
+from storage.signing import Sender, Signer
+from storage.store import BlockStore, links
+
+_SHAPE: Shape = {"answers": list, "blocks": list, "erased_at": int, "manifest": 32, "reason": str}
+_ANSWER_SHAPE: Shape = {"answer": str, "node": str}
+
+
+class Node(BlockStore, Protocol):
+    """A member's store that can part with blocks."""
+
+    def forget(self, cids: Iterable[Cid]) -> list[Cid]:
+        """Remove blocks here; those that stay, for a pin needs them. Raises Unreachable."""
+        ...
+
+
+class Answer(StrEnum):
+    """What a node said at last."""
+
+    ERASED = "erased"
+    KEPT = "kept"
+    SILENT = "silent"
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """A verified tombstone: whose word it is, which blocks, what each node answered."""
+
+    cid: Cid
+    manifest_digest: bytes
+    signer: Signer
+    reason: str
+    erased_at: int
+    blocks: tuple[Cid, ...]
+    answers: Mapping[str, Answer]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every node that was asked has erased all of it."""
+        return set(self.answers.values()) == {Answer.ERASED}
+
+
+def erase(
+    nodes: Mapping[str, Node],
+    manifest_digest: bytes,
+    *,
+    sender: Sender,
+    reason: str,
+    now: int,
+    keep_until: int,
+) -> Tombstone:
+    """Unpin and remove an artefact at all nodes, then sign, keep and announce the tombstone there.
+
+    `now` and `keep_until` are seconds since 1970 by the chain's clock: before `keep_until` a
+    study's evidence must last, and EvidenceNeeded is raised. May be repeated for nodes that were
+    silent. Raises MissingBlock where no node knows what the artefact is made of, Unreachable where
+    none answers.
+    """
+    if now < keep_until:
+        raise EvidenceNeeded(
+            f"manifest {dag_cbor_cid(manifest_digest)} is evidence of a study for another "
+            f"{keep_until - now} s: erase it after that"
+        )
+    envelopes, blocks = _found(nodes, manifest_digest)
+    answers = {name: _unpinned(node, envelopes, blocks) for name, node in nodes.items()}
+    for name, node in nodes.items():
+        if answers[name] is not Answer.SILENT:
+            answers[name] = _forgotten(node, blocks)
+    body = {
+        "answers": [{"answer": answers[name].value, "node": name} for name in sorted(answers)],
+        "blocks": [bytes(cid) for cid in blocks],
+        "erased_at": now,
+        "manifest": manifest_digest,
+        "reason": reason,
+    }
+    block = sign_record(tags.TOMBSTONE, body, sender)
+    heard = [node for name, node in nodes.items() if answers[name] is not Answer.SILENT]
+    if not heard:
+        raise Unreachable(
+            f"none of {len(nodes)} nodes answered: manifest {dag_cbor_cid(manifest_digest)} is not "
+            "erased; start one, then try again"
+        )
+    for node in heard:
+        cid = node.put_block(Codec.DAG_CBOR, block)
+        node.pin(cid)
+        node.announce(manifest_digest, cid)
+    return _opened(cid, block, manifest_digest)
+
+
+def find_tombstone(store: BlockStore, manifest_digest: bytes, signer: Signer) -> Tombstone | None:
+    """The last tombstone of an artefact that this signer made, None where there is none.
+
+    Anyone may announce one: whose word counts is the caller's to say. Raises Unreachable.
+    """
+    made = [stone for stone in _tombstones(store, manifest_digest) if stone.signer == signer]
+    return max(made, key=lambda stone: (stone.erased_at, stone.cid), default=None)
+
+
+def read_tombstone(
+    store: BlockStore, cid: Cid, manifest_digest: bytes, signer: Signer
+) -> Tombstone:
+    """The tombstone, its signature verified. Raises MalformedRecord, BadSignature, WrongSigner."""
+    found = _opened(cid, store.get_block(cid), manifest_digest)
+    expect_signer(f"tombstone {cid}", found.signer, signer)
+    return found
+
+
+def _tombstones(store: BlockStore, manifest_digest: bytes) -> list[Tombstone]:
+    found = []
+    for cid in store.announced(manifest_digest):
+        with suppress(ArtefactError, MalformedBlock, MissingBlock):
+            found.append(_opened(cid, store.get_block(cid), manifest_digest))
+    return found
+
+
+def _opened(cid: Cid, block: bytes, manifest_digest: bytes) -> Tombstone:
+    record = open_record(tags.TOMBSTONE, block, _SHAPE)
+    where, body = f"tombstone {cid}", record.body
+    if body["manifest"] != manifest_digest:
+        raise MalformedRecord(f"{where} belongs to another artefact")
+    try:
+        answers = {
+            item["node"]: Answer(item["answer"])
+            for item in (check_shape(item, _ANSWER_SHAPE, where) for item in body["answers"])
+        }
+        blocks = tuple(Cid.from_bytes(item) for item in body["blocks"])
+    except (MalformedCid, TypeError, ValueError) as exc:
+        raise MalformedRecord(f"{where} has an answer or a block that is none") from exc
+    return Tombstone(
+        cid,
+        manifest_digest,
+        record.signer,
+        body["reason"],
+        body["erased_at"],
+        blocks,
+        MappingProxyType(answers),
+    )
+
+
+def _found(nodes: Mapping[str, Node], manifest_digest: bytes) -> tuple[list[Cid], list[Cid]]:
+    """The envelopes, and all blocks of the artefact: as it stands, or as a tombstone tells."""
+    last: StorageError | None = None
+    for node in nodes.values():
+        try:
+            manifest = read_manifest(node, manifest_digest)
+            payload = _below(node, manifest.payload)
+        except (MissingBlock, Unreachable) as exc:
+            last = exc
+            continue
+        envelopes = _envelopes(nodes.values(), manifest)
+        return envelopes, sorted({*envelopes, manifest.cid, *payload})
+    for node in nodes.values():
+        with suppress(Unreachable):
+            for stone in _tombstones(node, manifest_digest):
+                return [], list(stone.blocks)
+    raise last or MissingBlock("no node was named: name those that hold the artefact")
+
+
+def _envelopes(nodes: Iterable[Node], manifest: Manifest) -> list[Cid]:
+    """Those of this artefact alone: anyone may announce another's, to have it erased, too."""
+    found = set()
+    for node in nodes:
+        with suppress(Unreachable):
+            for cid in node.announced(manifest.digest):
+                with suppress(ArtefactError, MalformedBlock, MissingBlock):
+                    found.add(read_envelope(node, manifest, cid).cid)
+    return sorted(found)
+
+
+def _below(node: Node, root: Cid) -> set[Cid]:
+    found, stack = {root}, [root]
+    while stack:
+        if (cid := stack.pop()).codec is not Codec.RAW:
+            fresh = set(links(cid, node.get_block(cid))) - found
+            found |= fresh
+            stack.extend(fresh)
+    return found
+
+
+def _unpinned(node: Node, envelopes: Sequence[Cid], blocks: Sequence[Cid]) -> Answer:
+    """Before any node removes anything: one that still has a pin would fetch it back."""
+    pinned = {*envelopes, *(cid for cid in blocks if cid.codec is not Codec.RAW)}
+    try:
+        for cid in pinned & set(node.pins()):
+            node.unpin(cid)
+    except Unreachable:
+        return Answer.SILENT
+    return Answer.KEPT
+
+
+def _forgotten(node: Node, blocks: Sequence[Cid]) -> Answer:
+    try:
+        return Answer.KEPT if node.forget(blocks) else Answer.ERASED
+    except Unreachable:
+        return Answer.SILENT

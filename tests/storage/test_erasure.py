@@ -1,0 +1,314 @@
+"""Erasure at every node: what goes, what stays, who is asked, and who would have more erased."""
+
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from storage import (
+    Codec,
+    EmbeddedStore,
+    Identity,
+    Sealed,
+    Sender,
+    SigningKey,
+    dag_cbor_cid,
+    open_artefact,
+    rewrap,
+    seal,
+    sign_record,
+)
+from storage.erasure import Answer, Node, Tombstone, erase, find_tombstone, read_tombstone
+from storage.errors import (
+    BadSignature,
+    EvidenceNeeded,
+    MalformedRecord,
+    MissingBlock,
+    Unreachable,
+    WrongSigner,
+)
+from storage.manifest import PayloadFacts, read_manifest, write_manifest
+from storage.payload import SEGMENT_SIZE
+from storage.private_swarm import PrivateSwarm
+from storage.tags import TOMBSTONE
+from tests.storage.kit import eventually
+
+CONTEXT = bytes(range(32))
+SENDER = Sender(b"\xaa" * 20, SigningKey(b"\x01" * 32))
+OTHER = Sender(b"\xbb" * 20, SigningKey(b"\x02" * 32))
+READER = Identity.generate()
+PLAINTEXT = bytes(2 * SEGMENT_SIZE + 9)
+NewStore = Callable[[str], EmbeddedStore]
+
+
+def sealed_in(store: Node, sender: Sender = SENDER, plaintext: bytes = PLAINTEXT) -> Sealed:
+    return seal(
+        store,
+        plaintext,
+        kind="update",
+        schema=bytes(32),
+        context=CONTEXT,
+        sender=sender,
+        recipients=[READER.recipient],
+    )
+
+
+def read(store: Node, sealed: Sealed, sender: Sender = SENDER) -> bytes:
+    opened = open_artefact(
+        store,
+        sealed.manifest_digest,
+        READER,
+        expected_context=CONTEXT,
+        expected_signer=sender.signer,
+    )
+    return opened.read()
+
+
+def erased(nodes: Mapping[str, Node], digest: bytes, **changes: int) -> Tombstone:
+    at = {"now": 2_000, "keep_until": 1_000} | changes
+    return erase(
+        nodes,
+        digest,
+        sender=SENDER,
+        reason="the patient asked",
+        now=at["now"],
+        keep_until=at["keep_until"],
+    )
+
+
+@pytest.fixture
+def nodes(new_store: NewStore, tmp_path: Path) -> dict[str, EmbeddedStore]:
+    """Three members with a store each; `copied` brings all to the same blocks."""
+    return {name: new_store(name) for name in ("harbor", "hill", "center")}
+
+
+def copied(nodes: Mapping[str, EmbeddedStore]) -> None:
+    first, *others = nodes.values()
+    for other in others:
+        shutil.copytree(first.path, other.path, dirs_exist_ok=True)
+
+
+def test_nothing_of_an_erased_artefact_is_left_at_any_node(
+    nodes: dict[str, EmbeddedStore],
+) -> None:
+    harbor = nodes["harbor"]
+    sealed = sealed_in(harbor)
+    more = rewrap(
+        harbor,
+        sealed.manifest_digest,
+        READER,
+        wrapper=OTHER,
+        recipients=[Identity.generate().recipient],
+        expected_context=CONTEXT,
+        expected_signer=SENDER.signer,
+    )
+    copied(nodes)
+    stone = erased(nodes, sealed.manifest_digest)
+    assert stone.complete
+    assert dict(stone.answers) == dict.fromkeys(nodes, Answer.ERASED)
+    assert {sealed.envelope_cid, more, sealed.manifest_cid} < set(stone.blocks)
+    for node in nodes.values():
+        assert not [cid for cid in stone.blocks if node.has(cid)]
+        assert node.pins() == [stone.cid]
+        assert find_tombstone(node, sealed.manifest_digest, SENDER.signer) == stone
+        left = [path for path in (node.path / "blocks").rglob("*") if path.is_file()]
+        assert [path.name for path in left] == [stone.cid.digest.hex()]
+        with pytest.raises(MissingBlock):
+            read(node, sealed)
+
+
+def test_evidence_of_a_study_is_not_erased_while_it_must_last(
+    nodes: dict[str, EmbeddedStore],
+) -> None:
+    sealed = sealed_in(nodes["harbor"])
+    with pytest.raises(EvidenceNeeded, match="for another 1 s"):
+        erased(nodes, sealed.manifest_digest, now=1_999, keep_until=2_000)
+    assert read(nodes["harbor"], sealed) == PLAINTEXT
+    assert find_tombstone(nodes["harbor"], sealed.manifest_digest, SENDER.signer) is None
+    assert erased(nodes, sealed.manifest_digest, now=2_000, keep_until=2_000).complete
+
+
+def test_a_node_that_is_silent_is_named_and_can_be_asked_again(
+    nodes: dict[str, EmbeddedStore],
+) -> None:
+    sealed = sealed_in(nodes["harbor"])
+    copied(nodes)
+    away = nodes["hill"].path
+    away.rename(away.with_name("away"))
+    stone = erased(nodes, sealed.manifest_digest)
+    assert not stone.complete
+    assert stone.answers["hill"] is Answer.SILENT
+    away.with_name("away").rename(away)
+    assert read(nodes["hill"], sealed) == PLAINTEXT
+    again = erased(nodes, sealed.manifest_digest, now=3_000)
+    assert again.complete
+    assert set(stone.blocks) == set(again.blocks)
+    assert find_tombstone(nodes["center"], sealed.manifest_digest, SENDER.signer) == again
+    with pytest.raises(MissingBlock):
+        read(nodes["hill"], sealed)
+
+
+def test_a_node_that_lost_the_manifest_is_cleaned_by_what_the_tombstone_lists(
+    nodes: dict[str, EmbeddedStore],
+) -> None:
+    sealed = sealed_in(nodes["harbor"])
+    copied(nodes)
+    late = nodes.pop("hill")
+    stone = erased(nodes, sealed.manifest_digest)
+    late.unpin(sealed.envelope_cid)
+    late.forget([sealed.manifest_cid, sealed.envelope_cid])
+    assert any(late.has(cid) for cid in stone.blocks)
+    assert erased(nodes | {"hill": late}, sealed.manifest_digest).complete
+    assert not any(late.has(cid) for cid in stone.blocks)
+
+
+def test_where_no_node_answers_nothing_is_said_to_be_erased(
+    nodes: dict[str, EmbeddedStore],
+) -> None:
+    sealed = sealed_in(nodes["harbor"])
+    for node in nodes.values():
+        shutil.rmtree(node.path)
+    with pytest.raises(Unreachable):
+        erased(nodes, sealed.manifest_digest)
+    with pytest.raises(MissingBlock, match="no node was named"):
+        erased({}, sealed.manifest_digest)
+
+
+def test_another_artefact_stays_whole(nodes: dict[str, EmbeddedStore]) -> None:
+    harbor = nodes["harbor"]
+    doomed, kept = sealed_in(harbor), sealed_in(harbor)
+    copied(nodes)
+    assert erased(nodes, doomed.manifest_digest).complete
+    for node in nodes.values():
+        assert read(node, kept) == PLAINTEXT
+        assert kept.envelope_cid in node.pins()
+
+
+def test_an_envelope_of_another_artefact_announced_here_is_not_erased(
+    nodes: dict[str, EmbeddedStore],
+) -> None:
+    harbor = nodes["harbor"]
+    doomed, victim = sealed_in(harbor), sealed_in(harbor, OTHER)
+    harbor.announce(doomed.manifest_digest, victim.envelope_cid, victim.manifest_cid)
+    copied(nodes)
+    stone = erased(nodes, doomed.manifest_digest)
+    assert victim.envelope_cid not in stone.blocks
+    assert read(harbor, victim, OTHER) == PLAINTEXT
+    assert victim.envelope_cid in harbor.pins()
+
+
+def test_a_manifest_that_names_anothers_payload_does_not_take_it_along(
+    nodes: dict[str, EmbeddedStore],
+) -> None:
+    harbor = nodes["harbor"]
+    victim = sealed_in(harbor, OTHER)
+    theirs = read_manifest(harbor, victim.manifest_digest)
+    facts = PayloadFacts(
+        kind="update",
+        schema=bytes(32),
+        context=CONTEXT,
+        payload=theirs.payload,
+        plaintext_size=theirs.plaintext_size,
+        nonce_prefix=bytes(7),
+        key_commitment=bytes(32),
+        commitment=bytes(32),
+    )
+    attack = write_manifest(harbor, facts, SENDER)
+    copied(nodes)
+    stone = erased(nodes, attack.digest)
+    assert set(stone.answers.values()) == {Answer.KEPT}
+    assert not harbor.has(attack)
+    for node in nodes.values():
+        assert read(node, victim, OTHER) == PLAINTEXT
+
+
+def test_a_payload_that_was_pinned_by_itself_goes_too(nodes: dict[str, EmbeddedStore]) -> None:
+    harbor = nodes["harbor"]
+    sealed = sealed_in(harbor)
+    harbor.pin(read_manifest(harbor, sealed.manifest_digest).payload, sealed.manifest_cid)
+    assert erased({"harbor": harbor}, sealed.manifest_digest).complete
+    assert len(harbor.pins()) == 1
+
+
+def test_a_tombstone_of_another_signer_is_not_taken_for_this_ones(
+    nodes: dict[str, EmbeddedStore],
+) -> None:
+    harbor = nodes["harbor"]
+    sealed = sealed_in(harbor)
+    stone = erased({"harbor": harbor}, sealed.manifest_digest)
+    digest = sealed.manifest_digest
+    assert find_tombstone(harbor, digest, OTHER.signer) is None
+    assert read_tombstone(harbor, stone.cid, digest, SENDER.signer) == stone
+    with pytest.raises(WrongSigner):
+        read_tombstone(harbor, stone.cid, digest, OTHER.signer)
+    with pytest.raises(MalformedRecord, match="another artefact"):
+        read_tombstone(harbor, stone.cid, bytes(32), SENDER.signer)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"answers": [{"node": "a", "answer": "perhaps"}]},
+        {"answers": [{"node": "a"}]},
+        {"blocks": [b"short"]},
+        {"blocks": [7]},
+        {"erased_at": "now"},
+    ],
+    ids=["an answer", "no answer", "a short block", "a number", "a time"],
+)
+def test_an_ill_formed_tombstone_is_refused_and_hides_none(
+    nodes: dict[str, EmbeddedStore], change: dict[str, object]
+) -> None:
+    harbor = nodes["harbor"]
+    digest = sealed_in(harbor).manifest_digest
+    stone = erased({"harbor": harbor}, digest)
+    body = {"answers": [], "blocks": [], "erased_at": 9_999, "manifest": digest, "reason": "x"}
+    cid = harbor.put_block(Codec.DAG_CBOR, sign_record(TOMBSTONE, body | change, SENDER))
+    harbor.announce(digest, cid)
+    with pytest.raises(MalformedRecord):
+        read_tombstone(harbor, cid, digest, SENDER.signer)
+    assert find_tombstone(harbor, digest, SENDER.signer) == stone
+
+
+def test_a_forged_tombstone_has_a_bad_signature(nodes: dict[str, EmbeddedStore]) -> None:
+    harbor = nodes["harbor"]
+    digest = sealed_in(harbor).manifest_digest
+    stone = erased({"harbor": harbor}, digest)
+    block = harbor.get_block(stone.cid).replace(b"the patient asked", b"the patient  died")
+    forged = harbor.put_block(Codec.DAG_CBOR, block)
+    with pytest.raises(BadSignature):
+        read_tombstone(harbor, forged, digest, SENDER.signer)
+
+
+def test_a_store_forgets_no_block_that_a_pin_needs(new_store: NewStore) -> None:
+    store = new_store("a")
+    sealed = sealed_in(store)
+    stray = store.put_block(Codec.RAW, b"stray")
+    payload = read_manifest(store, sealed.manifest_digest).payload
+    assert store.forget([payload, stray, dag_cbor_cid(bytes(32))]) == [payload]
+    assert read(store, sealed) == PLAINTEXT
+    assert not store.has(stray)
+
+
+@pytest.mark.engine("kubo")
+@pytest.mark.processes
+def test_real_nodes_erase_what_they_fetched_from_each_other(swarm: PrivateSwarm) -> None:
+    with (
+        swarm.store("harbor", find_s=3) as harbor,
+        swarm.store("hill", find_s=3) as hill,
+        swarm.store("center", find_s=3) as center,
+    ):
+        found = {"harbor": harbor, "hill": hill, "center": center}
+        sealed = sealed_in(harbor)
+        hill.pin(sealed.envelope_cid)
+        assert read(center, sealed) == PLAINTEXT
+        assert eventually(lambda: hill.announced(sealed.manifest_digest) == [sealed.envelope_cid])
+        stone = erased(found, sealed.manifest_digest)
+        assert stone.complete
+        for node in found.values():
+            assert not [cid for cid in stone.blocks if node.has(cid)]
+            assert sealed.envelope_cid not in node.pins()
+        with pytest.raises(MissingBlock):
+            read(center, sealed)
+        assert find_tombstone(hill, sealed.manifest_digest, SENDER.signer) == stone
