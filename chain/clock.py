@@ -25,6 +25,7 @@ class Clock:
         self.node = node
         version = str(node.request("web3_clientVersion")).lower()
         self.is_development = version.startswith(_DEVELOPMENT)
+        self._holds = version.startswith("anvil")  # Hardhat does not tell what waits
 
     def now(self) -> int:
         """The time at which a transaction sent now would be judged, in seconds."""
@@ -37,12 +38,12 @@ class Clock:
 
     @contextlib.contextmanager
     def holding(self) -> Iterator[None]:
-        """On a development chain nothing is mined within; then all that waits is, in few blocks.
+        """On anvil nothing is mined within; then all that waits is, in few blocks.
 
         A block for each of thousands of transactions costs such a chain minutes. If this process
         dies within, the chain goes on by nudges, and by itself after the next `holding`.
         """
-        if not self.is_development:
+        if not self._holds:
             yield
             return
         self.node.request("evm_setAutomine", False)

@@ -130,8 +130,10 @@ class Node:
         if raw is None:
             raise BlockMissing(f"{self.name} has no block {_shown(block)}")
         fee = raw.get("baseFeePerGas")
+        # Hardhat gives its pending block no number.
+        number = self.latest() + 1 if raw["number"] is None else int(raw["number"], 16)
         return Block(
-            number=BlockNumber(int(raw["number"], 16)),
+            number=BlockNumber(number),
             hash=bytes.fromhex((raw["hash"] or "0x")[2:]),
             timestamp=int(raw["timestamp"], 16),
             base_fee=None if fee is None else Wei(int(fee, 16)),

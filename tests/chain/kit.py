@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from chain.agreements import TierOpened
 from chain.anvil import Anvil
 from chain.challenges import Leaf
 from chain.client import Client
+from chain.clock import Clock
 from chain.consents import GrantMessage, consent_id
 from chain.contracts import Contracts
 from chain.deploy import MINTABLE
@@ -35,11 +36,20 @@ from chain.types import Address, AgreementId, BlockNumber, Call, RoundNumber, St
 COINS = 10**20
 
 
+class Engine(Protocol):
+    """A running chain that gives coins for gas."""
+
+    @property
+    def url(self) -> str: ...
+
+    def fund(self, address: str, wei: int) -> None: ...
+
+
 @dataclass
 class Chain:
     """The deployment as its operator sees it, and where parties of one test keep their homes."""
 
-    anvil: Anvil
+    anvil: Engine
     operator: Contracts
     home: Path
     parties: list[Contracts] = field(default_factory=list)
@@ -62,7 +72,12 @@ class Chain:
         return contracts
 
     def mine(self, blocks: int = 1) -> None:
-        request(self.anvil.url, "anvil_mine", hex(blocks))
+        """So many blocks more: made where they can be, else waited for."""
+        node = self.operator.client.node
+        clock, wanted = Clock(node), node.latest() + blocks
+        while clock.is_development and node.latest() < wanted:
+            clock.nudge()
+        clock.wait_for(lambda: node.latest() >= wanted or None, what="a block", timeout_s=60)
 
     def automine(self, on: bool) -> None:
         request(self.anvil.url, "evm_setAutomine", on)
