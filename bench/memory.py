@@ -46,7 +46,7 @@ def _tree(pid: int) -> list[int]:
         try:
             fields = path.read_text().rpartition(")")[2].split()
         except OSError:
-            continue
+            continue  # it ended meanwhile
         parents.setdefault(int(fields[1]), []).append(int(path.parent.name))
     found = [pid]
     for one in found:

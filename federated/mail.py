@@ -50,7 +50,7 @@ def mail_for(store: BlockStore, address: Address) -> Iterator[Mail]:
         try:
             tree = get_record(store, cid.digest)
         except (MissingBlock, MalformedBlock, CorruptBlock):
-            continue
+            continue  # anyone can announce anything: what is no message hides none
         known = isinstance(tree, dict) and set(tree) == {"body", "format", "kind"}
         if known and tree["format"] == _FORMAT and isinstance(tree["body"], dict):
             yield Mail(cid, str(tree["kind"]), tree["body"])

@@ -64,7 +64,7 @@ def _genuine(
         except Unreachable:
             raise
         except (FederatedError, StorageError):
-            continue
+            continue  # anyone can announce anything: what are no results hide none
         keys = signers.get(results.hospital, [])
         if signer not in keys or (results.context, results.state) != (context, round_.state):
             continue

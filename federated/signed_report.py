@@ -134,7 +134,7 @@ def find_reports(
         except Unreachable:
             raise
         except (FederatedError, StorageError):
-            continue
+            continue  # anyone can announce anything: what is no report of the round hides none
         if states is None or not differing_states(report, states):
             found.setdefault(report.hospital, (cid.digest, report))
     return found
@@ -193,7 +193,7 @@ def _counts(party: Party, study: Study, wanted: Wanted, digest: bytes) -> Report
     except Unreachable:
         raise
     except (FederatedError, StorageError):
-        return None
+        return None  # it is there as it was announced, and is no report that counts
 
 
 def _refused(digest: bytes, why: str) -> RecordError:

@@ -132,6 +132,6 @@ def _path(topic: bytes, cid: Cid) -> str:
 def _cids(entries: Sequence[dict[str, Any]]) -> set[Cid]:
     found: set[Cid] = set()
     for entry in entries:
-        with suppress(MalformedCid):
+        with suppress(MalformedCid):  # a member may list anything: what is no CID hides none
             found.add(Cid.parse(str(entry["Name"])))
     return found

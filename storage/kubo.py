@@ -136,7 +136,7 @@ class KuboStore:
         """See BlockStore. What others pinned at this node under other kinds of CID is left out."""
         found: list[Cid] = []
         for text in self.control.pins():
-            with suppress(MalformedCid):
+            with suppress(MalformedCid):  # another program's, of a kind that no store here writes
                 found.append(Cid.parse(text))
         return sorted(found)
 

@@ -37,7 +37,7 @@ def write_own(path: Path, content: bytes, identity: Identity, context: bytes) ->
     except OSError as exc:
         raise Unreachable(f"{path} cannot be written ({exc.strerror}); free space there") from exc
     finally:
-        with suppress(OSError):
+        with suppress(OSError):  # the error above is the one to tell
             beside.unlink(missing_ok=True)
 
 

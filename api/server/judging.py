@@ -228,7 +228,7 @@ def _signer(signature: bytes, message: Message, domain: Domain) -> Address | Non
     try:
         return recover(signature, message, domain)
     except BadSignature:
-        return None
+        return None  # nobody's: no account that the caller compares with
 
 
 def _require(signature: bytes, message: Message, domain: Domain, key: Address) -> None:

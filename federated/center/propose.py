@@ -127,7 +127,7 @@ def _announced_again(
     except Unreachable:
         raise
     except StorageError:
-        return None
+        return None  # gone or altered here: they are made anew from the same updates
     topic = topic_of_candidates(party, study.number, inputs.number)
     if cid not in party.store.announced(topic):
         party.store.announce(topic, cid)

@@ -112,7 +112,7 @@ def _fit(truth: Array, columns: Array, offset: Array) -> Estimate | None:
             try:
                 step = np.linalg.solve(information, columns.T @ (truth - mean))
             except np.linalg.LinAlgError:
-                return None
+                return None  # the data leave a direction open: there is no one best fit
             beta = beta + step
             if not np.isfinite(beta).all() or np.abs(beta).max() > _FAR:
                 return None

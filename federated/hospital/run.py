@@ -120,7 +120,7 @@ def _check_listed(node: HospitalNode, study: Study, place: RoundNumber, say: Say
         except Unreachable:
             raise
         except (FederatedError, StorageError):
-            continue
+            continue  # another hospital's, which the audit judges; this one asks for its own
     party.journal.put(step, {"listed": listed})
     if not listed:
         say(f"round {place}: the center did not list this hospital's report: tell the auditors")
