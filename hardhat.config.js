@@ -11,6 +11,7 @@ export default {
     settings: {
       evmVersion: "cancun",
       optimizer: { enabled: true, runs: 1000 },
+      viaIR: true,
       metadata: { bytecodeHash: "none", appendCBOR: false },
     },
   },

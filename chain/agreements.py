@@ -31,6 +31,7 @@ class Tier:
     admitted: int
     reward: Reward
     closed: bool
+    covers: bool
 
 
 @dataclass(frozen=True, slots=True)

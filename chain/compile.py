@@ -26,7 +26,7 @@ SOLC = "0.8.37"
 SETTINGS: dict[str, Any] = {
     "evmVersion": "cancun",
     "optimizer": {"enabled": True, "runs": 1000},
-    "viaIR": False,
+    "viaIR": True,
     "metadata": {"bytecodeHash": "none", "appendCBOR": False},
 }
 FOREIGN = {"AccessManager": "@openzeppelin/contracts/access/manager/AccessManager.sol"}

@@ -11,7 +11,7 @@ from eth_abi.abi import encode
 
 from chain.contract import Contract, build
 from chain.keccak import keccak
-from chain.types import Address, AgreementId, BlockNumber, Call, ConsentId
+from chain.types import Address, AgreementId, BlockNumber, Call, ConsentId, StudyId, Wei
 
 CHUNK = 5000
 """Ids asked for in one call: some 10 million gas of reading."""
@@ -92,6 +92,21 @@ class Consent:
     def active_at(self, block: BlockNumber) -> bool:
         """Active at the end of the block."""
         return 0 < self.granted <= block and (not self.revoked or block < self.revoked)
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """What Escrow learns of a consent, its tier and the key that claims; see `IConsents`."""
+
+    agreement: AgreementId
+    price: Wei
+    hospital: Address
+    study: StudyId
+    not_after: int
+    covers: bool
+    active: bool
+    owned: bool
+    due: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,9 +217,9 @@ class Consents(Contract):
         """Sent by the agreements' hospital."""
         return self._call("revokeByHospital", withdrawals)
 
-    def mark_paid(self, key: Address, agreement: AgreementId) -> Call:
+    def pay(self, consent: ConsentId, key: Address, nonce: int, block: BlockNumber) -> Call:
         """Only Escrow."""
-        return self._call("markPaid", key, agreement)
+        return self._call("pay", consent, key, nonce, block)
 
     def mark_bonus_paid(self, key: Address, agreement: AgreementId) -> Call:
         """Only Escrow."""

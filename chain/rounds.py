@@ -31,8 +31,15 @@ class Freeze:
     round_keys: bytes
 
     def digest(self) -> bytes:
-        """keccak256(abi.encode(freeze)): what the contract stores."""
+        """keccak256(abi.encode(freeze))."""
         return keccak(encode([_FREEZE], [plain(self)]))
+
+
+def bound(freeze: bytes, hospital: Address) -> bytes:
+    """What the contract stores of a freeze's digest: keccak256(abi.encode(digest, hospital)), the
+    lowest two bits cleared."""
+    whole = keccak(encode(["bytes32", "address"], [freeze, hospital]))
+    return whole[:-1] + bytes([whole[-1] & 0xFC])
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +73,18 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Cohort:
-    """What the contract stores of a freeze; the digest is zero where nothing is frozen."""
+    """What the contract stores of a freeze, `bound` to its hospital; zero where it has none."""
 
     digest: bytes
-    snapshot: BlockNumber
-    n: int
     weight: int
+
+
+@dataclass(frozen=True, slots=True)
+class PayableCohort:
+    """A cohort whose patients can claim; the digest is zero where they cannot."""
+
+    digest: bytes
+    submit_by: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +321,13 @@ class Rounds(Contract):
         found: Cohort = build(Cohort, values)
         return found
 
+    def payable_cohort(
+        self, study: StudyId, number: RoundNumber, index: int, *, block_identifier: BlockNumber
+    ) -> PayableCohort:
+        """What a claim is held against."""
+        values = self._read(block_identifier, "payableCohort", study, number, index)
+        return PayableCohort(bytes(values[0]), int(values[1]))
+
     def submission_digest(
         self, study: StudyId, number: RoundNumber, index: int, *, block_identifier: BlockNumber
     ) -> bytes:
@@ -372,7 +392,8 @@ class Rounds(Contract):
         found = self._find(Frozen, BlockNumber(0), to_block, study=study, round=number)
         for event in found:
             stored = self.cohort(study, number, event.freeze.hospital, block_identifier=to_block)
-            self._agree(event.freeze.digest(), stored.digest, "freeze", event.hospital)
+            found_digest = bound(event.freeze.digest(), event.hospital)
+            self._agree(found_digest, stored.digest, "freeze", event.hospital)
         self._complete(study, number, to_block, "frozen", [e.freeze.hospital for e in found])
         return sorted(found, key=lambda event: event.freeze.hospital)
 

@@ -2,11 +2,29 @@
 pragma solidity 0.8.37;
 
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {IAgreements} from "./interfaces/IAgreements.sol";
 import {IStudies} from "./interfaces/IStudies.sol";
 
 /// @title Agreements: the price, agreed by both.
 contract Agreements is IAgreements, EIP712 {
+    using SafeCast for uint256;
+
+    /// @dev Who, then what it pays and how long it holds: two slots, of which grants write one.
+    struct Stored {
+        address hospital;
+        uint48 study;
+        uint32 maxCount;
+        uint96 price;
+        uint64 notAfter;
+        uint32 admitted;
+        Reward reward;
+        bool closed;
+        bool covers;
+        bytes32 terms;
+        uint256 purposes;
+    }
+
     bytes32 private constant COUNTER_OFFER_TYPEHASH = keccak256(
         "CounterOffer(uint256 agreement,uint256 price,uint256 purposes,uint64 notAfter,uint64 expiry,bytes32 salt)"
     );
@@ -15,7 +33,7 @@ contract Agreements is IAgreements, EIP712 {
     address private immutable _consents;
 
     uint256 private _count;
-    mapping(uint256 agreement => Tier tier) private _tiers;
+    mapping(uint256 agreement => Stored tier) private _tiers;
     mapping(uint256 study => mapping(address hospital => uint256 people)) private _admitted;
 
     constructor(IStudies studies, address consents) EIP712("Consilium", "1") {
@@ -35,19 +53,16 @@ contract Agreements is IAgreements, EIP712 {
         Reward reward
     ) external returns (uint256 agreement) {
         _requireCenter(study);
-        if (block.timestamp >= _studies.terms(study).endBy) revert IStudies.StudyEnded(study);
+        IStudies.Terms memory asked = _studies.terms(study);
+        if (block.timestamp >= asked.endBy) revert IStudies.StudyEnded(study);
         if (!_studies.isInvited(study, hospital)) revert NotInvited(hospital);
         if (maxCount == 0 || purposes == 0 || notAfter <= block.timestamp) revert EmptyTier();
         agreement = ++_count;
-        Tier storage opened = _tiers[agreement];
-        opened.study = study;
-        opened.hospital = hospital;
-        opened.terms = terms;
-        opened.price = price;
-        opened.purposes = purposes;
-        opened.notAfter = notAfter;
-        opened.maxCount = maxCount;
-        opened.reward = reward;
+        Stored storage opened = _tiers[agreement];
+        (opened.hospital, opened.study, opened.maxCount) = (hospital, study.toUint48(), maxCount);
+        (opened.price, opened.notAfter, opened.reward) = (price.toUint96(), notAfter, reward);
+        (opened.terms, opened.purposes) = (terms, purposes);
+        opened.covers = asked.purposes & ~purposes == 0;
         emit TierOpened(
             agreement,
             study,
@@ -63,7 +78,7 @@ contract Agreements is IAgreements, EIP712 {
 
     /// @inheritdoc IAgreements
     function closeTier(uint256 agreement) external {
-        Tier storage known = _known(agreement);
+        Stored storage known = _known(agreement);
         _requireCenter(known.study);
         if (known.closed) revert AlreadyClosed(agreement);
         known.closed = true;
@@ -73,7 +88,7 @@ contract Agreements is IAgreements, EIP712 {
     /// @inheritdoc IAgreements
     function admit(uint256 agreement, uint32 people) external {
         if (msg.sender != _consents) revert OnlyConsents();
-        Tier storage known = _known(agreement);
+        Stored storage known = _known(agreement);
         known.admitted += people;
         _admitted[known.study][known.hospital] += people;
     }
@@ -85,7 +100,21 @@ contract Agreements is IAgreements, EIP712 {
 
     /// @inheritdoc IAgreements
     function tier(uint256 agreement) external view returns (Tier memory) {
-        return _known(agreement);
+        Stored storage known = _known(agreement);
+        return
+            Tier({
+                study: known.study,
+                hospital: known.hospital,
+                terms: known.terms,
+                price: known.price,
+                purposes: known.purposes,
+                notAfter: known.notAfter,
+                maxCount: known.maxCount,
+                admitted: known.admitted,
+                reward: known.reward,
+                closed: known.closed,
+                covers: known.covers
+            });
     }
 
     /// @inheritdoc IAgreements
@@ -103,7 +132,7 @@ contract Agreements is IAgreements, EIP712 {
         return _hashTypedDataV4(keccak256(abi.encode(COUNTER_OFFER_TYPEHASH, offer)));
     }
 
-    function _known(uint256 agreement) private view returns (Tier storage known) {
+    function _known(uint256 agreement) private view returns (Stored storage known) {
         known = _tiers[agreement];
         if (known.hospital == address(0)) revert UnknownAgreement(agreement);
     }

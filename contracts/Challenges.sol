@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {MerkleProof} from "@openzeppelin/contracts/utils/cryptography/MerkleProof.sol";
 import {IAgreements} from "./interfaces/IAgreements.sol";
 import {IChallenges} from "./interfaces/IChallenges.sol";
 import {IConsents} from "./interfaces/IConsents.sol";
 import {IEscrow} from "./interfaces/IEscrow.sol";
 import {IRounds} from "./interfaces/IRounds.sol";
 import {IStudies} from "./interfaces/IStudies.sol";
+import {Cohorts} from "./libraries/Cohorts.sol";
+import {Leaves} from "./libraries/Leaves.sol";
 
 /// @title Challenges
 contract Challenges is IChallenges {
@@ -66,7 +67,7 @@ contract Challenges is IChallenges {
     ) external {
         _checkChallengeable(freeze);
         _checkLeaves(freeze, a, proofA, b, proofB);
-        if (a.index != b.index || hashLeaf(a) == hashLeaf(b)) revert NoGround();
+        if (a.index != b.index || Leaves.hash(a) == Leaves.hash(b)) revert NoGround();
         _void(freeze, Ground.SplitIndex);
     }
 
@@ -176,8 +177,8 @@ contract Challenges is IChallenges {
     }
 
     /// @inheritdoc IChallenges
-    function hashLeaf(Leaf calldata leaf) public pure returns (bytes32) {
-        return keccak256(bytes.concat(keccak256(abi.encode(leaf.index, leaf.id, leaf.record))));
+    function hashLeaf(Leaf calldata leaf) external pure returns (bytes32) {
+        return Leaves.hash(leaf);
     }
 
     // ---------------------------------------------------------------- judging
@@ -191,8 +192,7 @@ contract Challenges is IChallenges {
         if (tier.study != freeze.study) return Ground.WrongStudy;
         if (tier.hospital != _studies.hospitalAt(freeze.study, freeze.hospital))
             return Ground.WrongHospital;
-        uint256 purposes = _studies.terms(freeze.study).purposes;
-        return purposes & ~tier.purposes == 0 ? Ground.None : Ground.WrongPurpose;
+        return tier.covers ? Ground.None : Ground.WrongPurpose;
     }
 
     function _checkChallengeable(IRounds.Freeze calldata freeze) private view {
@@ -204,7 +204,9 @@ contract Challenges is IChallenges {
 
     function _checkFreeze(IRounds.Freeze calldata freeze) private view {
         bytes32 committed = _rounds.cohort(freeze.study, freeze.round, freeze.hospital).digest;
-        if (keccak256(abi.encode(freeze)) != committed) revert WrongFreeze();
+        if (committed == 0) revert WrongFreeze();
+        address hospital = _studies.hospitalAt(freeze.study, freeze.hospital);
+        if (Cohorts.bind(Cohorts.hash(freeze), hospital) != committed) revert WrongFreeze();
     }
 
     function _checkUnvoided(IRounds.Freeze calldata freeze) private view {
@@ -227,7 +229,7 @@ contract Challenges is IChallenges {
         Leaf calldata leaf,
         bytes32[] calldata proof
     ) private pure {
-        if (!MerkleProof.verifyCalldata(proof, freeze.root, hashLeaf(leaf))) revert WrongProof();
+        if (!Leaves.isUnder(leaf, freeze.root, proof)) revert WrongProof();
     }
 
     function _groundVoided(IRounds.Freeze calldata freeze) private view returns (Ground) {

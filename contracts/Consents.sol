@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
@@ -8,6 +9,7 @@ import {IAgreements} from "./interfaces/IAgreements.sol";
 import {IConsents} from "./interfaces/IConsents.sol";
 import {IEscrow} from "./interfaces/IEscrow.sol";
 import {IStudies} from "./interfaces/IStudies.sol";
+import {ConsentIds} from "./libraries/ConsentIds.sol";
 import {ConsentSlot, ConsentSlots} from "./libraries/ConsentSlots.sol";
 import {Signatures} from "./libraries/Signatures.sol";
 
@@ -15,6 +17,15 @@ import {Signatures} from "./libraries/Signatures.sol";
 /// @dev Withdrawal reads nothing but the slot and the tier's hospital: no role, no deadline of a study and no money can
 /// stand in its way.
 contract Consents is IConsents, EIP712 {
+    /// @dev What a claim needs of a tier, which nobody can alter: one slot, copied by the first grant under it, so that a claim
+    /// calls one contract less.
+    struct Sold {
+        address hospital;
+        uint48 study;
+        uint40 notAfter;
+        bool covers;
+    }
+
     /// @dev What a batch reads once. `places`, `room` and `money` are what is left in the tier, the hospital and the escrow.
     struct Batch {
         uint256 agreement;
@@ -23,6 +34,7 @@ contract Consents is IConsents, EIP712 {
         uint256 price;
         uint256 purposes;
         uint64 notAfter;
+        bool covers;
         Skip ended;
         uint256 places;
         uint256 room;
@@ -44,11 +56,17 @@ contract Consents is IConsents, EIP712 {
     IEscrow private immutable _escrow;
 
     mapping(bytes32 id => ConsentSlot slot) private _slots;
+    mapping(uint256 agreement => Sold tier) private _sold;
 
     constructor(IStudies studies, IAgreements agreements, IEscrow escrow) EIP712("Consilium", "1") {
         _studies = studies;
         _agreements = agreements;
         _escrow = escrow;
+    }
+
+    modifier onlyEscrow() {
+        if (msg.sender != address(_escrow)) revert OnlyEscrow();
+        _;
     }
 
     /// @inheritdoc IConsents
@@ -147,13 +165,29 @@ contract Consents is IConsents, EIP712 {
     }
 
     /// @inheritdoc IConsents
-    function markPaid(address key, uint256 agreement) external returns (bool) {
-        return _mark(key, agreement, ConsentSlots.PAID);
+    function pay(
+        bytes32 id,
+        address key,
+        uint64 nonce,
+        uint64 blockNumber
+    ) external onlyEscrow returns (Payment memory payment) {
+        ConsentSlot slot = _slots[id];
+        uint256 agreement = slot.agreementOf();
+        Sold memory tier = _sold[agreement];
+        (payment.agreement, payment.price) = (agreement, slot.priceOf());
+        (payment.hospital, payment.study) = (tier.hospital, tier.study);
+        (payment.notAfter, payment.covers) = (tier.notAfter, tier.covers);
+        payment.active = slot.isActive(blockNumber);
+        payment.owned = ConsentIds.hash(key, agreement, nonce) == id;
+        if (!payment.owned) return payment;
+        bytes32 first = nonce == 0 ? id : ConsentIds.hash(key, agreement, 0);
+        payment.due = _mark(first, nonce == 0 ? slot : _slots[first], ConsentSlots.PAID);
     }
 
     /// @inheritdoc IConsents
-    function markBonusPaid(address key, uint256 agreement) external returns (bool) {
-        return _mark(key, agreement, ConsentSlots.BONUS_PAID);
+    function markBonusPaid(address key, uint256 agreement) external onlyEscrow returns (bool) {
+        bytes32 first = ConsentIds.hash(key, agreement, 0);
+        return _mark(first, _slots[first], ConsentSlots.BONUS_PAID);
     }
 
     /// @inheritdoc IConsents
@@ -209,7 +243,7 @@ contract Consents is IConsents, EIP712 {
 
     /// @inheritdoc IConsents
     function idOf(address key, uint256 agreement, uint64 nonce) public pure returns (bytes32) {
-        return keccak256(abi.encode(key, agreement, nonce));
+        return ConsentIds.hash(key, agreement, nonce);
     }
 
     function _grantMessage(
@@ -233,7 +267,7 @@ contract Consents is IConsents, EIP712 {
     ) private returns (Skip skip) {
         if (batch.ended != Skip.None) return batch.ended;
         if (!_slots[id].isEmpty()) return Skip.AlreadyUsed;
-        ConsentSlot slot = ConsentSlots.granted(batch.agreement);
+        ConsentSlot slot = ConsentSlots.granted(batch.agreement, batch.price);
         if (nonce == 0) {
             skip = _admitPerson(batch);
             slot = slot.set(ConsentSlots.RESERVED);
@@ -301,10 +335,8 @@ contract Consents is IConsents, EIP712 {
         return Skip.None;
     }
 
-    function _mark(address key, uint256 agreement, uint256 flag) private returns (bool) {
-        if (msg.sender != address(_escrow)) revert OnlyEscrow();
-        bytes32 first = idOf(key, agreement, 0);
-        ConsentSlot slot = _slots[first];
+    /// @param first the id of nonce 0, whose slot holds what is due to the person.
+    function _mark(bytes32 first, ConsentSlot slot, uint256 flag) private returns (bool) {
         if (!slot.has(ConsentSlots.RESERVED) || slot.has(flag)) return false;
         _slots[first] = slot.set(flag);
         return true;
@@ -317,10 +349,22 @@ contract Consents is IConsents, EIP712 {
             mstore(ids, taken) // taken ≤ ids.length
         }
         emit Granted(batch.agreement, batch.hospital, ids);
+        if (_sold[batch.agreement].study == 0) _copyTier(batch);
         if (batch.people == 0) return;
         _agreements.admit(batch.agreement, uint32(batch.people));
         uint256 amount = batch.people * batch.price;
         if (amount != 0) _escrow.reserve(batch.study, amount);
+    }
+
+    /// @dev Agreements keeps a study's number in 48 bits. A time beyond 40 bits is later than any deadline that Rounds holds.
+    function _copyTier(Batch memory batch) private {
+        uint256 last = Math.min(batch.notAfter, type(uint40).max);
+        _sold[batch.agreement] = Sold(
+            batch.hospital,
+            uint48(batch.study),
+            uint40(last),
+            batch.covers
+        );
     }
 
     function _openBatch(uint256 agreement) private view returns (Batch memory batch) {
@@ -346,6 +390,7 @@ contract Consents is IConsents, EIP712 {
         batch.price = tier.price;
         batch.purposes = tier.purposes;
         batch.notAfter = tier.notAfter;
+        batch.covers = tier.covers;
         batch.domain = _domainSeparatorV4();
     }
 

@@ -6,6 +6,7 @@ import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {MerkleProof} from "@openzeppelin/contracts/utils/cryptography/MerkleProof.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {IAgreements} from "./interfaces/IAgreements.sol";
 import {IChallenges} from "./interfaces/IChallenges.sol";
 import {IConsents} from "./interfaces/IConsents.sol";
@@ -13,13 +14,32 @@ import {IEscrow} from "./interfaces/IEscrow.sol";
 import {IRounds} from "./interfaces/IRounds.sol";
 import {IStudies} from "./interfaces/IStudies.sol";
 import {Bits} from "./libraries/Bits.sol";
+import {Cohorts} from "./libraries/Cohorts.sol";
+import {Leaves} from "./libraries/Leaves.sol";
 import {Shares} from "./libraries/Shares.sol";
 import {Signatures} from "./libraries/Signatures.sol";
 
 /// @title Escrow
 contract Escrow is IEscrow, EIP712, ReentrancyGuardTransient {
     using Bits for uint256;
+    using SafeCast for uint256;
     using SafeERC20 for IERC20;
+
+    /// @dev What a claim touches stands in two slots: one that it reads, one that it writes.
+    struct Ledger {
+        address token;
+        uint64 claimEnd;
+        uint112 funded;
+        uint112 paidPatients;
+        uint32 patients;
+        address center;
+        uint256 setAside;
+        uint256 reserved;
+        uint256 paidHospitals;
+        uint256 refunded;
+        uint256 pot;
+        uint256 potPaid;
+    }
 
     /// @dev A center's statement of the hospitals' shares, and the auditors who voted against it.
     struct RewardRoot {
@@ -43,7 +63,7 @@ contract Escrow is IEscrow, EIP712, ReentrancyGuardTransient {
     IRounds private immutable _rounds;
     IChallenges private immutable _challenges;
 
-    mapping(uint256 study => Account account) private _accounts;
+    mapping(uint256 study => Ledger ledger) private _accounts;
     mapping(uint256 study => mapping(address hospital => uint256 amount)) private _bonds;
     mapping(uint256 study => mapping(address account => uint256 amount)) private _deposits;
     mapping(uint256 study => RewardRoot root) private _roots;
@@ -70,7 +90,7 @@ contract Escrow is IEscrow, EIP712, ReentrancyGuardTransient {
         uint64 endBy = _studies.terms(study).endBy;
         if (block.timestamp >= endBy) revert TooLate(endBy);
         if (amount == 0) revert NothingToPay();
-        _accounts[study].funded += amount;
+        _accounts[study].funded = (_accounts[study].funded + amount).toUint112();
         emit Funded(study, msg.sender, amount);
         _pull(study, msg.sender, amount);
     }
@@ -85,9 +105,10 @@ contract Escrow is IEscrow, EIP712, ReentrancyGuardTransient {
     ) external nonReentrant {
         if (msg.sender != address(_studies)) revert OnlyStudies();
         if (setAside > funding) revert NoMoney(study, setAside, funding);
-        Account storage account_ = _accounts[study];
-        (account_.token, account_.center) = (token, center);
-        (account_.setAside, account_.funded) = (setAside, funding);
+        Ledger storage account_ = _accounts[study];
+        (account_.token, account_.claimEnd) = (token, _studies.terms(study).claimEnd);
+        (account_.center, account_.setAside) = (center, setAside);
+        account_.funded = funding.toUint112();
         emit Funded(study, center, funding);
         _pull(study, center, funding);
     }
@@ -145,8 +166,7 @@ contract Escrow is IEscrow, EIP712, ReentrancyGuardTransient {
         uint64 nonce,
         address recipient
     ) external nonReentrant {
-        _checkLeaf(freeze, leaf, proof);
-        _payPatient(freeze.study, leaf.id, msg.sender, nonce, recipient);
+        _payPatient(freeze, leaf, proof, msg.sender, nonce, recipient);
     }
 
     /// @inheritdoc IEscrow
@@ -160,8 +180,7 @@ contract Escrow is IEscrow, EIP712, ReentrancyGuardTransient {
         bytes calldata signature
     ) external nonReentrant {
         _checkSignature(claimant.key, hashClaim(leaf.id, recipient, deadline), deadline, signature);
-        _checkLeaf(freeze, leaf, proof);
-        _payPatient(freeze.study, leaf.id, claimant.key, claimant.nonce, recipient);
+        _payPatient(freeze, leaf, proof, claimant.key, claimant.nonce, recipient);
     }
 
     /// @inheritdoc IEscrow
@@ -267,7 +286,7 @@ contract Escrow is IEscrow, EIP712, ReentrancyGuardTransient {
         if (block.timestamp <= terms.endBy) revert TooEarly(terms.endBy);
         uint256 amount = block.timestamp < terms.refundAt ? unreserved(study) : _unclaimed(study);
         if (amount == 0) revert NothingToPay();
-        Account storage account_ = _accounts[study];
+        Ledger storage account_ = _accounts[study];
         account_.refunded += amount;
         emit Refunded(study, account_.center, amount);
         _push(study, account_.center, amount);
@@ -277,12 +296,26 @@ contract Escrow is IEscrow, EIP712, ReentrancyGuardTransient {
 
     /// @inheritdoc IEscrow
     function account(uint256 study) external view returns (Account memory) {
-        return _accounts[study];
+        Ledger storage kept = _accounts[study];
+        return
+            Account({
+                token: kept.token,
+                center: kept.center,
+                funded: kept.funded,
+                setAside: kept.setAside,
+                reserved: kept.reserved,
+                paidPatients: kept.paidPatients,
+                paidHospitals: kept.paidHospitals,
+                refunded: kept.refunded,
+                pot: kept.pot,
+                potPaid: kept.potPaid,
+                patients: kept.patients
+            });
     }
 
     /// @inheritdoc IEscrow
     function unreserved(uint256 study) public view returns (uint256) {
-        Account storage account_ = _accounts[study];
+        Ledger storage account_ = _accounts[study];
         uint256 bound = account_.setAside + account_.reserved + account_.refunded;
         return account_.funded > bound ? account_.funded - bound : 0;
     }
@@ -337,40 +370,45 @@ contract Escrow is IEscrow, EIP712, ReentrancyGuardTransient {
 
     // ---------------------------------------------------------------- paying patients
 
-    /// @dev Whether the hospital was voided for another leaf does not matter; whether this leaf is sound does.
-    function _checkLeaf(
+    /// @dev Whether the hospital was voided for another leaf does not matter; whether this leaf is sound does. A consent
+    /// revoked after the snapshot is paid all the same: a signed price always is.
+    function _payPatient(
         IRounds.Freeze calldata freeze,
         IChallenges.Leaf calldata leaf,
-        bytes32[] calldata proof
-    ) private view {
-        uint64 claimEnd = _studies.terms(freeze.study).claimEnd;
-        if (block.timestamp > claimEnd) revert TooLate(claimEnd);
-        bool submitted = _rounds.submissionDigest(freeze.study, freeze.round, freeze.hospital) != 0;
-        if (!submitted || !_rounds.pays(freeze.study, freeze.round))
-            revert RoundDoesNotPay(freeze.study, freeze.round);
-        IChallenges.Ground ground = _challenges.groundOf(freeze, leaf, proof);
-        if (ground != IChallenges.Ground.None) revert Unsound(ground);
-    }
-
-    /// @dev A consent revoked after the snapshot is paid all the same: a signed price always is.
-    function _payPatient(
-        uint256 study,
-        bytes32 id,
+        bytes32[] calldata proof,
         address key,
         uint64 nonce,
         address recipient
     ) private {
+        Ledger storage account_ = _accounts[freeze.study];
+        if (block.timestamp > account_.claimEnd) revert TooLate(account_.claimEnd);
+        (bytes32 committed, uint64 submitBy) = _rounds.payableCohort(
+            freeze.study,
+            freeze.round,
+            freeze.hospital
+        );
+        if (committed == 0) revert RoundDoesNotPay(freeze.study, freeze.round);
+        IConsents.Payment memory payment = _consents.pay(leaf.id, key, nonce, freeze.snapshot);
+        bool sound =
+            payment.active &&
+                payment.notAfter >= submitBy &&
+                payment.study == freeze.study &&
+                payment.covers &&
+                Cohorts.bind(Cohorts.hash(freeze), payment.hospital) == committed &&
+                leaf.index < freeze.n &&
+                Leaves.isUnder(leaf, freeze.root, proof);
+        if (!sound) revert Unsound(_challenges.groundOf(freeze, leaf, proof));
         if (recipient == address(0)) revert NoRecipient();
-        uint256 agreement = _consents.consent(id).agreement;
-        if (_consents.idOf(key, agreement, nonce) != id) revert WrongKey();
-        uint256 price = _agreements.tier(agreement).price;
-        if (price == 0) revert NothingToPay();
-        if (!_consents.markPaid(key, agreement)) revert AlreadyPaid();
-        Account storage account_ = _accounts[study];
-        account_.paidPatients += price;
-        ++account_.patients;
-        emit PatientPaid(study, agreement, id, price);
-        _push(study, recipient, price);
+        if (!payment.owned) revert WrongKey();
+        if (payment.price == 0) revert NothingToPay();
+        if (!payment.due) revert AlreadyPaid();
+        // A price that was reserved is part of what was funded, which 112 bits hold.
+        (account_.paidPatients, account_.patients) = (
+            account_.paidPatients + uint112(payment.price),
+            account_.patients + 1
+        );
+        emit PatientPaid(freeze.study, payment.agreement, leaf.id, payment.price);
+        _push(freeze.study, recipient, payment.price);
     }
 
     function _checkSignature(
@@ -391,7 +429,7 @@ contract Escrow is IEscrow, EIP712, ReentrancyGuardTransient {
     }
 
     function _takeBonus(uint256 study) private returns (uint256 amount) {
-        Account storage account_ = _accounts[study];
+        Ledger storage account_ = _accounts[study];
         amount = account_.pot / account_.patients;
         if (amount == 0) revert NothingToPay();
         account_.potPaid += amount;
@@ -438,7 +476,7 @@ contract Escrow is IEscrow, EIP712, ReentrancyGuardTransient {
     // ---------------------------------------------------------------- moving tokens
 
     function _unclaimed(uint256 study) private view returns (uint256) {
-        Account storage account_ = _accounts[study];
+        Ledger storage account_ = _accounts[study];
         return account_.funded - account_.paidPatients - account_.paidHospitals - account_.refunded;
     }
 

@@ -6,11 +6,14 @@ import {IEscrow} from "./interfaces/IEscrow.sol";
 import {IRounds} from "./interfaces/IRounds.sol";
 import {IStudies} from "./interfaces/IStudies.sol";
 import {Bits} from "./libraries/Bits.sol";
+import {Cohorts} from "./libraries/Cohorts.sol";
+import {Seats} from "./libraries/Seats.sol";
 
 /// @title Rounds
 contract Rounds is IRounds {
     using Bits for uint256;
     using SafeCast for uint256;
+    using Seats for mapping(uint256 word => uint256 seats);
 
     uint8 private constant REACHED = 1;
     uint8 private constant CLOSED = 2;
@@ -32,13 +35,10 @@ contract Rounds is IRounds {
         uint32 maxWeight;
     }
 
-    /// @dev Who is still to freeze or to submit starts as `enrolled` and shrinks: one word answers both "in the round?"
-    /// and "done already?", and the first hospital pays no more than the others.
+    /// @dev `seats` is written when the round opens, so that the first hospital to freeze pays no more than the others.
     struct Data {
         Header header;
         uint256 enrolled;
-        uint256 toFreeze;
-        uint256 toSubmit;
         uint256 voided;
         uint256 included;
         uint256 survivors;
@@ -48,7 +48,8 @@ contract Rounds is IRounds {
         bytes32 inputs;
         bytes32 manifest;
         uint16 parent;
-        mapping(uint256 index => Cohort cohort) cohorts;
+        mapping(uint256 word => uint256 seats) seats;
+        mapping(uint256 index => uint256 cohort) cohorts;
         mapping(uint256 index => bytes32 digest) submissions;
     }
 
@@ -103,7 +104,7 @@ contract Rounds is IRounds {
     function abort(uint256 study, uint256 number) external onlyCenter(study) {
         Data storage data = _known(study, number);
         // Once somebody submitted, a center that ends the round could read k − 1 updates and pay for none.
-        if (_over(data.header) || data.toSubmit != data.enrolled) revert WrongPhase(study, number);
+        if (_over(data.header) || _submitted(data) != 0) revert WrongPhase(study, number);
         data.header.flags |= ABORTED;
         emit Aborted(study, number);
     }
@@ -116,16 +117,11 @@ contract Rounds is IRounds {
         if (block.timestamp > header.freezeBy || _over(header))
             revert WrongPhase(commitment.study, commitment.round);
         if (_studies.indexOf(commitment.study, msg.sender) != index) revert NotInRound(msg.sender);
-        _checkAwaited(commitment.study, data, data.toFreeze, index);
+        uint256 seat = _awaited(data, index);
         _checkSnapshot(header, commitment);
         _checkCohort(header, commitment);
-        data.cohorts[index] = Cohort(
-            hashFreeze(commitment),
-            commitment.snapshot,
-            commitment.n,
-            commitment.weight
-        );
-        data.toFreeze ^= Bits.bit(index);
+        data.cohorts[index] = uint256(Cohorts.bind(Cohorts.hash(commitment), msg.sender));
+        data.seats.write(index, seat | Seats.FROZEN | commitment.weight);
         emit Frozen(commitment.study, commitment.round, msg.sender, commitment);
     }
 
@@ -134,11 +130,10 @@ contract Rounds is IRounds {
         Data storage data = _known(study, number);
         uint256 index = _studies.indexOf(study, msg.sender);
         if (manifest == 0 || commitment == 0) revert EmptyDigest();
-        _checkAwaited(study, data, data.toSubmit, index);
-        if (!_maySubmit(study, data, index)) revert WrongPhase(study, number);
+        uint256 cohort_ = _unsubmitted(study, data, index);
+        if (cohort_ == 0 || !_maySubmit(study, data)) revert WrongPhase(study, number);
         data.submissions[index] = keccak256(abi.encode(manifest, commitment));
-        data.toSubmit ^= Bits.bit(index);
-        _markReached(data);
+        data.cohorts[index] = cohort_ | Cohorts.SUBMITTED;
         emit Submitted(study, number, msg.sender, index, manifest, commitment);
     }
 
@@ -154,7 +149,7 @@ contract Rounds is IRounds {
         uint256 need = threshold > header.minHospitals ? threshold : header.minHospitals;
         _checkEnough(survivors, need);
         data.survivors = survivors;
-        data.header.flags = header.flags | CLOSED;
+        data.header.flags = header.flags | CLOSED | REACHED;
         emit SubmitClosed(study, number, survivors);
     }
 
@@ -193,7 +188,7 @@ contract Rounds is IRounds {
             state,
             manifest
         );
-        data.header.flags |= FINALIZED;
+        data.header.flags |= FINALIZED | REACHED;
         _addWeights(study, data, included);
         emit Finalized(study, number, included, inputs, state, manifest);
     }
@@ -211,8 +206,10 @@ contract Rounds is IRounds {
         Data storage data = _known(study, number);
         // The round's weights are those that stood at finalizeBy, whoever calls first.
         if (_lapseDue(data.header)) _lapse(study, number, data);
+        // Sticky: what a void takes from the center and the hospital, it does not take from the patients.
+        if (_reached(data)) data.header.flags |= REACHED;
         data.voided |= Bits.bit(index);
-        _barred[study] |= Bits.bit(index);
+        _bar(study, index);
         bool contaminated = (data.included | data.survivors).has(index);
         if (contaminated) data.header.flags |= CONTAMINATED;
         emit Voided(study, number, index, contaminated);
@@ -232,8 +229,9 @@ contract Rounds is IRounds {
         _showHeader(data.header, shown);
         shown.parent = data.parent;
         shown.enrolled = data.enrolled;
-        shown.frozen = data.enrolled & ~data.toFreeze;
-        shown.submitted = data.enrolled & ~data.toSubmit;
+        shown.reached = _reached(data);
+        shown.frozen = data.seats.having(data.enrolled, Seats.FROZEN);
+        shown.submitted = _submitted(data);
         shown.voided = data.voided;
         shown.included = data.included;
         shown.survivors = data.survivors;
@@ -259,7 +257,8 @@ contract Rounds is IRounds {
         uint256 number,
         uint256 index
     ) external view returns (Cohort memory) {
-        return _rounds[study][number].cohorts[index];
+        Data storage data = _rounds[study][number];
+        return Cohort(Cohorts.digestOf(data.cohorts[index]), uint32(data.seats.read(index)));
     }
 
     /// @inheritdoc IRounds
@@ -278,8 +277,22 @@ contract Rounds is IRounds {
 
     /// @inheritdoc IRounds
     function pays(uint256 study, uint256 number) external view returns (bool) {
-        Header memory header = _known(study, number).header;
-        return header.flags & REACHED != 0 && _over(header);
+        Data storage data = _known(study, number);
+        return _pays(data, data.header);
+    }
+
+    /// @inheritdoc IRounds
+    function payableCohort(
+        uint256 study,
+        uint256 number,
+        uint256 index
+    ) external view returns (bytes32 digest, uint64 submitBy) {
+        Data storage data = _rounds[study][number];
+        uint256 cohort_ = data.cohorts[index];
+        Header memory header = data.header;
+        submitBy = header.submitBy;
+        if (cohort_ & Cohorts.SUBMITTED != 0 && _pays(data, header))
+            digest = Cohorts.digestOf(cohort_);
     }
 
     /// @inheritdoc IRounds
@@ -307,8 +320,8 @@ contract Rounds is IRounds {
     }
 
     /// @inheritdoc IRounds
-    function hashFreeze(Freeze calldata commitment) public pure returns (bytes32) {
-        return keccak256(abi.encode(commitment));
+    function hashFreeze(Freeze calldata commitment) external pure returns (bytes32) {
+        return Cohorts.hash(commitment);
     }
 
     // ---------------------------------------------------------------- opening
@@ -358,8 +371,7 @@ contract Rounds is IRounds {
     ) private {
         data.header = _schedule(terms);
         data.enrolled = enrolled;
-        data.toFreeze = enrolled;
-        data.toSubmit = enrolled;
+        data.seats.invite(enrolled);
         data.startState = state;
         data.parent = uint16(parent);
     }
@@ -378,17 +390,34 @@ contract Rounds is IRounds {
 
     // ---------------------------------------------------------------- freezing and submitting
 
-    function _checkAwaited(
+    /// @dev The seat of a hospital that has still to freeze. A barred hospital's seat says so in the live round.
+    function _awaited(Data storage data, uint256 index) private view returns (uint256 seat) {
+        seat = data.seats.read(index);
+        if (seat & Seats.INVITED == 0) revert NotInRound(msg.sender);
+        if (seat & Seats.FROZEN != 0) revert AlreadyDone(msg.sender);
+        if (seat & Seats.BARRED != 0) revert VoidedHospital(index);
+    }
+
+    /// @dev The cohort of a hospital that has still to submit; zero where it has not frozen.
+    function _unsubmitted(
         uint256 study,
         Data storage data,
-        uint256 awaited,
         uint256 index
-    ) private view {
-        if (!awaited.has(index)) {
-            if (data.enrolled.has(index)) revert AlreadyDone(msg.sender);
-            revert NotInRound(msg.sender);
-        }
-        if (_barred[study].has(index)) revert VoidedHospital(index);
+    ) private view returns (uint256 cohort_) {
+        cohort_ = data.cohorts[index];
+        if (cohort_ == 0 && !data.enrolled.has(index)) revert NotInRound(msg.sender);
+        if (cohort_ & Cohorts.SUBMITTED != 0) revert AlreadyDone(msg.sender);
+        bool isBarred = cohort_ == 0 ? _barred[study].has(index) : cohort_ & Cohorts.BARRED != 0;
+        if (isBarred) revert VoidedHospital(index);
+    }
+
+    /// @dev Freezing and submitting learn it from the words of the live round that they read anyway.
+    function _bar(uint256 study, uint256 index) private {
+        _barred[study] |= Bits.bit(index);
+        Data storage live = _rounds[study][_counts[study]];
+        if (!live.enrolled.has(index)) return;
+        live.seats.write(index, live.seats.read(index) | Seats.BARRED);
+        if (live.cohorts[index] != 0) live.cohorts[index] |= Cohorts.BARRED;
     }
 
     function _checkSnapshot(Header memory header, Freeze calldata commitment) private view {
@@ -408,25 +437,12 @@ contract Rounds is IRounds {
     }
 
     /// @dev After its own freeze, until submitBy; masked: when all have frozen, for masks are among frozen hospitals only.
-    function _maySubmit(
-        uint256 study,
-        Data storage data,
-        uint256 index
-    ) private view returns (bool) {
+    function _maySubmit(uint256 study, Data storage data) private view returns (bool) {
         Header memory header = data.header;
-        uint256 toFreeze = data.toFreeze;
         if (block.timestamp > header.submitBy || header.flags & CLOSED != 0 || _over(header))
             return false;
-        if (toFreeze.has(index)) return false;
         if (header.flags & MASKED == 0 || block.timestamp > header.freezeBy) return true;
-        return toFreeze & ~_barred[study] == 0;
-    }
-
-    /// @dev Sticky: a void later takes nothing from the patients of the round.
-    function _markReached(Data storage data) private {
-        Header memory header = data.header;
-        if (header.flags & REACHED == 0 && _standing(data).count() >= header.minHospitals)
-            data.header.flags = header.flags | REACHED;
+        return _toFreeze(data) & ~_barred[study] == 0;
     }
 
     // ---------------------------------------------------------------- finalizing
@@ -435,8 +451,8 @@ contract Rounds is IRounds {
     /// not submitted; who is barred is not waited for.
     function _complete(uint256 study, Data storage data) private view returns (bool) {
         if (block.timestamp > data.header.submitBy) return true;
-        uint256 waiting = data.toSubmit & ~_barred[study];
-        if (block.timestamp > data.header.freezeBy) waiting &= ~data.toFreeze;
+        uint256 waiting = data.enrolled & ~_submitted(data) & ~_barred[study];
+        if (block.timestamp > data.header.freezeBy) waiting &= ~_toFreeze(data);
         return waiting == 0;
     }
 
@@ -479,7 +495,7 @@ contract Rounds is IRounds {
         uint256[] memory members = mask.indices();
         uint256 added = 0;
         for (uint256 i = 0; i < members.length; ++i) {
-            uint256 weight = data.cohorts[members[i]].weight;
+            uint256 weight = uint32(data.seats.read(members[i]));
             _counted[study][members[i]] += weight;
             added += weight;
         }
@@ -487,9 +503,10 @@ contract Rounds is IRounds {
     }
 
     function _lapse(uint256 study, uint256 number, Data storage data) private {
-        data.header.flags |= LAPSED;
+        bool reached = _reached(data);
+        data.header.flags |= reached ? LAPSED | REACHED : LAPSED;
         emit Lapsed(study, number);
-        if (data.header.flags & REACHED != 0) _addWeights(study, data, _standing(data));
+        if (reached) _addWeights(study, data, _standing(data));
     }
 
     // ---------------------------------------------------------------- reading a round
@@ -509,9 +526,30 @@ contract Rounds is IRounds {
             header.flags & (FINALIZED | ABORTED | LAPSED) == 0;
     }
 
+    function _pays(Data storage data, Header memory header) private view returns (bool) {
+        return _over(header) && (header.flags & REACHED != 0 || _reached(data));
+    }
+
+    /// @dev k submissions stood unvoided at one time. Their number falls by a void alone, which looks before it falls, so
+    /// that submitting need not.
+    function _reached(Data storage data) private view returns (bool) {
+        if (data.header.flags & REACHED != 0) return true;
+        return _standing(data).count() >= data.header.minHospitals;
+    }
+
     /// @dev Submissions that no challenge voided.
     function _standing(Data storage data) private view returns (uint256) {
-        return data.enrolled & ~data.toSubmit & ~data.voided;
+        return _submitted(data) & ~data.voided;
+    }
+
+    function _submitted(Data storage data) private view returns (uint256 mask) {
+        uint256[] memory members = data.enrolled.indices();
+        for (uint256 i = 0; i < members.length; ++i)
+            if (data.cohorts[members[i]] & Cohorts.SUBMITTED != 0) mask |= Bits.bit(members[i]);
+    }
+
+    function _toFreeze(Data storage data) private view returns (uint256) {
+        return data.enrolled & ~data.seats.having(data.enrolled, Seats.FROZEN);
     }
 
     function _checkEnough(uint256 mask, uint256 need) private pure {
@@ -525,7 +563,6 @@ contract Rounds is IRounds {
         shown.unmaskBy = header.unmaskBy;
         shown.finalizeBy = header.finalizeBy;
         shown.openBlock = header.openBlock;
-        shown.reached = header.flags & REACHED != 0;
         shown.closed = header.flags & CLOSED != 0;
         shown.finalized = header.flags & FINALIZED != 0;
         shown.lapsed = header.flags & LAPSED != 0;

@@ -146,7 +146,9 @@ contract Studies is IStudies {
 
     /// @inheritdoc IStudies
     function indexOf(uint256 study, address hospital) external view returns (uint256) {
-        return _indexOf(_known(study), hospital);
+        // A study that was never opened has no hospitals: for those who have a place one slot tells both.
+        uint256 indexPlusOne = _studies[study].places[hospital].indexPlusOne;
+        return indexPlusOne == 0 ? _indexOf(_known(study), hospital) : indexPlusOne - 1;
     }
 
     function _nameAuditors(Study storage stored, address[] calldata auditors) private {

@@ -16,6 +16,7 @@ interface IAgreements {
     /// @param notAfter last second at which a consent under this tier still holds.
     /// @param maxCount people who may be admitted.
     /// @param admitted people who were.
+    /// @param covers the study's purposes are among the tier's: its consents can stand in a cohort.
     struct Tier {
         uint256 study;
         address hospital;
@@ -27,6 +28,7 @@ interface IAgreements {
         uint32 admitted;
         Reward reward;
         bool closed;
+        bool covers;
     }
 
     /// @notice A patient's answer to a tier, signed with the one-time key for it (EIP-712), carried through the API.

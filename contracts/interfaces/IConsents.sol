@@ -76,6 +76,22 @@ interface IConsents {
         bool bonusPaid;
     }
 
+    /// @param agreement the id's; 0 where it was never used. The next five are that tier's.
+    /// @param active the consent held at the end of the block asked about.
+    /// @param owned the key and the nonce give the id.
+    /// @param due nobody was paid yet for the person behind the key, who is marked as paid now.
+    struct Payment {
+        uint256 agreement;
+        uint256 price;
+        address hospital;
+        uint256 study;
+        uint256 notAfter;
+        bool covers;
+        bool active;
+        bool owned;
+        bool due;
+    }
+
     event Granted(uint256 indexed agreement, address indexed hospital, bytes32[] ids);
     event GrantSkipped(uint256 indexed agreement, bytes32 id, Skip reason);
     event Revoked(uint256 indexed agreement, address indexed hospital, bytes32 id, Reason reason);
@@ -130,10 +146,15 @@ interface IConsents {
     /// @notice The agreement's hospital withdraws for patients who did so on paper, lost the key or died.
     function revokeByHospital(Withdrawal[] calldata withdrawals) external;
 
-    /// @notice Marks the person behind (key, agreement) as paid; returns false where already paid or nothing is reserved.
-    /// Only `Escrow`.
-    function markPaid(address key, uint256 agreement) external returns (bool);
+    /// @notice Marks the person behind a consent as paid, once, and says what the claim needs of it. Only `Escrow`.
+    function pay(
+        bytes32 id,
+        address key,
+        uint64 nonce,
+        uint64 blockNumber
+    ) external returns (Payment memory);
 
+    /// @notice Marks the share of the pot as paid; returns false where it was, or nothing is reserved. Only `Escrow`.
     function markBonusPaid(address key, uint256 agreement) external returns (bool);
 
     function idOf(address key, uint256 agreement, uint64 nonce) external pure returns (bytes32);

@@ -4,7 +4,7 @@ pragma solidity 0.8.37;
 /// @title Rounds: open → freeze → submit → (closeSubmit → unmask) → finalize.
 /// @notice One live round a study at a time, counted from 1. Every time in a judgement comes from storage.
 interface IRounds {
-    /// @notice A hospital's commitment to its cohort. Only its digest, keccak256(abi.encode(freeze)), is stored.
+    /// @notice A hospital's commitment to its cohort. Only its digest, bound to the hospital's account, is stored.
     /// @param hospital the hospital's index in the study.
     /// @param snapshot past block at whose end consents are looked at; snapshotHash its hash.
     /// @param root Merkle root over the leaves of the cohort.
@@ -56,11 +56,10 @@ interface IRounds {
         bytes32 manifest;
     }
 
-    /// @param digest keccak256(abi.encode(freeze)); zero where not frozen.
+    /// @param digest keccak256(abi.encode(keccak256(abi.encode(freeze)), hospital)) with its lowest two bits cleared, hospital
+    /// the account that froze; zero where not frozen.
     struct Cohort {
         bytes32 digest;
-        uint64 snapshot;
-        uint32 n;
         uint32 weight;
     }
 
@@ -198,6 +197,14 @@ interface IRounds {
         uint256 round,
         uint256 index
     ) external view returns (Cohort memory);
+
+    /// @notice The digest of a cohort whose patients can claim, and the round's submitBy; digest zero where the hospital did
+    /// not submit or the round does not (yet) pay.
+    function payableCohort(
+        uint256 study,
+        uint256 round,
+        uint256 index
+    ) external view returns (bytes32 digest, uint64 submitBy);
 
     /// @notice keccak256(abi.encode(manifest, commitment)); zero where not submitted.
     function submissionDigest(

@@ -3,7 +3,8 @@ pragma solidity 0.8.37;
 
 import {IConsents} from "../interfaces/IConsents.sol";
 
-/// @dev One word a consent, from the lowest bit: from 40, revoked 40, agreement 64, reason 8, reserved, paid, bonusPaid.
+/// @dev One word a consent, from the lowest bit: from 40, revoked 40, agreement 64, reason 8, reserved, paid, bonusPaid, and
+/// from 160 the price, 96.
 type ConsentSlot is uint256;
 
 using ConsentSlots for ConsentSlot global;
@@ -17,10 +18,11 @@ library ConsentSlots {
     uint256 private constant REVOKED_AT = 40;
     uint256 private constant AGREEMENT_AT = 80;
     uint256 private constant REASON_AT = 144;
+    uint256 private constant PRICE_AT = 160;
 
     /// @notice The slot of a consent granted in this block.
-    function granted(uint256 agreement) internal view returns (ConsentSlot) {
-        return ConsentSlot.wrap(block.number | (agreement << AGREEMENT_AT));
+    function granted(uint256 agreement, uint256 price) internal view returns (ConsentSlot) {
+        return ConsentSlot.wrap(block.number | (agreement << AGREEMENT_AT) | (price << PRICE_AT));
     }
 
     /// @notice The slot revoked in this block; an empty one is burned by it. It must not be revoked yet.
@@ -57,6 +59,14 @@ library ConsentSlots {
         uint256 from = uint40(ConsentSlot.unwrap(slot));
         uint256 revoked = uint40(ConsentSlot.unwrap(slot) >> REVOKED_AT);
         return from != 0 && from <= blockNumber && (revoked == 0 || blockNumber < revoked);
+    }
+
+    function agreementOf(ConsentSlot slot) internal pure returns (uint256) {
+        return uint64(ConsentSlot.unwrap(slot) >> AGREEMENT_AT);
+    }
+
+    function priceOf(ConsentSlot slot) internal pure returns (uint256) {
+        return ConsentSlot.unwrap(slot) >> PRICE_AT;
     }
 
     function unpack(ConsentSlot slot) internal pure returns (IConsents.Consent memory) {

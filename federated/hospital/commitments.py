@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from chain.rounds import Freeze
-from chain.types import RoundNumber, StudyId
+from chain.rounds import Freeze, bound
+from chain.types import Address, RoundNumber, StudyId
 from federated.canonical import Digest
 from federated.cohort import ConsentId, Entry, new_salt
 from federated.hospital.node import HospitalNode, dictionary_of
@@ -27,9 +27,12 @@ def records_of(party: Party, number: StudyId, round_number: RoundNumber) -> list
     return found
 
 
-def with_digest(records: list[dict[str, Any]], digest: bytes) -> dict[str, Any] | None:
-    """The one that the chain holds, by its digest (32 bytes)."""
-    return next((record for record in records if record["digest"] == digest.hex()), None)
+def held_among(
+    records: list[dict[str, Any]], held: bytes, hospital: Address
+) -> dict[str, Any] | None:
+    """The one that the chain holds, by its digest bound to the hospital (32 bytes)."""
+    digests = (bound(bytes.fromhex(record["digest"]), hospital) for record in records)
+    return next((r for r, found in zip(records, digests, strict=True) if found == held), None)
 
 
 def commitment_of(record: dict[str, Any]) -> Freeze:

@@ -17,10 +17,10 @@ from federated.hospital.commitments import (
     count_of,
     entries_of,
     headcount_of,
+    held_among,
     journal_step,
     keep,
     records_of,
-    with_digest,
 )
 from federated.hospital.late import waiting
 from federated.hospital.members import cohort_members, members_of
@@ -143,7 +143,7 @@ def _held(
     if not any(held.digest):
         return None
     records = records_of(party, study.number, round_number)
-    if (record := with_digest(records, held.digest)) is None:
+    if (record := held_among(records, held.digest, party.address)) is None:
         record = recovered(node, study, round_number, block)
         party.journal.put(
             journal_step(study.number, round_number), {"commitments": [record, *records]}

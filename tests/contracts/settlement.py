@@ -340,6 +340,12 @@ def reward_leaf(study: int, index: int, amount: int) -> bytes:
     return keccak(keccak(encode(["uint256"] * 3, [study, index, amount])))
 
 
+def bound(digest: bytes, hospital: str) -> bytes:
+    """What is stored of a freeze: bound to its sender, without the lowest two bits."""
+    whole = keccak(encode(["bytes32", "address"], [digest, hospital]))
+    return whole[:-1] + bytes([whole[-1] & 0b11111100])
+
+
 def signature(key: LocalAccount, digest: bytes) -> bytes:
     return bytes(key.unsafe_sign_hash(digest).signature)
 

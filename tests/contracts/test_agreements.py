@@ -41,7 +41,7 @@ def test_the_center_opens_a_tier_that_is_read_back(world: World, study: int) -> 
     agreement = world.agreements.count().call()
     values = (TERMS, 100, 0b11, not_after, 7, 1)
     assert world.logs(receipt) == [("TierOpened", agreement, study, world.h1, *values)]
-    stored = (study, world.h1, TERMS, 100, 0b11, not_after, 7, 0, 1, False)
+    stored = (study, world.h1, TERMS, 100, 0b11, not_after, 7, 0, 1, False, True)
     assert world.agreements.tier(agreement).call() == stored
     assert world.agreements.hospitalOf(agreement).call() == world.h1
     assert world.agreements.admittedTo(study, world.h1).call() == 0
@@ -63,6 +63,19 @@ def test_a_tier_that_permits_nothing_to_nobody_is_refused(world: World, study: i
     for change in ({"maxCount": 0}, {"purposes": 0}, {"notAfter": world.now}):
         assert world.refused(tier_call(world, study, **change), world.center) == ("EmptyTier",)
     world.send(tier_call(world, study, price=0), world.center)
+
+
+def test_a_tier_covers_its_study_only_with_all_its_purposes(world: World, study: int) -> None:
+    for purposes, covers in ((0b11, True), (0b111, True), (0b01, False), (0b100, False)):
+        agreement = open_tier(world, study, world.h1, purposes=purposes)
+        assert world.agreements.tier(agreement).call()[10] is covers
+
+
+def test_a_price_beyond_what_a_consent_holds_is_refused(world: World, study: int) -> None:
+    agreement = open_tier(world, study, world.h1, price=2**96 - 1)
+    assert world.agreements.tier(agreement).call()[3] == 2**96 - 1
+    refusal = world.refused(tier_call(world, study, price=2**96), world.center)
+    assert refusal == ("SafeCastOverflowedUintDowncast", 96, 2**96)
 
 
 def test_no_tier_opens_once_the_study_ended(world: World, study: int) -> None:

@@ -254,7 +254,7 @@ def test_beyond_unreserved_money_nobody_is_admitted(world: World) -> None:
 
 
 def test_a_price_beyond_all_money_skips_and_reverts_nothing(world: World) -> None:
-    desk = desk_of(world, kit.open_study(world), price=2**256 - 1)
+    desk = desk_of(world, kit.open_study(world), price=2**96 - 1)
     receipt = desk.grant(*patients(2))
     assert set(desk.skipped(receipt).values()) == {"NoMoney"}
     assert desk.granted(receipt) == []
@@ -841,11 +841,14 @@ def test_a_batch_can_withdraw_and_the_next_grant_in_one_block(desk: Desk) -> Non
 def test_only_the_escrow_marks_people_as_paid(desk: Desk) -> None:
     world, key = desk.world, kit.patient(0)
     desk.grant(key)
-    calls = [world.consents.markPaid, world.consents.markBonusPaid]
+    calls = [
+        world.consents.pay(desk.id(key), key.address, 0, world.block),
+        world.consents.pay(desk.id(key), world.stranger, 0, world.block),
+        world.consents.markBonusPaid(key.address, desk.agreement),
+    ]
     for call in calls:
         for sender in (world.operator, world.center, world.h1, world.stranger):
-            refusal = world.refused(call(key.address, desk.agreement), sender)
-            assert refusal == ("OnlyEscrow",)
+            assert world.refused(call, sender) == ("OnlyEscrow",)
 
 
 def test_the_escrow_marks_a_person_once_whatever_the_nonce(desk: Desk) -> None:
@@ -853,26 +856,50 @@ def test_the_escrow_marks_a_person_once_whatever_the_nonce(desk: Desk) -> None:
     escrow = world.contracts["escrow"].address
     world.rpc("anvil_impersonateAccount", escrow)
     world.rpc("anvil_setBalance", escrow, hex(10**20))
-    paid = world.consents.markPaid(key.address, desk.agreement)
+
+    def paid(nonce: int) -> Any:
+        return world.consents.pay(desk.id(key, nonce), key.address, nonce, world.block)
+
     bonus = world.consents.markBonusPaid(key.address, desk.agreement)
 
-    def marks() -> tuple[bool, bool]:
-        first, second = (call.call({"from": escrow}) for call in (paid, bonus))
-        return bool(first), bool(second)
+    def marks(nonce: int = 0) -> tuple[bool, bool]:
+        payment, second = (call.call({"from": escrow}) for call in (paid(nonce), bonus))
+        return bool(payment[-1]), bool(second)
 
     assert marks() == (False, False)
     desk.revoke(key)
     assert marks() == (False, False)
     desk.grant(key, nonce=1)
-    assert marks() == (True, True)
-    world.send(paid, escrow)
-    assert marks() == (False, True)
+    assert marks() == marks(nonce=1) == (True, True)
+    assert marks(nonce=2) == (False, True)
+    world.send(paid(1), escrow)
+    assert marks() == marks(nonce=1) == (False, True)
     world.send(bonus, escrow)
     assert marks() == (False, False)
     assert desk.consent(key)[4:] == (True, True, True)
     desk.revoke(key, nonce=1)
     desk.grant(key, nonce=2)
-    assert marks() == (False, False)
+    assert marks() == marks(nonce=2) == (False, False)
+
+
+def test_a_payment_tells_the_escrow_of_consent_tier_and_key(desk: Desk) -> None:
+    world, key = desk.world, kit.patient(0)
+    escrow = world.contracts["escrow"].address
+    desk.grant(key)
+    tier = world.agreements.tier(desk.agreement).call()
+    (study, hospital, price, until) = (tier[0], tier[1], tier[3], tier[5])
+    found = (desk.agreement, price, hospital, study, min(until, 2**40 - 1), True)
+
+    def pay(owner: str, nonce: int, block: int) -> Any:
+        call = world.consents.pay(desk.id(key), owner, nonce, block)
+        return tuple(call.call({"from": escrow}))
+
+    assert pay(key.address, 0, world.block) == (*found, True, True, True)
+    assert pay(key.address, 0, world.block - 1) == (*found, False, True, True)
+    assert pay(key.address, 1, world.block) == (*found, True, False, False)
+    assert pay(world.stranger, 0, world.block) == (*found, True, False, False)
+    nobody = world.consents.pay(ZERO, key.address, 0, world.block).call({"from": escrow})
+    assert tuple(nobody) == (0, 0, NOBODY, 0, 0, False, False, False, False)
 
 
 def test_activity_of_many_ids_is_one_bit_each(desk: Desk) -> None:

@@ -102,8 +102,8 @@ def test_random_shares_sum_to_the_pool(world: World, seed: int) -> None:
     assert shares_of(study, 4) == largest_remainder(pool, weights)
 
 
-def test_a_set_aside_as_large_as_words_go_divides_without_overflow(world: World) -> None:
-    pool = 2**256 - 1
+def test_the_largest_set_aside_divides_without_overflow(world: World) -> None:
+    pool = 2**112 - 1
     token = world.deploy("HostileToken")
     escrow = world.contracts["escrow"].address
     world.send(token.functions.mint(world.center, pool), world.operator)

@@ -183,8 +183,11 @@ def test_sixteen_auditors_are_named(world: World) -> None:
 
 def test_without_the_money_no_study_opens(world: World) -> None:
     before = world.studies.count().call()
-    call = open_call(world, funding=2**200)
+    call = open_call(world, funding=2**112 - 1)
     assert world.refused(call, world.center)[0] == "ERC20InsufficientBalance"
+    beyond = open_call(world, funding=2**112)
+    refusal = world.refused(beyond, world.center)
+    assert refusal == ("SafeCastOverflowedUintDowncast", 112, 2**112)
     with pytest.raises(Reverted):
         world.send(call, world.center)
     assert world.studies.count().call() == before
