@@ -2,6 +2,7 @@
 
 <folder>/cluster.secret      the cluster's own network secret, mode 600
 <folder>/<name>/member.json  how the member reaches both, mode 600
+<folder>/<name>/card.json    how the others reach both
 and what `storage.private_swarm` and `storage.cluster_node` keep there
 """
 
@@ -18,6 +19,7 @@ from storage.files import write_durably
 from storage.kubo import FIND_S
 from storage.kubo_config import Peer
 from storage.private_swarm import PrivateSwarm
+from storage.swarm_card import Card, write_card
 
 _USER = "member"
 
@@ -98,6 +100,8 @@ class ClusterSwarm(PrivateSwarm):
             peer.configure(members[name], known, secret, urlsplit(kubo).port or 0, rest)
             member = Member(kubo, peer.url, rest.user, rest.password, MIN_COPIES)
             member.write(self.member_file(name))
+            own = Peer(self.nodes[name].peer_id, self.host, ports[name][0])
+            write_card(self.folder / name / "card.json", Card(name, own, members[name]))
             peer.launch()
         self._say("waiting until all cluster peers see each other")
         names = {peer.peer_id: name for name, peer in self.peers.items()}
