@@ -17,13 +17,16 @@ SOLHINT := $(BIN)/node node_modules/solhint/solhint.js
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export HARDHAT_DISABLE_TELEMETRY_PROMPT := true
 
-.PHONY: help setup engines compose-init demo test seeds fuzz bench lint format contracts lock clean
+.PHONY: help setup engines compose-init demo test test-chain test-bft seeds fuzz bench lint format contracts lock clean
 
 help:
 	@echo "make demo       one whole study: STUDY=$(STUDY) SEED=$(SEED); TORCH=cpu for a torch without CUDA"
-	@echo "                STORE=$(STORE), or STORE=kubo: over a private IPFS with a node for each party"
+	@echo "                STORE=$(STORE), or STORE=kubo: over a private IPFS with a node for each party,"
+	@echo "                or STORE=cluster: with copies at several of them"
 	@echo "make test       every test: TESTS=tests/storage for a part, WORKERS=$(WORKERS)"
-	@echo "make engines    Kubo and the Compose loader, built once on a machine (make test and STORE=kubo do it)"
+	@echo "make test-chain what chain/ needs of a node: CONSILIUM_RPC=http://… [CONSILIUM_RPC_KEY_FILE=…]"
+	@echo "make test-bft   the same, and deaths, on four real validators in a network of their own"
+	@echo "make engines    Kubo, IPFS Cluster, the Compose loader: built once on a machine (make test does it)"
 	@echo "make compose-init  keys and configuration for docker-compose.yml; as root OWNER=1000:1000"
 	@echo "make seeds      the real studies on three seeds each (make test runs one of the X-rays)"
 	@echo "make fuzz       the API by its own description: FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) each operation"
@@ -43,11 +46,19 @@ engines: setup
 compose-init: engines
 	@$(BIN)/python tools/compose_init.py $(if $(OWNER),--owner $(OWNER))
 
-demo: setup $(if $(filter kubo,$(STORE)),engines)
+demo: setup $(if $(filter kubo cluster,$(STORE)),engines)
 	@$(BIN)/consilium demo --study $(STUDY) --seed $(SEED) --store $(STORE)
 
 test: setup engines
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
+
+test-chain: setup
+	$(BIN)/python -m pytest tests/chain/test_conformance.py
+
+# Kaia's peers listen on every address: here they do so in a network with loopback alone.
+test-bft: setup
+	@$(PYTHON) tools/engine_kaia.py
+	CONSILIUM_BFT=1 $(BIN)/python tools/own_network.py $(BIN)/python -m pytest tests/bft
 
 seeds: setup
 	CONSILIUM_ALL_SEEDS=1 $(BIN)/python -m pytest tests/federated/test_real_studies.py
