@@ -107,7 +107,7 @@ class EmbeddedStore:
             current = stack.pop()
             if not self.has(current):
                 raise self._missing(current)
-            fresh = [link for link in self._links(current) if link not in seen]
+            fresh = set(self._links(current)) - seen
             seen.update(fresh)
             stack.extend(fresh)
         self._touch(self.path / "pins", cids)

@@ -214,7 +214,7 @@ class KuboStore:
             cid = stack.pop()
             if cid.codec is Codec.RAW and self.has(cid):
                 continue
-            fresh = [link for link in links(cid, self.get_block(cid)) if link not in seen]
+            fresh = set(links(cid, self.get_block(cid))) - seen
             seen.update(fresh)
             stack.extend(fresh)
 

@@ -14,6 +14,7 @@ from storage.pipeline import in_order
 
 CHUNK_SIZE = 1 << 20
 MAX_LINKS = 1024
+MAX_LISTED = 1 << 16  # leaves, so 64 GiB
 _MAX_HEIGHT = 8  # 1024**8 leaves; a higher tree is made to waste its reader's time
 
 
@@ -146,8 +147,11 @@ def regular_leaves(
 
     None where the file has another number of leaves, or others than the last are not of CHUNK_SIZE:
     `export_file` reads those too. Only inner nodes are fetched; whoever gets a leaf compares its
-    size (`check_size`). Raises MalformedBlock.
+    size (`check_size`). None also for more than MAX_LISTED: three small nodes can claim a thousand
+    million leaves, and the list alone would fill the memory. Raises MalformedBlock.
     """
+    if count > MAX_LISTED:
+        return None
     found: list[tuple[Cid, int | None]] = []
     for leaf in _leaves(root, get):
         if len(found) == count or (found and found[-1][1] != CHUNK_SIZE):

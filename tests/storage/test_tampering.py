@@ -2,6 +2,7 @@
 
 import io
 import os
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,8 @@ from storage import (
     sign_record,
     tags,
 )
-from storage.artefact import Secrets
+from storage.artefact import Secrets, open_artefact
+from storage.dagpb import Link, encode_node
 from storage.envelope import read_envelope, wrap_info, write_envelope
 from storage.errors import (
     BadSignature,
@@ -39,11 +41,12 @@ from storage.errors import (
     WrongManifest,
     WrongSigner,
 )
-from storage.manifest import Manifest, read_manifest, write_manifest
+from storage.manifest import Manifest, PayloadFacts, read_manifest, write_manifest
 from storage.payload import SEGMENT_SIZE, SegmentCipher, key_commitment
 from storage.private_swarm import PrivateSwarm
+from storage.unixfs import CHUNK_SIZE
 from tests.storage import kit
-from tests.storage.conftest import CONTEXT, OnKubo, World
+from tests.storage.conftest import CONTEXT, SCHEMA, OnKubo, World
 
 EVE = Sender(b"\xee" * 20, SigningKey.generate())
 
@@ -362,3 +365,43 @@ def test_a_payload_sealed_in_another_context_does_not_open_in_this_one(world: Wo
     manifest = dishonest(world, elsewhere, 1, own)
     with pytest.raises(CorruptPayload):
         read_whole(world, manifest)
+
+
+@pytest.mark.parametrize("claimed", [1 << 40, SEGMENT_SIZE << 31])
+def test_a_claim_of_more_than_there_is_takes_no_memory_for_it(world: World, claimed: int) -> None:
+    own = Secrets.fresh()
+    cipher = SegmentCipher(own.data_key, own.nonce_prefix, CONTEXT)
+    leaf = cipher.seal(0, bytes(SEGMENT_SIZE), last=False)
+    cid = world.store.put_block(Codec.RAW, leaf)
+    link = Link(cid, CHUNK_SIZE, CHUNK_SIZE)
+    while link.file_size < claimed:  # the same leaf, a thousand million times in three nodes
+        node = encode_node([link] * 1024)
+        root = world.store.put_block(Codec.DAG_PB, node)
+        link = Link(root, 1024 * link.file_size, 1024 * link.dag_size + len(node))
+    facts = PayloadFacts(
+        kind="update",
+        schema=SCHEMA,
+        context=CONTEXT,
+        payload=link.cid,
+        plaintext_size=claimed,
+        nonce_prefix=own.nonce_prefix,
+        key_commitment=key_commitment(own.data_key, CONTEXT),
+        commitment=bytes(32),
+    )
+    manifest = read_manifest(world.store, write_manifest(world.store, facts, world.sender).digest)
+    write_envelope(world.store, manifest, own.data_key, world.sender, [world.center.recipient])
+    opened = open_artefact(
+        world.store,
+        manifest.digest,
+        world.center,
+        expected_context=CONTEXT,
+        expected_signer=world.sender.signer,
+    )
+    tracemalloc.start()
+    with pytest.raises((Truncated, CorruptPayload)):
+        opened.read()
+    with pytest.raises((Truncated, CorruptPayload)):
+        opened.payload.copy_to(lambda _offset, _segment: None)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 64 << 20
