@@ -8,6 +8,7 @@ TORCH ?=
 TESTS ?= tests
 WORKERS ?= 2
 FUZZ_EXAMPLES ?= 40
+FUZZ_SECONDS ?= 300
 
 BIN := .venv/bin
 PRETTIER := $(BIN)/node node_modules/prettier/bin/prettier.cjs
@@ -17,7 +18,7 @@ SOLHINT := $(BIN)/node node_modules/solhint/solhint.js
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export HARDHAT_DISABLE_TELEMETRY_PROMPT := true
 
-.PHONY: help setup engines compose-init demo test test-chain test-bft seeds fuzz bench lint format contracts lock clean
+.PHONY: help setup engines compose-init demo test test-chain test-bft test-swarm seeds fuzz bench lint format contracts lock clean
 
 help:
 	@echo "make demo       one whole study: STUDY=$(STUDY) SEED=$(SEED); TORCH=cpu for a torch without CUDA"
@@ -26,10 +27,12 @@ help:
 	@echo "make test       every test: TESTS=tests/storage for a part, WORKERS=$(WORKERS)"
 	@echo "make test-chain what chain/ needs of a node: CONSILIUM_RPC=http://… [CONSILIUM_RPC_KEY_FILE=…]"
 	@echo "make test-bft   the same, and deaths, on four real validators in a network of their own"
+	@echo "make test-swarm a study, losses and an invitation on real nodes and cluster peers: five minutes"
 	@echo "make engines    Kubo, IPFS Cluster, the Compose loader: built once on a machine (make test does it)"
 	@echo "make compose-init  keys and configuration for docker-compose.yml; as root OWNER=1000:1000"
 	@echo "make seeds      the real studies on three seeds each (make test runs one of the X-rays)"
-	@echo "make fuzz       the API by its own description: FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) each operation"
+	@echo "make fuzz       the API by its own description: FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) each operation,"
+	@echo "                and what reads bytes of others: FUZZ_SECONDS=$(FUZZ_SECONDS)"
 	@echo "make lint       every check of form, types and layers"
 	@echo "make bench      every claim of speed and accuracy, measured"
 	@echo "make format     bring Python, Solidity and documents into form"
@@ -60,16 +63,22 @@ test-bft: setup
 	@$(PYTHON) tools/engine_kaia.py
 	CONSILIUM_BFT=1 $(BIN)/python tools/own_network.py $(BIN)/python -m pytest tests/bft
 
+test-swarm: setup engines
+	CONSILIUM_SWARM=1 $(BIN)/python -m pytest tests/storage/test_cluster_faults.py \
+		tests/api/test_cli_swarm.py tests/e2e/test_cluster_study.py
+
 seeds: setup
 	CONSILIUM_ALL_SEEDS=1 $(BIN)/python -m pytest tests/federated/test_real_studies.py
 
 fuzz: setup
 	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest tests/api/test_server_fuzz.py
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest tests/storage/test_fuzz.py
 
 bench: setup
 	$(BIN)/python -m bench
 	$(BIN)/python bench/federated.py
 	$(BIN)/python bench/accuracy.py
+	$(BIN)/python bench/storage.py
 
 lint: setup
 	$(BIN)/ruff check
