@@ -21,6 +21,7 @@ from storage.kubo_config import Peer
 from storage.private_swarm import PrivateSwarm
 from storage.swarm_card import Card, write_card
 
+SECRET = "cluster.secret"  # noqa: S105 - the name of a file
 _USER = "member"
 
 
@@ -109,7 +110,7 @@ class ClusterSwarm(PrivateSwarm):
             peer.await_members(names)
 
     def _secret(self) -> str:
-        path = self.folder / "cluster.secret"
+        path = self.folder / SECRET
         if not path.exists():
             write_durably(path, cluster_secret().encode(), 0o600)
         return path.read_text("ascii")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from storage.cluster_swarm import ClusterSwarm
+from storage.cluster_swarm import SECRET, ClusterSwarm
 from storage.errors import MalformedRecord, NodeFailed, Unreachable
 from storage.files import write_durably
 from storage.swarm_card import NAME, Card, read_card, write_card
@@ -22,7 +22,7 @@ from storage.swarm_invitation import Invitation
 
 LOOPBACK = "127.0.0.1"
 _PID = "running"
-_SECRETS = ("swarm.key", "cluster.secret")
+_SECRETS = ("swarm.key", SECRET)
 _TICK_S = 0.1
 
 
@@ -68,7 +68,7 @@ class SwarmFolder:
             raise NodeFailed(f"a member of that swarm is called {name} already: take another name")
         joined = cls.create(folder, [name], host)
         write_durably(folder / "swarm.key", invitation.swarm_key.encode(), 0o600)
-        write_durably(folder / "cluster.secret", invitation.cluster_secret.encode(), 0o600)
+        write_durably(folder / SECRET, invitation.cluster_secret.encode(), 0o600)
         for card in invitation.members:
             joined.admit(card)
         return joined

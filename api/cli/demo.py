@@ -29,6 +29,7 @@ class StoreName(StrEnum):
 
     EMBEDDED = "embedded"
     KUBO = "kubo"
+    CLUSTER = "cluster"
 
 
 def demo(
@@ -36,7 +37,11 @@ def demo(
     study: Annotated[StudyName, typer.Option(help="Which study to run.")] = StudyName.WISCONSIN,
     seed: Annotated[int, typer.Option(min=0, help="Deals the records and drives training.")] = 1,
     store: Annotated[
-        StoreName, typer.Option(help="A folder, or a private IPFS with a node for each party.")
+        StoreName,
+        typer.Option(
+            help="A folder, or a private IPFS with a node for each party; with cluster, also "
+            "copies of what is pinned at several."
+        ),
     ] = StoreName.EMBEDDED,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -49,10 +54,13 @@ def demo(
     """
     from api.demo.run import run_demo  # torch takes seconds: only who trains pays for it
     from api.demo.show import show
-    from storage.backends import EMBEDDED, KUBO_PRIVATE
+    from storage.backends import CLUSTER_PRIVATE, EMBEDDED, KUBO_PRIVATE
 
-    backend = KUBO_PRIVATE if store is StoreName.KUBO else EMBEDDED
-
+    backend = {
+        StoreName.EMBEDDED: EMBEDDED,
+        StoreName.KUBO: KUBO_PRIVATE,
+        StoreName.CLUSTER: CLUSTER_PRIVATE,
+    }[store]
     root: Path = context.obj.home
     folder = new_folder(root, study.value, seed)
     console = Console(stderr=as_json)

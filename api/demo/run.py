@@ -30,7 +30,7 @@ from federated.hospital import Policy, approve, join
 from federated.metrics import FIGURES, LOSS_UNIT, Estimate
 from federated.simulate import Row
 from federated.spec import StudySpec
-from storage.backends import EMBEDDED
+from storage.backends import EMBEDDED, KUBO_PRIVATE
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,9 @@ def _study(world: World, name: str, seed: int, say: Say, started: float) -> Demo
         say("simulation", "compares the models on every test patient")
         rows, evaluation, digest = compared()
     wall_s = time.monotonic() - started
-    table = [] if world.swarm is None else compare_transfers(world, number, rounds, say)
+    # Where others get copies, what is compared would be their disks, too.
+    alone = world.backend == KUBO_PRIVATE
+    table = compare_transfers(world, number, rounds, say) if alone else []
     shown = (rows, evaluation, consenting, rounds, verdict, paid)
     return DemoResult(name, seed, number, digest, *shown, wall_s, table)
 

@@ -9,17 +9,18 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from api.home import Home, HomeConfig, HomeRole
+from storage.cluster_swarm import SECRET, ClusterSwarm
 from storage.private_swarm import PrivateSwarm
 
 FOLDER = "swarm"
 OWNERS = (HomeRole.CENTER, HomeRole.HOSPITAL, HomeRole.AUDITOR)
 
 
-def demo_swarm(
-    folder: Path, hospitals: Iterable[str], say: Callable[[str], None] | None = None
-) -> PrivateSwarm:
-    """The nodes of a demo in `folder`; they are not started yet."""
-    return PrivateSwarm(folder / FOLDER, [*hospitals, "center", "auditor"], say=say)
+def demo_swarm(folder: Path, hospitals: Iterable[str], *, copies: bool = False) -> PrivateSwarm:
+    """The nodes of a demo in `folder`; they are not started yet. With `copies` each has a peer of
+    IPFS Cluster beside it, and what one pins lies at several."""
+    kind = ClusterSwarm if copies else PrivateSwarm
+    return kind(folder / FOLDER, [*hospitals, "center", "auditor"])
 
 
 def node_of(config: HomeConfig) -> str:
@@ -37,9 +38,10 @@ def resume_swarm(folder: Path) -> PrivateSwarm | None:
         return None
     homes = [Home.open(path.parent, passphrase="") for path in sorted(_homes(folder))]
     hospitals = [home.config.name for home in homes if home.config.role is HomeRole.HOSPITAL]
-    swarm = demo_swarm(folder, hospitals).start()
+    copies = (folder / FOLDER / SECRET).exists()
+    swarm = demo_swarm(folder, hospitals, copies=copies).start()
     for home in homes:
-        home.set_store(swarm.nodes[node_of(home.config)].api_url)
+        home.set_store(swarm.address(node_of(home.config)))
     return swarm
 
 

@@ -21,7 +21,7 @@ from chain.types import Address, Wei
 from federated.directory import publish_description
 from federated.hospital import HospitalNode
 from federated.party import Party
-from storage.backends import EMBEDDED
+from storage.backends import CLUSTER_PRIVATE, EMBEDDED
 from storage.embedded import EmbeddedStore
 from storage.keys import publish_key
 from storage.private_swarm import PrivateSwarm
@@ -40,7 +40,7 @@ ROLES = {
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Parties by role; `homes` by the folder's name under `folder`; `swarm` on Kubo alone."""
+    """Parties by role; `homes` by the folder's name under `folder`; `swarm` on IPFS alone."""
 
     folder: Path
     backend: str
@@ -95,7 +95,7 @@ def _start_store(folder: Path, hospitals: list[str], say: Say, backend: str) -> 
         EmbeddedStore.create(folder / "store")
         return None
     say("operator", "starts a private IPFS: a node for each hospital, the center and the auditor")
-    return demo_swarm(folder, hospitals).start()
+    return demo_swarm(folder, hospitals, copies=backend == CLUSTER_PRIVATE).start()
 
 
 def _config(folder: Path, name: str, swarm: PrivateSwarm | None) -> HomeConfig:
@@ -103,7 +103,7 @@ def _config(folder: Path, name: str, swarm: PrivateSwarm | None) -> HomeConfig:
     config = HomeConfig(role, Path(name).name, "", str((folder / "store").resolve()))
     if swarm is None:
         return config
-    return replace(config, store=swarm.nodes[node_of(config)].api_url)
+    return replace(config, store=swarm.address(node_of(config)))
 
 
 def _deploy(anvil: Anvil, homes: Mapping[str, Home], say: Say) -> Deployment:

@@ -193,8 +193,8 @@ def transfers(data: ReportData) -> Section:
     blocks: list[Block] = [
         Text(
             "Upload is from a hospital into the store, download from the store to the center, and "
-            "the record on chain is the transaction that commits to the update. Only the store "
-            "“kubo-private” is IPFS."
+            "the record on chain is the transaction that commits to the update. Only the stores "
+            "“kubo-private” and “cluster-private” are IPFS."
         ),
         Plots(tuple(panels)),
         table("transfer", caption, MEASURED, columns, rows),

@@ -23,9 +23,9 @@ from api.home import Home, HomeConfig, HomeRole
 from storage import Codec
 from storage.backends import open_store
 from storage.cluster import ClusterStore
-from tests.storage.kit import eventually
+from tests.storage.kit import LONG, eventually
 
-pytestmark = [pytest.mark.engine("kubo", "cluster"), pytest.mark.processes, pytest.mark.slow]
+pytestmark = [pytest.mark.engine("kubo", "cluster"), pytest.mark.processes]
 PASSPHRASE = "of a test"
 Run = Callable[..., tuple[int, str, str]]
 
@@ -72,6 +72,7 @@ def store_at(address: str) -> ClusterStore:
     return store
 
 
+@LONG
 def test_a_hospital_that_is_invited_holds_copies_and_reads_them(run: Run, tmp_path: Path) -> None:
     here, there = tmp_path / "center-swarm", tmp_path / "north-swarm"
     assert run("center", "swarm", "init", here, "--name", "center", "--name", "harbor")[0] == 0

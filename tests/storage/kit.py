@@ -1,16 +1,23 @@
 """Backends as the conformance suite sees them: a store, and a hand that reaches into its disk."""
 
 import base64
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from storage import BlockStore, Cid, EmbeddedStore
 from storage.cluster_swarm import ClusterSwarm
 from storage.kubo import KuboStore
 from storage.kubo_node import KuboNode
+
+LONG = pytest.mark.skipif(
+    os.environ.get("CONSILIUM_SWARM") != "1", reason="minutes: `make test-swarm` runs it"
+)
 
 
 @dataclass(frozen=True)

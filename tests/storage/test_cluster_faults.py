@@ -19,7 +19,7 @@ from storage.cluster_rpc import PINNED, Copy
 from storage.cluster_swarm import ClusterSwarm
 from storage.errors import CorruptBlock, TooFewCopies, Unreachable
 from storage.unixfs import CHUNK_SIZE
-from tests.storage.kit import eventually, kubo_file
+from tests.storage.kit import LONG, eventually, kubo_file
 
 pytestmark = [
     pytest.mark.engine("kubo", "cluster"),
@@ -104,6 +104,7 @@ def test_a_pin_outlives_the_death_of_a_holder_while_it_is_made(
         assert b"".join(store.cat(cid)) == content
 
 
+@LONG
 def test_copies_of_lost_members_are_made_elsewhere(cluster: ClusterSwarm) -> None:
     with cluster.store("harbor") as store:
         cid, content = file_of(store)
@@ -206,6 +207,7 @@ def frozen(pid: int) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
+@LONG
 def test_a_frozen_holder_costs_the_deadline_and_no_more(cluster: ClusterSwarm) -> None:
     with cluster.store("harbor", copies=4, pin_s=6) as store:
         cid, content = file_of(store)
