@@ -74,7 +74,7 @@ fuzz: setup
 	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest tests/api/test_server_fuzz.py
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest tests/storage/test_fuzz.py
 
-bench: setup
+bench: setup engines
 	$(BIN)/python -m bench
 	$(BIN)/python bench/federated.py
 	$(BIN)/python bench/accuracy.py
