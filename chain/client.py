@@ -25,7 +25,7 @@ class Client:
         self,
         node: Node,
         key: bytes | None = None,
-        outbox: Path | None = None,
+        outbox: Path | str | None = None,
         *,
         timeout_s: float = 120,
     ) -> None:

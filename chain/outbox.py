@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from filelock import FileLock, Timeout
 
-from chain.errors import OutboxBroken, OutboxBusy
+from chain.database import open_database
+from chain.migrations import prepare
+from chain.migrations import transactions as _rows
 from chain.types import Address, Call, Wei
 
 
@@ -32,25 +33,6 @@ class State(StrEnum):
 
 LIVE = (State.SIGNED, State.DONE)
 
-_metadata = sa.MetaData()
-_rows = sa.Table(
-    "transactions",
-    _metadata,
-    sa.Column("genesis", sa.LargeBinary, primary_key=True),
-    sa.Column("sender", sa.String, primary_key=True),
-    sa.Column("step", sa.String, primary_key=True),
-    sa.Column("nonce", sa.Integer, nullable=False),
-    sa.Column("what", sa.String, nullable=False),
-    sa.Column("to", sa.String),
-    sa.Column("data", sa.LargeBinary, nullable=False),
-    sa.Column("value", sa.String, nullable=False),
-    sa.Column("raw", sa.LargeBinary, nullable=False),
-    sa.Column("hash", sa.LargeBinary, nullable=False),
-    sa.Column("state", sa.String, nullable=False),
-    sa.Column("reason", sa.String),
-    sa.Column("block_hash", sa.LargeBinary),
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -64,38 +46,30 @@ class Entry:
     state: State = State.SIGNED
     reason: str | None = None
     block_hash: bytes | None = None
+    earlier: tuple[bytes, ...] = ()
+
+    @property
+    def hashes(self) -> tuple[bytes, ...]:
+        """Of this transaction at every fee it was signed with, the newest first."""
+        return self.hash, *self.earlier
 
 
 class Outbox:
     """The steps of one key on one chain, which its genesis block identifies."""
 
-    def __init__(self, path: Path, genesis: bytes, sender: Address) -> None:
-        self._path = path
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError as exc:
-            raise OutboxBroken(f"{path.parent}: {exc.strerror}: name a folder of yours") from exc
-        self._lock = FileLock(f"{path}.{sender}.lock")
+    def __init__(self, place: Path | str, genesis: bytes, sender: Address) -> None:
+        """`place` is an SQLite file, or the URL of a PostgreSQL database as SQLAlchemy takes it."""
         self._key = {"genesis": genesis, "sender": sender}
-        self._engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
-        sa.event.listen(self._engine, "connect", _durable)
+        self._database = open_database(place)
+        self._locked = self._database.lock_of(f"{genesis.hex()}.{sender}", sender)
         with self.lock(), self._begin() as connection:
-            _metadata.create_all(connection)
+            prepare(connection)
 
     @contextlib.contextmanager
     def lock(self, timeout_s: float = 60) -> Iterator[None]:
         """Held while nonces are given: two processes of one key never interleave."""
-        try:
-            self._lock.acquire(timeout=timeout_s, poll_interval=0.01)
-        except Timeout as exc:
-            raise OutboxBusy(
-                f"another process has been sending with {self._key['sender']} for {timeout_s:.0f} "
-                f"s and holds {self._path}: wait for it, or end it"
-            ) from exc
-        try:
+        with self._locked(timeout_s):
             yield
-        finally:
-            self._lock.release()
 
     def find(self, step: str) -> Entry | None:
         """The step's transaction, if it was ever signed."""
@@ -144,18 +118,10 @@ class Outbox:
 
     def close(self) -> None:
         """Closes the database."""
-        self._engine.dispose()
+        self._database.close()
 
-    @contextlib.contextmanager
-    def _begin(self) -> Iterator[sa.Connection]:
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except sa.exc.SQLAlchemyError as exc:
-            raise OutboxBroken(
-                f"{self._path} cannot be read or written ({getattr(exc, 'orig', exc)}): free "
-                "space, or restore it; do not delete it while a study runs"
-            ) from exc
+    def _begin(self) -> contextlib.AbstractContextManager[sa.Connection]:
+        return self._database.begin()
 
     def _mark(
         self,
@@ -195,6 +161,7 @@ class Outbox:
             "state": entry.state,
             "reason": entry.reason,
             "block_hash": entry.block_hash,
+            "earlier": "".join(item.hex() for item in entry.earlier),
         }
 
 
@@ -202,11 +169,16 @@ def _entry(row: sa.Row[Any]) -> Entry:
     to = None if row.to is None else Address(row.to)
     call = Call(row.what, to, row.data, Wei(int(row.value)))
     return Entry(
-        row.step, row.nonce, call, row.raw, row.hash, State(row.state), row.reason, row.block_hash
+        step=row.step,
+        nonce=row.nonce,
+        call=call,
+        raw=row.raw,
+        hash=row.hash,
+        state=State(row.state),
+        reason=row.reason,
+        block_hash=row.block_hash,
+        earlier=tuple(
+            bytes.fromhex(row.earlier[start : start + 64])
+            for start in range(0, len(row.earlier), 64)
+        ),
     )
-
-
-def _durable(connection: Any, _record: Any) -> None:
-    # What was committed must survive the power, not the process alone.
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")

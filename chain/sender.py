@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import rlp  # type: ignore[import-untyped]
 from eth_account.signers.local import LocalAccount
+from eth_account.typed_transactions.typed_transaction import TypedTransaction
+from hexbytes import HexBytes
 
 from chain.clock import MINE_EVERY_S, Clock
 from chain.errors import OutboxConflict, TxRefused, TxReverted, TxTimeout
@@ -18,6 +22,7 @@ from chain.types import Address, BlockNumber, Call, Receipt
 
 MAX_GAS = 16_777_216  # EIP-7825: what one transaction may use
 _HALF_BLOCK = 15_000_000
+STUCK_S = 15.0  # in no block for so long: does it offer enough?
 _FIRST_POLL_S = 0.005
 _LONGEST_POLL_S = 0.25
 
@@ -43,13 +48,14 @@ class Sender:
         self.outbox = outbox
         self._account = account
         self.address = Address(account.address)
+        self.stuck_s = STUCK_S
 
     def standing(self, call: Call, step: str) -> Entry | None:
         """The step's transaction if it stands, in the chain or on its way there."""
         entry = self.outbox.find(step)
         if entry is None or entry.state not in LIVE:
             return None
-        if self.node.receipt(entry.hash) is None:
+        if self._receipt(entry) is None:
             self.resume()
             entry = self.outbox.find(step)
             if entry is None or entry.state not in LIVE:
@@ -200,8 +206,12 @@ class Sender:
         """
         end, pause = time.monotonic() + timeout_s, _FIRST_POLL_S
         nudge_at = time.monotonic() + MINE_EVERY_S
-        while (found := self.node.receipt(entry.hash)) is None:
-            self._raise_if_lost(entry)
+        raise_at = time.monotonic() + self.stuck_s
+        while (found := self._receipt(entry)) is None:
+            entry = self._raise_if_lost(entry)
+            if time.monotonic() > raise_at:
+                self.raise_fees()
+                raise_at = time.monotonic() + self.stuck_s
             if time.monotonic() > end:
                 raise TxTimeout(
                     f"{entry.call.what} of {self.address} is in no block after "
@@ -220,12 +230,50 @@ class Sender:
             self.outbox.mark(entry, State.DONE, block_hash=receipt.block_hash)
         return receipt
 
-    def _raise_if_lost(self, entry: Entry) -> None:
+    def _raise_if_lost(self, entry: Entry) -> Entry:
+        """The entry as it is now: another process may have raised its fee."""
         now = self.outbox.find(entry.step)
-        if now is not None and now.hash == entry.hash and now.state in (State.DROPPED, State.STALE):
+        if now is None or entry.hash not in now.hashes:
+            return entry
+        if now.state in (State.DROPPED, State.STALE):
             raise TxRefused(
                 f"{entry.call.what} of {self.address} was not taken: {now.reason or now.state}"
             )
+        return now
+
+    def raise_fees(self) -> list[str]:
+        """Signs anew, at the same nonces, what no block takes at its fee; the steps that it was.
+
+        Nodes take a replacement that offers an eighth more; the same call at the same nonce has
+        one effect, whichever of its transactions is mined. All their hashes are kept.
+        """
+        raised = []
+        with self.outbox.lock():
+            base = self.node.block("latest").base_fee
+            mined = self.node.nonce(self.address, block="latest")
+            for entry in self.outbox.live():
+                if entry.nonce < mined or not (fees := self._raised(entry, base)):
+                    continue
+                gas = int(decoded(entry.raw)["gas"])
+                again = self._sign(entry.call, entry.step, entry.nonce, gas, fees)
+                self.outbox.put([replace(again, earlier=entry.hashes)])
+                with contextlib.suppress(RpcRefusal):  # one that is mined meanwhile needs no other
+                    self.node.request("eth_sendRawTransaction", "0x" + again.raw.hex())
+                raised.append(entry.step)
+        return raised
+
+    def _raised(self, entry: Entry, base: int | None) -> dict[str, int]:
+        """Higher fees for what offers less than a block asks; none where it offers enough."""
+        offered = decoded(entry.raw)
+        if base is None or offered.get("maxFeePerGas", base) >= base:
+            return {}
+        fees = self._fees()
+        return {name: max(value, offered[name] * 9 // 8 + 1) for name, value in fees.items()}
+
+    def _receipt(self, entry: Entry) -> tuple[Receipt, bool] | None:
+        """The receipt of whichever of the step's transactions is in a block."""
+        found = (self.node.receipt(item) for item in entry.hashes)
+        return next((receipt for receipt in found if receipt is not None), None)
 
     def _why(self, entry: Entry, receipt: Receipt) -> TxReverted:
         """The error of a transaction that is in a block, from the state before that block."""
@@ -240,7 +288,7 @@ class Sender:
         report = Resumed()
         mined = self.node.nonce(self.address, block="latest")
         for entry in self._unsettled():
-            if (found := self.node.receipt(entry.hash)) is not None:
+            if (found := self._receipt(entry)) is not None:
                 receipt, took_effect = found
                 state = State.DONE if took_effect else State.REVERTED
                 self.outbox.mark(entry, state, block_hash=receipt.block_hash)
@@ -260,7 +308,7 @@ class Sender:
         """
         unsure: list[Entry] = []
         for entry in reversed(self.outbox.live()):
-            found = self.node.receipt(entry.hash)
+            found = self._receipt(entry)
             if found and found[0].block_hash == entry.block_hash:
                 break
             unsure.append(entry)
@@ -282,6 +330,14 @@ class Sender:
     def _drop(self, entry: Entry, reason: str, report: Resumed) -> None:
         self.outbox.mark(entry, State.DROPPED, reason=reason)
         report.dropped[entry.step] = reason
+
+
+def decoded(raw: bytes) -> dict[str, Any]:
+    """A signed transaction's fields; of one without a type the gas alone."""
+    if raw[0] > 0x7F:
+        return {"gas": int.from_bytes(rlp.decode(raw)[2], "big")}
+    found: dict[str, Any] = TypedTransaction.from_bytes(HexBytes(raw)).as_dict()
+    return found
 
 
 def _shape(call: Call) -> tuple[Any, ...]:

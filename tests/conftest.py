@@ -10,6 +10,7 @@ import pytest
 
 from storage import toolchain
 from storage.errors import EngineMissing
+from tests.chain.postgres import programs
 from tests.tooling.kit import load
 
 # Before torch is imported, here and in every child: two workers share two cores.
@@ -51,6 +52,7 @@ ENGINES: dict[str, Callable[[], bool]] = {
     "compose": _compose,
     "hardhat": _node_tool("hardhat/package.json"),
     "kubo": _built(toolchain.KUBO),
+    "postgres": lambda: programs() is not None,
     "solc": _node_tool("solc/soljson.js"),
 }
 

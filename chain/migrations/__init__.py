@@ -1,0 +1,65 @@
+"""The outbox's schema: what it is, and how older ones become it (alembic)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import sqlalchemy as sa
+
+HEAD = "0002"
+_ONE_AT_A_TIME = 0x436F6E73  # any number of ours: PostgreSQL's lock for making the schema
+
+metadata = sa.MetaData()
+transactions = sa.Table(
+    "transactions",
+    metadata,
+    sa.Column("genesis", sa.LargeBinary, primary_key=True),
+    sa.Column("sender", sa.String, primary_key=True),
+    sa.Column("step", sa.String, primary_key=True),
+    sa.Column("nonce", sa.Integer, nullable=False),
+    sa.Column("what", sa.String, nullable=False),
+    sa.Column("to", sa.String),
+    sa.Column("data", sa.LargeBinary, nullable=False),
+    sa.Column("value", sa.String, nullable=False),
+    sa.Column("raw", sa.LargeBinary, nullable=False),
+    sa.Column("hash", sa.LargeBinary, nullable=False),
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("reason", sa.String),
+    sa.Column("block_hash", sa.LargeBinary),
+    # Hashes of the same transaction at lower fees, 64 hexadecimal digits each.
+    sa.Column("earlier", sa.String, nullable=False, server_default=""),
+)
+_version = sa.Table(
+    "alembic_version",
+    sa.MetaData(),
+    sa.Column("version_num", sa.String(32), primary_key=True),
+)
+
+
+def prepare(connection: sa.Connection) -> None:
+    """Makes the schema, or brings an older one up; alembic is loaded for the latter alone."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ONE_AT_A_TIME)))
+    present = set(sa.inspect(connection).get_table_names())
+    if "transactions" not in present:
+        metadata.create_all(connection)
+        _version.create(connection)
+        connection.execute(sa.insert(_version).values(version_num=HEAD))
+        return
+    found = None
+    if _version.name in present:
+        found = connection.execute(sa.select(_version)).scalar_one_or_none()
+    if found != HEAD:
+        _upgrade(connection, found)
+
+
+def _upgrade(connection: sa.Connection, found: str | None) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent))
+    config.attributes["connection"] = connection
+    if found is None:
+        command.stamp(config, "0001")  # made before versions were written down
+    command.upgrade(config, HEAD)
