@@ -25,6 +25,7 @@ RESUME_S = 60.0
 _AT_ONCE = 8  # orders under way; more wait here, not in the peer
 _FIRST_S = 0.01
 _LONGEST_S = 1.0
+_GROWTH = 1.1  # what is done meanwhile is seen a twentieth later than it could be
 _RECOVER_EACH_S = 5.0
 
 Told = Callable[[Cid, Sequence[Copy]], None]
@@ -145,7 +146,7 @@ def _pauses() -> Iterator[float]:
     longest = _FIRST_S
     while True:
         yield random.uniform(longest / 2, longest)  # noqa: S311
-        longest = min(2 * longest, _LONGEST_S)
+        longest = min(_GROWTH * longest, _LONGEST_S)
 
 
 def _held(copies: Sequence[Copy]) -> int:
