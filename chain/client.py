@@ -6,25 +6,23 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
-from eth_account import Account
-from eth_account.signers.local import LocalAccount
-
 from chain.errors import BadKey, BlockMissing, TxRefused, TxReverted
 from chain.node import Node
 from chain.outbox import Entry, Outbox
 from chain.sender import Resumed, Sender
+from chain.signer import KeySigner, Signer
 from chain.types import Address, BlockNumber, Call, Receipt, Wei
 
 _AT_ONCE = 100  # transactions in flight
 
 
 class Client:
-    """One party's access to a chain. Without a key it reads only."""
+    """One party's access to a chain. Without a key, or a signer that keeps it, it reads only."""
 
     def __init__(
         self,
         node: Node,
-        key: bytes | None = None,
+        key: bytes | Signer | None = None,
         outbox: Path | str | None = None,
         *,
         timeout_s: float = 120,
@@ -33,10 +31,9 @@ class Client:
         self.timeout_s = timeout_s
         self._sender: Sender | None = None
         if key is not None and outbox is not None:
-            account = _account(key)
+            signer = KeySigner(key) if isinstance(key, bytes) else key
             genesis = node.block(BlockNumber(0)).hash
-            steps = Outbox(outbox, genesis, Address(account.address))
-            self._sender = Sender(node, account, steps)
+            self._sender = Sender(node, signer, Outbox(outbox, genesis, signer.address))
 
     @property
     def sender(self) -> Sender:
@@ -146,11 +143,3 @@ class Client:
 def fund(client: Client, to: Address, wei: Wei, *, step: str | None = None) -> Receipt:
     """Sends coins for gas."""
     return client.send(Call("transfer of coins", to, b"", wei), step=step)
-
-
-def _account(key: bytes) -> LocalAccount:
-    try:
-        account: LocalAccount = Account.from_key(key)
-    except ValueError as exc:
-        raise BadKey("not a private key of 32 bytes: give another") from exc
-    return account

@@ -24,6 +24,7 @@ ChainError
 │   ├── BadPhrase          not a recovery phrase
 │   ├── BadKey             not a private key, or a keystore that does not open
 │   ├── BadSignature       bytes from which no signer can be recovered
+│   ├── SignerDown         an external signer does not answer, or refuses
 │   └── NoPassphrase       neither X nor X_FILE gives one
 ├── IndexBroken            the index's file cannot be read or written
 ├── IndexStale             an index of another deployment, or of other events
@@ -135,6 +136,10 @@ class BadKey(KeyFailure):
 
 class BadSignature(KeyFailure):
     """Bytes that are no signature of the form the contracts accept."""
+
+
+class SignerDown(KeyFailure):
+    """An external signer does not answer, or refuses."""
 
 
 class NoPassphrase(KeyFailure):

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import rlp  # type: ignore[import-untyped]
-from eth_account.signers.local import LocalAccount
 from eth_account.typed_transactions.typed_transaction import TypedTransaction
 from hexbytes import HexBytes
 
@@ -18,7 +17,8 @@ from chain.errors import OutboxConflict, TxRefused, TxReverted, TxTimeout
 from chain.node import Node
 from chain.outbox import LIVE, Entry, Outbox, State
 from chain.refusal import RpcRefusal
-from chain.types import Address, BlockNumber, Call, Receipt
+from chain.signer import Signer
+from chain.types import BlockNumber, Call, Receipt
 
 MAX_GAS = 16_777_216  # EIP-7825: what one transaction may use
 _HALF_BLOCK = 15_000_000
@@ -43,11 +43,11 @@ class Resumed:
 class Sender:
     """Whoever calls holds the outbox's lock, but for `wait`."""
 
-    def __init__(self, node: Node, account: LocalAccount, outbox: Outbox) -> None:
+    def __init__(self, node: Node, signer: Signer, outbox: Outbox) -> None:
         self.node = node
         self.outbox = outbox
-        self._account = account
-        self.address = Address(account.address)
+        self._signer = signer
+        self.address = signer.address
         self.stuck_s = STUCK_S
 
     def standing(self, call: Call, step: str) -> Entry | None:
@@ -162,8 +162,8 @@ class Sender:
         }
         if call.to is not None:
             transaction["to"] = call.to
-        signed = self._account.sign_transaction(transaction)
-        return Entry(step, nonce, call, bytes(signed.raw_transaction), bytes(signed.hash))
+        raw, digest = self._signer.sign(transaction)
+        return Entry(step, nonce, call, raw, digest)
 
     def _broadcast(self, entry: Entry) -> None:
         try:
