@@ -8,7 +8,7 @@ import base64
 import json
 import socket
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -86,10 +86,19 @@ class ClusterRpc:
             return _copies(found)
 
     def pinset(self) -> dict[str, list[Copy]]:
-        """Every root that is to be kept, with who holds it. Raises Unreachable for half a list."""
-        found = self._stream("/pins")
+        """Every root that is to be kept, with who holds it. Raises Unreachable for half a list.
+
+        `/pins` gives what every peer says that has the secret; `/allocations` what was ordered by
+        those who may, and from whom: only these are heard.
+        """
+        orders, told = self._stream("/allocations"), self._stream("/pins")
         with self._reported():
-            return {_cid_of(item): _copies(item) for item in found}
+            holders = {_cid_of(item): item["allocations"] or () for item in orders}
+            answers = {_cid_of(item): item for item in told}
+            return {
+                cid: _copies(answers[cid], asked) if cid in answers else []
+                for cid, asked in holders.items()
+            }
 
     def _call(
         self,
@@ -196,14 +205,17 @@ def _cid_of(item: Mapping[str, Any]) -> str:
     return str(cid["/"] if isinstance(cid, dict) else cid)
 
 
-def _copies(item: Any) -> list[Copy]:
-    """Of one root's answer; members that are not to hold it (`remote`) are left out."""
+def _copies(item: Any, asked: Collection[str] | None = None) -> list[Copy]:
+    """Of one root's answer, from those who were asked for a copy if not None.
+
+    Members that are not to hold it (`remote`) are left out. A peer chooses its name, not its id.
+    """
     found = item["peer_map"] or {}
     return sorted(
         (
             Copy(str(told.get("peername") or peer), str(told["status"]), str(told.get("error", "")))
             for peer, told in found.items()
-            if told["status"] not in ("remote", "unpinned")
+            if told["status"] not in ("remote", "unpinned") and (asked is None or peer in asked)
         ),
         key=str,
     )

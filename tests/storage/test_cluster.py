@@ -22,6 +22,8 @@ from storage.cluster_swarm import ClusterSwarm
 from storage.errors import KeyFileExposed, MalformedRecord, NodeFailed, TooFewCopies, Unreachable
 from storage.hardening import findings
 from storage.hardening_cluster import CLUSTER_RULES
+from storage.swarm_card import read_card
+from tests.storage.kit import eventually
 
 pytestmark = [pytest.mark.engine("kubo", "cluster"), pytest.mark.processes]
 
@@ -137,19 +139,22 @@ def answering(answer: bytes) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
-            link, _ = server.accept()
-            with link:
-                link.recv(1 << 16)
-                link.sendall(answer)
+            while True:
+                link, _ = server.accept()
+                with link:
+                    if not link.recv(1 << 16):
+                        return
+                    link.sendall(answer)
 
         thread = threading.Thread(target=serve)
         thread.start()
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        socket.create_connection(server.getsockname()).close()
         thread.join()
 
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Stream-Error\r\n\r\n"
-LINE = b'{"cid": "bafy", "peer_map": {}}\n'
+LINE = b'{"cid": "bafy", "allocations": ["one"], "peer_map": {}}\n'
 PIECE = b"%x\r\n%b\r\n" % (len(LINE), LINE)
 
 
@@ -169,6 +174,18 @@ def test_half_a_list_never_looks_whole(rest: bytes, said: str) -> None:
         rpc = ClusterRpc(url, "member", "password", timeout_s=5)
         with pytest.raises(Unreachable, match=said):
             rpc.pinset()
+
+
+def test_only_who_was_asked_for_a_copy_is_heard() -> None:
+    """Who has the secret answers for every root, with any name: such copies would be no copies."""
+    said = b'{"peername": "harbor", "status": "pinned"}'
+    line = b'{"cid": "bafy", "allocations": ["a"], "peer_map": {"a": %b, "eve": %b}}\n' % (
+        said,
+        said,
+    )
+    with answering(CHUNKED + b"%x\r\n%b\r\n0\r\n\r\n" % (len(line), line)) as url:
+        found = ClusterRpc(url, "member", "password", timeout_s=5).pinset()
+    assert found == {"bafy": [Copy("harbor", "pinned")]}
 
 
 def test_a_whole_list_is_taken() -> None:
@@ -192,3 +209,40 @@ def test_what_is_no_peer_is_said_so(answer: bytes) -> None:
 def test_a_second_process_does_not_run_the_same_swarm(cluster: ClusterSwarm) -> None:
     with pytest.raises(NodeFailed, match="another process"):
         ClusterSwarm(cluster.folder, ["harbor"]).start()
+
+
+def test_who_has_the_secrets_and_is_not_named_changes_nothing(
+    cluster: ClusterSwarm, tmp_path: Path
+) -> None:
+    """As a member who left, or a stolen folder: it connects and hears, and nobody obeys it."""
+    cards = [read_card(cluster.folder / name / "card.json") for name in cluster.nodes]
+    for name in ("swarm.key", "cluster.secret"):
+        (tmp_path / name).write_bytes((cluster.folder / name).read_bytes())
+        (tmp_path / name).chmod(0o600)
+    abroad = [(card.node, card.peer) for card in cards]
+    with (
+        ClusterSwarm(tmp_path, ["eve"], abroad=abroad) as outside,
+        outside.store("eve", copies=1) as eve,
+        cluster.store("harbor", copies=3) as harbor,
+    ):
+
+        def pinned() -> Cid:
+            cid = harbor.put_block(Codec.RAW, os.urandom(40))
+            harbor.pin(cid)
+            assert eventually(lambda: str(cid) in eve.cluster.pinset(), 60)
+            return cid
+
+        wanted = pinned()
+        eve.cluster.unpin(str(wanted))
+        assert str(wanted) not in eve.cluster.pinset()
+        evil = eve.put_block(Codec.RAW, os.urandom(40))
+        eve.cluster.pin(str(evil), 1, 3)
+        pinned()  # what comes after her orders is heard by her, so hers had the time
+        assert wanted in harbor.pins()
+        assert str(evil) not in harbor.cluster.pinset()
+        assert not any(_pins_alone(cluster, name, evil) for name in cluster.nodes)
+
+
+def _pins_alone(cluster: ClusterSwarm, name: str, cid: Cid) -> bool:
+    with cluster.nodes[name].store(find_s=1) as alone:
+        return cid in alone.pins()
