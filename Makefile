@@ -8,6 +8,7 @@ TORCH ?=
 TESTS ?= tests
 WORKERS ?= 2
 FUZZ_EXAMPLES ?= 40
+MUTANTS ?= 1000
 FUZZ_SECONDS ?= 300
 
 BIN := .venv/bin
@@ -18,7 +19,7 @@ SOLHINT := $(BIN)/node node_modules/solhint/solhint.js
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export HARDHAT_DISABLE_TELEMETRY_PROMPT := true
 
-.PHONY: help setup engines compose-init demo test test-chain test-bft test-swarm seeds fuzz bench lint format contracts lock clean
+.PHONY: help setup engines compose-init demo test test-chain test-bft test-swarm seeds fuzz prove bench lint format contracts lock clean
 
 help:
 	@echo "make demo       one whole study: STUDY=$(STUDY) SEED=$(SEED); TORCH=cpu for a torch without CUDA"
@@ -33,6 +34,7 @@ help:
 	@echo "make seeds      the real studies on three seeds each (make test runs one of the X-rays)"
 	@echo "make fuzz       the API by its own description: FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) each operation,"
 	@echo "                and what reads bytes of others: FUZZ_SECONDS=$(FUZZ_SECONDS)"
+	@echo "make prove      the contracts: fuzzed 10,000 times, each error met, MUTANTS=$(MUTANTS) of their conditions negated"
 	@echo "make lint       every check of form, types and layers"
 	@echo "make bench      every claim of speed and accuracy, measured"
 	@echo "make format     bring Python, Solidity and documents into form"
@@ -74,10 +76,18 @@ fuzz: setup
 	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest tests/api/test_server_fuzz.py
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest tests/storage/test_fuzz.py
 
+prove: setup
+	FUZZ_RUNS=10000 $(BIN)/node node_modules/hardhat/dist/src/cli.js test solidity
+	@mkdir -p build && rm -f build/errors-seen
+	CONSILIUM_SEEN=build/errors-seen $(BIN)/python -m pytest tests/contracts
+	CONSILIUM_SEEN=build/errors-seen $(BIN)/python -m pytest tests/contracts/test_errors.py
+	$(BIN)/python tools/mutate.py --count $(MUTANTS)
+
 bench: setup engines
 	$(BIN)/python -m bench
 	$(BIN)/python bench/federated.py
 	$(BIN)/python bench/accuracy.py
+	$(BIN)/python bench/chain.py
 	$(BIN)/python bench/storage.py
 
 lint: setup

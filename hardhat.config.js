@@ -15,6 +15,9 @@ export default {
       metadata: { bytecodeHash: "none", appendCBOR: false },
     },
   },
+  test: {
+    solidity: { fuzz: { runs: Number(process.env.FUZZ_RUNS ?? 1000) } },
+  },
   paths: {
     sources: "./contracts",
     tests: { solidity: "./tests/contracts" },

@@ -42,6 +42,7 @@ class Reason(IntEnum):
     KEY_LOST = 3
     DIED = 4
     ERASURE = 5
+    SUPERSEDED = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,16 @@ class Withdrawal:
     agreement: AgreementId
     nonce: int
     reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """The preimage of a consent's id, and its key's signature."""
+
+    key: Address
+    agreement: AgreementId
+    nonce: int
+    signature: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +158,34 @@ class Revoked:
 
 
 @dataclass(frozen=True, slots=True)
+class Amended:
+    """A hospital corrected why it withdrew; `record` is the digest of its statement."""
+
+    agreement: AgreementId
+    hospital: Address
+    id: ConsentId
+    before: Reason
+    reason: Reason
+    record: bytes
+    block: BlockNumber
+    log_index: int
+    transaction: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Superseded:
+    """The consent `by` stands in the place of another, which is withdrawn."""
+
+    agreement: AgreementId
+    hospital: Address
+    id: ConsentId
+    by: ConsentId
+    block: BlockNumber
+    log_index: int
+    transaction: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class RevokeSkipped:
     """A withdrawal of a batch that took no effect."""
 
@@ -173,6 +212,8 @@ class Consents(Contract):
         "GrantSkipped": GrantSkipped,
         "Revoked": Revoked,
         "RevokeSkipped": RevokeSkipped,
+        "Amended": Amended,
+        "Superseded": Superseded,
     }
 
     def grant_batch(
@@ -216,6 +257,20 @@ class Consents(Contract):
     def revoke_by_hospital(self, withdrawals: Sequence[Withdrawal]) -> Call:
         """Sent by the agreements' hospital."""
         return self._call("revokeByHospital", withdrawals)
+
+    def amend(self, corrected: Withdrawal, record: bytes) -> Call:
+        """Only the agreement's hospital, of a withdrawal that it made; `record` says why."""
+        return self._call("amend", corrected, record)
+
+    def supersede(self, old: Signed, successor: Signed, deadline: int) -> Call:
+        """Sent by anyone with both keys' signatures of `Supersede`."""
+        return self._call("supersede", old, successor, deadline)
+
+    def hash_supersede(
+        self, consent: ConsentId, by: ConsentId, deadline: int, *, block_identifier: BlockNumber
+    ) -> bytes:
+        """What `Supersede.digest` computes."""
+        return bytes(self._read(block_identifier, "hashSupersede", consent, by, deadline)[0])
 
     def pay(self, consent: ConsentId, key: Address, nonce: int, block: BlockNumber) -> Call:
         """Only Escrow."""

@@ -62,6 +62,27 @@ class KeysSet:
     transaction: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Described:
+    """An account changed the digest of its public description."""
+
+    account: Address
+    metadata: bytes
+    block: BlockNumber
+    log_index: int
+    transaction: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class KeysRevoked:
+    """No keys of an account hold from this block on."""
+
+    account: Address
+    block: BlockNumber
+    log_index: int
+    transaction: bytes
+
+
 class Participants(Contract):
     """See contracts/interfaces/IParticipants.sol."""
 
@@ -69,6 +90,8 @@ class Participants(Contract):
     events: ClassVar[dict[str, type]] = {
         "Admitted": Admitted,
         "Dismissed": Dismissed,
+        "Described": Described,
+        "KeysRevoked": KeysRevoked,
         "KeysSet": KeysSet,
     }
 
@@ -84,6 +107,14 @@ class Participants(Contract):
         """The sender's keys from the block that mines this."""
         return self._call("setKeys", signing, encryption)
 
+    def revoke_keys(self) -> Call:
+        """The sender has no keys from the block that mines this, until it sets new ones."""
+        return self._call("revokeKeys")
+
+    def describe(self, metadata: bytes) -> Call:
+        """Changes the digest of the sender's public description."""
+        return self._call("describe", metadata)
+
     def role_of(self, account: Address, *, block_identifier: BlockNumber) -> Role:
         """`Role.NONE` for an account that was never admitted."""
         return Role(self._read(block_identifier, "roleOf", account)[0])
@@ -95,7 +126,7 @@ class Participants(Contract):
     def keys_at(
         self, account: Address, block: BlockNumber, *, block_identifier: BlockNumber
     ) -> Keys:
-        """The keys that held at the end of a block; `from_block` is 0 where none had been set."""
+        """The keys that held at the end of a block; all zero where none did."""
         found: Keys = build(Keys, self._read(block_identifier, "keysAt", account, block)[0])
         return found
 

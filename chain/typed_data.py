@@ -100,6 +100,16 @@ class Revoke(Message):
 
 
 @dataclass(frozen=True)
+class Supersede(Message):
+    """A patient's word, by both keys, that one consent stands in the place of another."""
+
+    types = (("bytes32", "id"), ("bytes32", "by"), ("uint64", "deadline"))
+    id: ConsentId
+    by: ConsentId
+    deadline: int
+
+
+@dataclass(frozen=True)
 class Admission(Message):
     """A hospital's word that the ids of a batch are its patients'; `ids` from `hash_ids`."""
 

@@ -47,6 +47,9 @@ contract Consents is IConsents, EIP712 {
         "Grant(bytes32 id,uint256 study,uint256 agreement,uint256 price,uint256 purposes,uint64 notAfter,uint64 nonce,uint64 deadline)"
     );
     bytes32 private constant REVOKE_TYPEHASH = keccak256("Revoke(bytes32 id,uint64 deadline)");
+    bytes32 private constant SUPERSEDE_TYPEHASH = keccak256(
+        "Supersede(bytes32 id,bytes32 by,uint64 deadline)"
+    );
     bytes32 private constant ADMISSION_TYPEHASH = keccak256(
         "Admission(uint256 agreement,bytes32 ids,uint64 deadline)"
     );
@@ -157,11 +160,40 @@ contract Consents is IConsents, EIP712 {
             Withdrawal calldata w = withdrawals[i];
             if (_agreements.hospitalOf(w.agreement) != msg.sender)
                 revert NotTheHospital(msg.sender);
-            if (w.reason == Reason.None || w.reason == Reason.Patient) revert BadReason();
+            if (!_isHospitals(w.reason)) revert BadReason();
             Skip skip = _revoke(w.key, w.agreement, w.nonce, msg.sender, w.reason);
             if (skip != Skip.None)
                 emit RevokeSkipped(w.agreement, idOf(w.key, w.agreement, w.nonce), skip);
         }
+    }
+
+    /// @inheritdoc IConsents
+    function amend(Withdrawal calldata corrected, bytes32 record) external {
+        if (_agreements.hospitalOf(corrected.agreement) != msg.sender)
+            revert NotTheHospital(msg.sender);
+        if (record == 0) revert NoRecord();
+        bytes32 id = ConsentIds.hash(corrected.key, corrected.agreement, corrected.nonce);
+        Reason before = _slots[id].reasonOf();
+        bool hospitals = _isHospitals(before) && _isHospitals(corrected.reason);
+        if (!hospitals || before == corrected.reason) revert BadReason();
+        _slots[id] = _slots[id].because(corrected.reason);
+        emit Amended(corrected.agreement, msg.sender, id, before, corrected.reason, record);
+    }
+
+    /// @inheritdoc IConsents
+    function supersede(Signed calldata old, Signed calldata successor, uint64 deadline) external {
+        bytes32 id = ConsentIds.hash(old.key, old.agreement, old.nonce);
+        bytes32 by = ConsentIds.hash(successor.key, successor.agreement, successor.nonce);
+        bytes32 digest = hashSupersede(id, by, deadline);
+        _requireSignature(old.key, id, deadline, digest, old.signature);
+        _requireSignature(successor.key, by, deadline, digest, successor.signature);
+        if (!_slots[id].isActive(uint64(block.number))) revert Refused(id, Skip.AlreadyUsed);
+        Sold memory tier = _sold[old.agreement];
+        Sold memory next = _sold[successor.agreement];
+        bool akin = tier.hospital == next.hospital && tier.study == next.study && id != by;
+        if (!akin || !_slots[by].isActive(uint64(block.number))) revert NoSuccessor(by);
+        _require(id, _revoke(old.key, old.agreement, old.nonce, tier.hospital, Reason.Superseded));
+        emit Superseded(old.agreement, tier.hospital, id, by);
     }
 
     /// @inheritdoc IConsents
@@ -226,6 +258,11 @@ contract Consents is IConsents, EIP712 {
     /// @inheritdoc IConsents
     function hashRevoke(bytes32 id, uint64 deadline) public view returns (bytes32) {
         return _hashTypedDataV4(keccak256(abi.encode(REVOKE_TYPEHASH, id, deadline)));
+    }
+
+    /// @inheritdoc IConsents
+    function hashSupersede(bytes32 id, bytes32 by, uint64 deadline) public view returns (bytes32) {
+        return _hashTypedDataV4(keccak256(abi.encode(SUPERSEDE_TYPEHASH, id, by, deadline)));
     }
 
     /// @inheritdoc IConsents
@@ -452,6 +489,11 @@ contract Consents is IConsents, EIP712 {
     function _idsOf(GrantMessage[] calldata messages) private pure returns (bytes32[] memory ids) {
         ids = new bytes32[](messages.length);
         for (uint256 i = 0; i < messages.length; ++i) ids[i] = messages[i].id;
+    }
+
+    /// @dev Reasons that a hospital may give; the others are the patient's own act.
+    function _isHospitals(Reason reason) private pure returns (bool) {
+        return reason >= Reason.Paper && reason <= Reason.Erasure;
     }
 
     function _require(bytes32 id, Skip skip) private pure {

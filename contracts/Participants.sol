@@ -41,6 +41,20 @@ contract Participants is IParticipants, AccessManaged {
     }
 
     /// @inheritdoc IParticipants
+    function revokeKeys() external {
+        _requireParticipant(msg.sender);
+        _keys[msg.sender].push(Keys(0, 0, uint64(block.number)));
+        emit KeysRevoked(msg.sender);
+    }
+
+    /// @inheritdoc IParticipants
+    function describe(bytes32 metadata) external {
+        _requireParticipant(msg.sender);
+        _participants[msg.sender].metadata = metadata;
+        emit Described(msg.sender, metadata);
+    }
+
+    /// @inheritdoc IParticipants
     function roleOf(address account) external view returns (Role) {
         return _participants[account].role;
     }
@@ -60,7 +74,8 @@ contract Participants is IParticipants, AccessManaged {
             if (history[middle].fromBlock > blockNumber) high = middle;
             else low = middle + 1;
         }
-        if (low != 0) keys = history[low - 1];
+        // Nothing of revoked keys is given out: a key of zeros is a point of small order, under which anybody signs.
+        if (low != 0 && history[low - 1].signing != 0) keys = history[low - 1];
     }
 
     function _requireParticipant(address account) private view {

@@ -22,14 +22,15 @@ interface IConsents {
         UnknownAgreement
     }
 
-    /// @dev Why a consent was withdrawn. `Patient` is set by the contract alone.
+    /// @dev Why a consent was withdrawn. `Patient` and `Superseded` are set by the contract alone.
     enum Reason {
         None,
         Patient,
         Paper,
         KeyLost,
         Died,
-        Erasure
+        Erasure,
+        Superseded
     }
 
     /// @param id keccak256(abi.encode(key, agreement, nonce)).
@@ -76,6 +77,14 @@ interface IConsents {
         bool bonusPaid;
     }
 
+    /// @param key, agreement, nonce the preimage of a consent's id; signature the key's (ECDSA or ERC-1271).
+    struct Signed {
+        address key;
+        uint256 agreement;
+        uint64 nonce;
+        bytes signature;
+    }
+
     /// @param agreement the id's; 0 where it was never used. The next five are that tier's.
     /// @param active the consent held at the end of the block asked about.
     /// @param owned the key and the nonce give the id.
@@ -95,6 +104,17 @@ interface IConsents {
     event Granted(uint256 indexed agreement, address indexed hospital, bytes32[] ids);
     event GrantSkipped(uint256 indexed agreement, bytes32 id, Skip reason);
     event Revoked(uint256 indexed agreement, address indexed hospital, bytes32 id, Reason reason);
+    /// @notice The hospital corrected why it withdrew: `record` is the digest of its statement in the store.
+    event Amended(
+        uint256 indexed agreement,
+        address indexed hospital,
+        bytes32 id,
+        Reason before,
+        Reason reason,
+        bytes32 record
+    );
+    /// @notice With Revoked: the patient's consent `by` stands in the place of `id`.
+    event Superseded(uint256 indexed agreement, address indexed hospital, bytes32 id, bytes32 by);
     event RevokeSkipped(uint256 indexed agreement, bytes32 id, Skip reason);
 
     error NotTheHospital(address account);
@@ -105,6 +125,11 @@ interface IConsents {
     error OnlyEscrow();
     /// @notice Thrown when a hospital gives no reason, or the reason that is the patient's own.
     error BadReason();
+    /// @notice Thrown when the consent that shall stand in the place of another does not hold now, or is of another
+    /// hospital or study.
+    error NoSuccessor(bytes32 by);
+    /// @notice Thrown when a correction names no record that says why.
+    error NoRecord();
 
     /// @notice Grants a batch under one tier. Messages that are invalid, applied already, beyond the tier's or the
     /// hospital's count or beyond unreserved money are skipped with an event; none reverts the others.
@@ -145,6 +170,19 @@ interface IConsents {
 
     /// @notice The agreement's hospital withdraws for patients who did so on paper, lost the key or died.
     function revokeByHospital(Withdrawal[] calldata withdrawals) external;
+
+    /// @notice The agreement's hospital corrects the reason of a withdrawal that it made: by a linked record, never in
+    /// silence. That the consent is withdrawn, and since when, nobody can change; nor why a patient did.
+    /// @param corrected the withdrawal with its right reason; record digest of the statement that says what was wrong.
+    function amend(Withdrawal calldata corrected, bytes32 record) external;
+
+    /// @notice Ends one consent in favour of another that holds already, under the same hospital and study: a patient whose
+    /// terms were wrong, or changed, leaves a link and no gap. Anyone sends it.
+    /// @dev Both keys sign `Supersede(bytes32 id,bytes32 by,uint64 deadline)`: else a patient could name a stranger's
+    /// consent as an own.
+    function supersede(Signed calldata old, Signed calldata successor, uint64 deadline) external;
+
+    function hashSupersede(bytes32 id, bytes32 by, uint64 deadline) external view returns (bytes32);
 
     /// @notice Marks the person behind a consent as paid, once, and says what the claim needs of it. Only `Escrow`.
     function pay(

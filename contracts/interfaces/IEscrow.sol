@@ -80,7 +80,6 @@ interface IEscrow {
     error AlreadyPaid();
     error TooEarly(uint64 from);
     error TooLate(uint64 until);
-    error NotCounted(uint256 study, uint256 round);
     error WrongRule();
     error RootPosted(uint256 study);
     error RootTooLarge(uint256 total, uint256 setAside);

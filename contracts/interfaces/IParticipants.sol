@@ -23,6 +23,8 @@ interface IParticipants {
 
     event Admitted(address indexed account, Role role, bytes32 metadata);
     event Dismissed(address indexed account);
+    event Described(address indexed account, bytes32 metadata);
+    event KeysRevoked(address indexed account);
     event KeysSet(address indexed account, bytes32 signing, bytes32 encryption);
 
     /// @notice Thrown when an account already holds a role, or the role given is `None`.
@@ -42,10 +44,16 @@ interface IParticipants {
     /// @notice Publishes the caller's keys from this block on; earlier ones stay readable for replays.
     function setKeys(bytes32 signing, bytes32 encryption) external;
 
+    /// @notice No keys of the caller hold from this block on, until it sets new ones; earlier ones stay readable.
+    function revokeKeys() external;
+
+    /// @notice Changes the digest of the caller's public description.
+    function describe(bytes32 metadata) external;
+
     function roleOf(address account) external view returns (Role);
 
     function metadataOf(address account) external view returns (bytes32);
 
-    /// @notice The keys that held at the end of a block; all zero where none had been set.
+    /// @notice The keys that held at the end of a block; all zero where none had been set, or they were revoked.
     function keysAt(address account, uint64 blockNumber) external view returns (Keys memory);
 }

@@ -38,6 +38,19 @@ library ConsentSlots {
         return ConsentSlot.wrap(ConsentSlot.unwrap(slot) | word);
     }
 
+    /// @notice The slot with another reason; it must be revoked.
+    function because(
+        ConsentSlot slot,
+        IConsents.Reason reason
+    ) internal pure returns (ConsentSlot) {
+        uint256 cleared = ConsentSlot.unwrap(slot) & ~(uint256(type(uint8).max) << REASON_AT);
+        return ConsentSlot.wrap(cleared | (uint256(reason) << REASON_AT));
+    }
+
+    function reasonOf(ConsentSlot slot) internal pure returns (IConsents.Reason) {
+        return IConsents.Reason(uint8(ConsentSlot.unwrap(slot) >> REASON_AT));
+    }
+
     function set(ConsentSlot slot, uint256 flag) internal pure returns (ConsentSlot) {
         return ConsentSlot.wrap(ConsentSlot.unwrap(slot) | flag);
     }
@@ -76,7 +89,7 @@ library ConsentSlots {
                 from: uint40(word),
                 revoked: uint40(word >> REVOKED_AT),
                 agreement: uint64(word >> AGREEMENT_AT),
-                reason: IConsents.Reason(uint8(word >> REASON_AT)),
+                reason: reasonOf(slot),
                 reserved: has(slot, RESERVED),
                 paid: has(slot, PAID),
                 bonusPaid: has(slot, BONUS_PAID)

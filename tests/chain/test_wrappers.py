@@ -14,7 +14,15 @@ from chain import abi, artifacts
 from chain.agreements import Agreements, CounterOffer, Tier
 from chain.attestations import Attestations
 from chain.challenges import Challenges, Demand, Leaf
-from chain.consents import Consent, Consents, GrantMessage, Payment, RevokeMessage, Withdrawal
+from chain.consents import (
+    Consent,
+    Consents,
+    GrantMessage,
+    Payment,
+    RevokeMessage,
+    Signed,
+    Withdrawal,
+)
 from chain.contract import Contract
 from chain.escrow import Account, Claimant, Escrow
 from chain.participants import Keys, Participants
@@ -36,7 +44,7 @@ STRUCTS = {
     kind.__name__: kind
     for kind in (
         *(Account, Claimant, Cohort, Consent, CounterOffer, Demand, Freeze, GrantMessage, Keys),
-        *(Leaf, Payment, RevokeMessage, Round, Terms, Tier, Withdrawal),
+        *(Leaf, Payment, RevokeMessage, Round, Signed, Terms, Tier, Withdrawal),
     )
 }
 # Of OpenZeppelin's bases; AccessManager speaks for the first three, the domain is a constant.

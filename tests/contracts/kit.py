@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,6 +42,7 @@ TYPES: dict[str, list[tuple[str, str]]] = {
         ("deadline", "uint64"),
     ],
     "Revoke": [("id", "bytes32"), ("deadline", "uint64")],
+    "Supersede": [("id", "bytes32"), ("by", "bytes32"), ("deadline", "uint64")],
     "Admission": [("agreement", "uint256"), ("ids", "bytes32"), ("deadline", "uint64")],
     "CounterOffer": [
         ("agreement", "uint256"),
@@ -178,6 +181,9 @@ class World:
         if raw[:4] not in self.errors:
             return Reverted("Unknown", (raw.hex(),))
         name, kinds = self.errors[raw[:4]]
+        if seen := os.environ.get("CONSILIUM_SEEN"):
+            with Path(seen).open("a", encoding="utf-8") as file:
+                file.write(f"{name}\n")
         return Reverted(name, tuple(decode(kinds, raw[4:])))
 
 

@@ -40,6 +40,7 @@ ANYONE = Rule((), ROLES)
 CENTER = only("center", errors="NotTheCenter")
 # Hospital h1 is enrolled; h2 holds the role, and was not invited.
 ENROLLED = only("h1", errors="NotEnrolled NotInRound")
+PARTICIPANT = only("center", "h1", "h2", "auditor", "auditor2", errors="NotAParticipant")
 ADMIN = only("operator", errors="AccessManagerUnauthorizedAccount")
 
 RULES: dict[str, Rule] = {
@@ -70,6 +71,7 @@ RULES: dict[str, Rule] = {
     "Challenges.challengeSplitIndex": ANYONE,
     "Challenges.demand": ANYONE,
     "Challenges.expire": ANYONE,
+    "Consents.amend": only("h1", errors="NotTheHospital"),
     "Consents.grantBatch": only("h1", errors="NotAdmitted"),
     "Consents.grantBySig": only("h1", errors="NotAdmitted"),
     "Consents.markBonusPaid": only("escrow", errors="OnlyEscrow"),
@@ -78,6 +80,7 @@ RULES: dict[str, Rule] = {
     "Consents.revokeBatch": ANYONE,
     "Consents.revokeByHospital": only("h1", errors="NotTheHospital"),
     "Consents.revokeBySig": ANYONE,
+    "Consents.supersede": ANYONE,
     "Escrow.claim": ANYONE,
     "Escrow.claimBonus": ANYONE,
     "Escrow.claimBySig": ANYONE,
@@ -96,11 +99,11 @@ RULES: dict[str, Rule] = {
     "Escrow.takeDeposit": only("challenges", errors="OnlyChallenges"),
     "Escrow.withdrawDeposit": ANYONE,
     "Participants.admit": only("operator", errors="AccessManagedUnauthorized"),
+    "Participants.describe": PARTICIPANT,
     "Participants.dismiss": only("operator", errors="AccessManagedUnauthorized"),
     "Participants.setAuthority": only("accessmanager", errors="AccessManagedUnauthorized"),
-    "Participants.setKeys": only(
-        *("center", "h1", "h2", "auditor", "auditor2"), errors="NotAParticipant"
-    ),
+    "Participants.revokeKeys": PARTICIPANT,
+    "Participants.setKeys": PARTICIPANT,
     "Rounds.abort": CENTER,
     "Rounds.closeSubmit": ANYONE,
     "Rounds.finalize": CENTER,
@@ -205,6 +208,7 @@ def sound_arguments(world: World, study: Study) -> dict[str, list[Any]]:
         "Agreements.closeTier": [agreement],
         "Agreements.openTier": tier,
         "Attestations.attest": [number, 0, 1, 1, ZERO],
+        "Consents.amend": [(world.stranger, agreement, 0, 3), keccak(text="record")],
         "Consents.grantBatch": [agreement, [], 0, b""],
         "Consents.grantBySig": [world.stranger, agreement, 0, 0, b"", 0, b""],
         "Consents.revokeByHospital": [[(world.stranger, agreement, 0, 2)]],

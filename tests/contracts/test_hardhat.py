@@ -1,8 +1,9 @@
-"""Hardhat, by its own configuration, compiles the contracts to what is committed."""
+"""Hardhat compiles the contracts to what is committed, and fuzzes their libraries."""
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -22,18 +23,11 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("hardhat.config.js", "package.json"):
         shutil.copy(ROOT / name, folder / name)
     shutil.copytree(ROOT / "contracts", folder / "contracts")
+    (folder / "tests" / "contracts").mkdir(parents=True)
+    for path in (ROOT / "tests" / "contracts").glob("*.t.sol"):
+        shutil.copy(path, folder / "tests" / "contracts")
     (folder / "node_modules").symlink_to(ROOT / "node_modules")
-    node = ROOT / ".venv" / "bin" / "node"
-    done = subprocess.run(
-        [str(node), "--preserve-symlinks", str(HARDHAT), "build"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=280,
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    _hardhat(folder, "build")
     return folder / "build" / "hardhat" / "artifacts"
 
 
@@ -51,6 +45,34 @@ def test_hardhat_gives_the_committed_bytecode_and_abi(compiled: Path) -> None:
         assert found[name]["bytecode"] == "0x" + artifact.creation.hex(), name
         assert found[name]["deployedBytecode"] == "0x" + artifact.runtime.hex(), name
         assert _by_signature(found[name]["abi"]) == _by_signature(artifact.abi), name
+
+
+@pytest.mark.engine("hardhat")
+def test_fuzzed_properties_of_the_libraries_hold(compiled: Path) -> None:
+    """A thousand runs each; `make prove` takes ten thousand."""
+    shown = _hardhat(compiled.parents[2], "test", "solidity")
+    written = [
+        name
+        for path in (ROOT / "tests" / "contracts").glob("*.t.sol")
+        for name in re.findall(r"function (testFuzz_\w+)\(", path.read_text("utf-8"))
+    ]
+    assert f"{len(written)} passing" in shown
+    assert all(name in shown for name in written)
+
+
+def _hardhat(folder: Path, *words: str) -> str:
+    node = ROOT / ".venv" / "bin" / "node"
+    done = subprocess.run(
+        [str(node), "--preserve-symlinks", str(HARDHAT), *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def _by_signature(abi: object) -> list[str]:

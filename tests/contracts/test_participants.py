@@ -77,3 +77,49 @@ def test_of_two_keys_set_in_one_block_the_later_holds(world: World) -> None:
     block = world.block
     assert world.participants.keysAt(world.h1, block).call() == (b"\x02" * 32, SEALING, block)
     assert world.participants.keysAt(world.h1, block - 1).call() == (ZERO, ZERO, 0)
+
+
+def test_revoked_keys_hold_no_more_and_what_they_signed_before_stays(world: World) -> None:
+    world.send(world.participants.setKeys(SIGNING, SEALING), world.h1)
+    held = world.block
+    receipt = world.send(world.participants.revokeKeys(), world.h1)
+    assert world.logs(receipt) == [("KeysRevoked", world.h1)]
+    keys = [world.participants.keysAt(world.h1, block).call() for block in (held, world.block)]
+    assert keys == [(SIGNING, SEALING, held), (ZERO, ZERO, 0)]
+    world.send(world.participants.setKeys(SEALING, SIGNING), world.h1)
+    found = world.participants.keysAt(world.h1, world.block).call()
+    assert found == (SEALING, SIGNING, world.block)
+    refusal = world.refused(world.participants.revokeKeys(), world.stranger)
+    assert refusal == ("NotAParticipant", world.stranger.lower())
+
+
+def test_a_participant_describes_itself_anew(world: World) -> None:
+    receipt = world.send(world.participants.describe(SIGNING), world.h1)
+    assert world.logs(receipt) == [("Described", world.h1, SIGNING)]
+    assert world.participants.metadataOf(world.h1).call() == SIGNING
+    refusal = world.refused(world.participants.describe(SIGNING), world.stranger)
+    assert refusal == ("NotAParticipant", world.stranger.lower())
+
+
+def test_under_a_timelock_the_operator_schedules_waits_and_then_admits(world: World) -> None:
+    """AccessManager's execution delay: everybody sees an admission before it takes effect."""
+    delay, admit = 3_600, world.participants.admit(world.stranger, HOSPITAL, ZERO)
+    data, target = admit._encode_transaction_data(), world.contracts["participants"].address
+    world.send(world.accessmanager.grantRole(0, world.operator, delay), world.operator)
+    assert world.refused(admit, world.operator)[0] == "AccessManagerNotScheduled"
+    world.send(world.accessmanager.schedule(target, data, 0), world.operator)
+    assert world.refused(admit, world.operator)[0] == "AccessManagerNotReady"
+    world.at(world.now + delay + 1)
+    world.send(admit, world.operator)
+    assert world.participants.roleOf(world.stranger).call() == HOSPITAL
+    assert world.refused(admit, world.operator)[0] == "AccessManagerNotScheduled"
+
+
+def test_nothing_of_the_operators_reaches_consents_rounds_or_money(world: World) -> None:
+    """Participants alone answers to the AccessManager: nothing else can be paused or paid out."""
+    managed = {
+        name
+        for name, contract in world.contracts.items()
+        if any(entry.get("name") == "setAuthority" for entry in contract.abi)
+    }
+    assert managed == {"participants"}
