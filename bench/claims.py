@@ -11,7 +11,8 @@ from typing import TypeAlias
 
 @dataclass(frozen=True)
 class Claim:
-    """`value` is compared with `limit` by `sense`; a quick run never judges (`ok` is None)."""
+    """`value` is compared with `limit` by `sense`; a quick run never judges (`ok` is None), and
+    what is only reported has no limit."""
 
     id: str
     ours: float
@@ -19,7 +20,7 @@ class Claim:
     unit: str
     value: float
     sense: str
-    limit: float
+    limit: float | None
     ok: bool | None
 
 
@@ -51,6 +52,11 @@ def judged(
     """A claim whose value is held to its limit where it is judged."""
     holds = value <= limit if sense == "<=" else value >= limit
     return Claim(name, ours, peer, unit, value, sense, limit, holds if judge else None)
+
+
+def reported(name: str, ours: float, peer: float, unit: str, value: float) -> Claim:
+    """A figure that nobody is held to; less is better."""
+    return Claim(name, ours, peer, unit, value, "<=", None, None)
 
 
 def ratio(

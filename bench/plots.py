@@ -16,6 +16,7 @@ _COLOURS = {None: "#8a8f98", True: "#2f7d5b", False: "#b3452c"}
 
 def draw(claims: Sequence[Claim], file: Path) -> None:
     """An SVG of horizontal bars: the value over its limit, so that 1 is the limit of each."""
+    claims = [claim for claim in claims if claim.limit is not None]
     figure = Figure(figsize=(8, 1.2 + 0.36 * len(claims)), layout="constrained")
     FigureCanvasSVG(figure)
     axes = figure.subplots()

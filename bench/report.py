@@ -82,6 +82,6 @@ def _table(claims: Sequence[Claim]) -> Table:
     for claim in claims:
         figures = (f"{x:.4g} {claim.unit}" for x in (claim.ours, claim.peer))
         verdict = "not judged" if claim.ok is None else ("yes" if claim.ok else "NO")
-        limit = f"{claim.sense} {claim.limit}"
+        limit = "none" if claim.limit is None else f"{claim.sense} {claim.limit}"
         table.add_row(claim.id, *figures, f"{claim.value:.4g}", limit, verdict)
     return table
