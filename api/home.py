@@ -56,8 +56,8 @@ class HomeRole(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HomeConfig:
-    """What home.json says. `store` is a folder, or `http://host:port` of the home's own IPFS
-    node; `rpc` the chain node's address.
+    """What home.json says. `store` is a folder, `http://host:port` of the home's own IPFS node, or
+    `cluster:FILE` of its member file; `rpc` the chain node's address.
 
     `relayer` is the account that sends what this home signs; empty where it sends itself.
     """

@@ -49,8 +49,8 @@ def init(
     store: Annotated[
         str,
         typer.Option(
-            help="The store's folder, which an operator makes, or http://HOST:PORT of the home's "
-            "own IPFS node."
+            help="The store's folder, which an operator makes; http://HOST:PORT of the home's own "
+            "IPFS node; or cluster:FILE, the member.json of its node in a swarm with copies."
         ),
     ],
     deployment: Annotated[
