@@ -101,7 +101,7 @@ class EmbeddedStore:
         return export_file(cid, self.get_block, offset, length)
 
     def pin(self, *cids: Cid) -> None:
-        """See BlockStore. Here a pin is a record; nothing collects blocks yet."""
+        """See BlockStore. Here a pin is a record, which `collect` and `forget` respect."""
         seen, stack = set(cids), list(cids)
         while stack:
             current = stack.pop()
@@ -125,7 +125,7 @@ class EmbeddedStore:
 
     def forget(self, cids: Iterable[Cid]) -> list[Cid]:
         """Remove blocks; those that stay, for a pin needs them. A block has one name here,
-        whatever the codec."""
+        whatever the codec. Raises MissingBlock, CorruptBlock where what a pin needs is unknown."""
         self._check_present()
         doomed, needed = set(cids), {cid.digest for cid in self._needed()}
         kept = {cid for cid in doomed if cid.digest in needed}
@@ -140,15 +140,32 @@ class EmbeddedStore:
                     self._sync(folder)
         return sorted(kept)
 
+    def collect(self, *, min_age_s: float = _ABANDONED_AFTER_S) -> int:
+        """Remove every block that no pin needs and nobody wrote for `min_age_s`; how many.
+
+        A writer pins what it wrote within that time: a block that is written again counts as new.
+        Raises MissingBlock, CorruptBlock where what a pin needs cannot be told.
+        """
+        self._check_present()
+        oldest = time.time() - min_age_s
+        needed = {cid.digest.hex() for cid in self._needed()}
+        removed = 0
+        with _reported(self.path):
+            for path in (self.path / "blocks").glob("*/*"):
+                with suppress(FileNotFoundError):  # another process collects, too
+                    if path.name not in needed and path.stat().st_mtime < oldest:
+                        path.unlink()
+                        removed += 1
+        return removed
+
     def _needed(self) -> set[Cid]:
-        """Every block below a pin; what is missing there needs nothing."""
+        """Every block below a pin. Raises MissingBlock, CorruptBlock where that is not known."""
         found = set(self.pins())
         stack = list(found)
         while stack:
-            with suppress(MissingBlock):
-                fresh = set(self._links(stack.pop())) - found
-                found |= fresh
-                stack.extend(fresh)
+            fresh = set(self._links(stack.pop())) - found
+            found |= fresh
+            stack.extend(fresh)
         return found
 
     def announce(self, topic: bytes, *cids: Cid) -> None:
@@ -165,6 +182,7 @@ class EmbeddedStore:
         target = self._block_path(cid)
         with _reported(self.path):
             if self._holds(target, block):
+                os.utime(target)  # new again, for `collect`
                 return
             temporary = f"{self._root}/{_NEW}/{os.getpid()}-{secrets.token_hex(8)}"
             try:

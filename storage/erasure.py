@@ -16,6 +16,7 @@ from storage.cid import Cid, Codec, dag_cbor_cid
 from storage.envelope import read_envelope
 from storage.errors import (
     ArtefactError,
+    CorruptBlock,
     EvidenceNeeded,
     MalformedBlock,
     MalformedCid,
@@ -220,3 +221,5 @@ def _forgotten(node: Node, blocks: Sequence[Cid]) -> Answer:
         return Answer.KEPT if node.forget(blocks) else Answer.ERASED
     except Unreachable:
         return Answer.SILENT
+    except (CorruptBlock, MissingBlock):  # a damaged node cannot tell what its pins need
+        return Answer.KEPT

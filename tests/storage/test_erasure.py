@@ -291,6 +291,19 @@ def test_a_store_forgets_no_block_that_a_pin_needs(new_store: NewStore) -> None:
     assert not store.has(stray)
 
 
+def test_a_node_that_cannot_tell_what_its_pins_need_keeps_all(
+    nodes: dict[str, EmbeddedStore],
+) -> None:
+    harbor = nodes["harbor"]
+    doomed, other = sealed_in(harbor), sealed_in(harbor)
+    copied(nodes)
+    name = other.manifest_digest.hex()
+    (nodes["hill"].path / "blocks" / name[:2] / name).write_bytes(b"damaged")
+    stone = erased(nodes, doomed.manifest_digest)
+    assert stone.answers == dict.fromkeys(nodes, Answer.ERASED) | {"hill": Answer.KEPT}
+    assert nodes["hill"].has(doomed.manifest_cid)
+
+
 @pytest.mark.engine("kubo")
 @pytest.mark.processes
 def test_real_nodes_erase_what_they_fetched_from_each_other(swarm: PrivateSwarm) -> None:
