@@ -99,6 +99,7 @@ lint: setup
 	$(PRETTIER) --check --log-level warn .
 	$(SOLHINT) --disc --max-warnings 0 "contracts/**/*.sol"
 	$(BIN)/python -m chain.compile --check
+	$(BIN)/python tools/slither_check.py
 
 format: setup
 	$(BIN)/ruff check --fix-only
