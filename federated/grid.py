@@ -18,9 +18,8 @@ from federated.spec import GridTerms
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 _EXACT = 1 << 53
-_SEGMENT = 1 << 16  # elements that are scaled at once: what a core keeps close
 _ROW = 1285  # elements; much longer ones would be summed on several cores
-_SEGMENT = 51 * _ROW  # what a core keeps close; four are a payload's segment
+SEGMENT = 204 * _ROW  # what is worked on at once: as much as a payload's segment holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +81,8 @@ class Grid:
 def _scale_into(steps: Array, vector: Array, scale: float, scaled: Array) -> int:
     """Whole parts of `vector` times `scale`, a segment at a time, and their exact squared norm."""
     norm = 0
-    for start in range(0, len(vector), _SEGMENT):
-        part = slice(start, start + _SEGMENT)
+    for start in range(0, len(vector), SEGMENT):
+        part = slice(start, start + SEGMENT)
         whole = np.multiply(vector[part], scale, out=scaled[: len(steps[part])])
         steps[part] = np.trunc(whole, out=whole)
         norm += squared_norm(whole)
@@ -101,32 +100,37 @@ def squared_norm(vector: Array) -> int:
     return norm_and_peak(vector)[0]
 
 
-def norm_and_peak(vector: Array) -> tuple[int, int]:
+def norm_and_peak(vector: Array, buffer: Array | None = None) -> tuple[int, int]:
     """Exact Σv² of whole numbers, int32, int64 or float64, and a bound on every |v|.
+
+    Who asks often passes a `buffer` of SEGMENT float64: a new one costs as much as what it is for.
 
     Squares are not negative, so a row's float64 sum below 2⁵³ was exact at each step, in any order.
     No |v| is above the root of its row's.
     """
     total, most = 0, 0
-    buffer = np.empty(min(len(vector), _SEGMENT))
-    for at in range(0, len(vector), _SEGMENT):
-        part = vector[at : at + _SEGMENT]
+    if buffer is None:
+        buffer = np.empty(min(len(vector), SEGMENT))
+    for at in range(0, len(vector), SEGMENT):
+        part = vector[at : at + SEGMENT]
         close = buffer[: len(part)]
         np.copyto(close, part)
         squares = _by_rows(close)
-        if (top := max(squares)) < _EXACT:
-            total, most = total + sum(map(int, squares)), max(most, math.isqrt(int(top)))
-        else:
+        if (top := float(squares.max())) >= _EXACT:
             total += _in_integers(part)
             most = max(most, -int(part.min()), int(part.max()))
+            continue
+        quick = float(squares.sum())
+        total += int(quick) if quick < _EXACT else sum(map(int, squares.tolist()))
+        most = max(most, math.isqrt(int(top)))
     return total, most
 
 
-def _by_rows(values: Array) -> list[float]:
+def _by_rows(values: Array) -> Array:
     whole = len(values) // _ROW * _ROW
     rows, rest = values[:whole].reshape(-1, _ROW), values[whole:]
-    squares: list[float] = np.vecdot(rows, rows).tolist()
-    return [*squares, float(np.vecdot(rest, rest))] if len(rest) else squares
+    squares = np.vecdot(rows, rows)
+    return np.append(squares, np.vecdot(rest, rest)) if len(rest) else squares
 
 
 def _in_integers(vector: Array) -> int:

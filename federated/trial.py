@@ -15,7 +15,7 @@ import numpy as np
 
 from federated.cells import Adder, Cells, peak
 from federated.errors import AggregationError
-from federated.grid import Grid, norm_and_peak
+from federated.grid import SEGMENT, Grid, norm_and_peak
 from federated.schema import DTYPES, Array, Schema
 from federated.tensors import encoded_size, header_of
 from storage.errors import StorageError
@@ -84,8 +84,8 @@ class Trial:
 
     def _add(self, cell: int, elements: Array) -> None:
         if not hasattr(self._own, "adder"):
-            self._own.adder = Adder(self._cells)
-        squares, most = norm_and_peak(elements)
+            self._own.adder, self._own.buffer = Adder(self._cells), np.empty(SEGMENT)
+        squares, most = norm_and_peak(elements, self._own.buffer)
         if squares > self._most:
             self._broken = True
             return
