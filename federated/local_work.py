@@ -12,7 +12,8 @@ from federated.spec import StudySpec
 from federated.state import GlobalState
 from federated.training import Lie, Records, Trained, local_training
 
-_MOST = 16
+_MOST = 16  # hospitals of one piece
+_AT_LEAST = 64  # pieces, where there are as many hospitals: no core must wait for another's pile
 _NUMBERS = 1_000_000  # of the updates that one piece gives back
 
 
@@ -36,8 +37,9 @@ def pieces(
     kept: Mapping[str, Parameters],
     lies: Mapping[str, Lie],
 ) -> Iterator[Piece]:
-    """The round in the cohort's order; large models go one by one, small ones together."""
-    at_once = max(1, min(_MOST, _NUMBERS // update_schema(spec).size))
+    """The round in the cohort's order; large models go one by one, many small ones together."""
+    many = min(_MOST, _NUMBERS // update_schema(spec).size, len(cohort) // _AT_LEAST)
+    at_once = max(1, many)
     left = iter(cohort.items())
     while hospitals := tuple(islice(left, at_once)):
         own = {name: kept[name] for name, _ in hospitals if name in kept}

@@ -13,6 +13,7 @@ from itertools import chain
 
 import numpy as np
 
+from federated.aggregate import WeightedSum
 from federated.baselines import Opponent, fitting
 from federated.canonical import tagged_hash
 from federated.combining import total_of
@@ -81,6 +82,8 @@ def simulate(
         cohort = _drawn(spec, number, everybody)
         now, state = course.begin(number, states, kept)
         total = total_of(now)
+        if isinstance(total, WeightedSum):  # a sum has no order, and what takes longest begins
+            cohort = dict(sorted(cohort.items(), key=lambda item: -len(item[1][1])))
         work = pieces(now, state, number, cohort, kept, lies or {})
         done = chain.from_iterable((workers or Here()).map(train_piece, work))
         for (name, (_, labels)), trained in zip(cohort.items(), done, strict=True):

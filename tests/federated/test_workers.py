@@ -6,8 +6,9 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ from federated.state import initial_state, state_digest
 from federated.studies import wisconsin_spec
 from federated.workers import Here, Processes, in_order
 
-HOSPITALS = 37  # several pieces, the last one smaller
+HOSPITALS = 150  # several of them in a piece, the last one smaller
 
 
 @pytest.fixture
@@ -135,15 +136,43 @@ def test_few_pieces_are_under_way_at_once() -> None:
         assert len(begun) - number <= 3
 
 
-def test_large_models_go_one_by_one_and_small_ones_together(
+def test_large_models_go_one_by_one_and_many_small_ones_together(
     study: StudySpec, cohort: dict[str, Records]
 ) -> None:
-    def sizes(spec: StudySpec) -> list[int]:
-        start = initial_state(spec)
-        return [len(piece.hospitals) for piece in pieces(spec, start, 1, cohort, {}, {})]
+    def sizes(spec: StudySpec, count: int) -> list[int]:
+        start, one = initial_state(spec), next(iter(cohort.values()))
+        many = {str(number): one for number in range(count)}
+        return [len(piece.hospitals) for piece in pieces(spec, start, 1, many, {}, {})]
 
-    assert sizes(study) == [16, 16, 5]
-    assert sizes(replace(study, model=Choice("mlp", {"hidden": [1024, 1024]}))) == [1] * HOSPITALS
+    large = replace(study, model=Choice("mlp", {"hidden": [1024, 1024]}))
+    assert sizes(study, 5) == [1] * 5  # together they would keep one core alone busy
+    assert sizes(study, 200) == [3] * 66 + [2]
+    assert sizes(study, 2000) == [16] * 125
+    assert sizes(large, 200) == [1] * 200
+
+
+class Noting(Here):
+    """Notes in which order hospitals were handed out."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def map(self, work: Callable[[Any], Any], pieces: Iterable[Any]) -> Iterator[Any]:
+        for piece in pieces:
+            self.names += [name for name, _ in piece.hospitals]
+            yield work(piece)
+
+
+@pytest.mark.parametrize(("strategy", "by_size"), [("fedavg", True), ("median", False)])
+def test_who_trains_longest_begins_unless_the_rule_knows_an_order(
+    study: StudySpec, cohort: dict[str, Records], strategy: str, by_size: bool
+) -> None:
+    sizes = {"short": 4, "long": 9, "middle": 6}
+    x, y = (np.concatenate(arrays) for arrays in zip(*cohort.values(), strict=True))
+    given = {name: (x[:count], y[:count]) for name, count in sizes.items()}
+    noting = Noting()
+    simulate(replace(study, strategy=Choice(strategy)), [given], workers=noting)
+    assert noting.names == (["long", "middle", "short"] if by_size else list(sizes))
 
 
 def test_workers_that_are_not_started_say_so() -> None:
