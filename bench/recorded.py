@@ -2,9 +2,9 @@
 
 Every party has a home, keys and a Kubo node of its own. Hospitals train one after the other, as the
 simulation beside it trains them. What parties do besides while another trains, they do here as
-well: a hospital opens the newest model as `hospital run` does to evaluate it, the center fetches
-what was submitted (`center run`). Start-up, enrolment and consents are apart; a round is opened,
-frozen, trained, sealed, submitted, judged, summed and finalized.
+well: a hospital opens the newest model, seals and submits on its own (`hospital run`), the center
+fetches what was submitted (`center run`). Start-up, enrolment and consents are apart; a round is
+opened, frozen, trained, sealed, submitted, judged, summed and finalized.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ import csv
 import math
 import tempfile
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
+from threading import Lock
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +32,7 @@ from api.demo.world import World, build_world, mint
 from bench.claims import Claim, judged
 from bench.sealed import FEW, WIDTH, study
 from chain.types import RoundNumber, StudyId
+from federated import training
 from federated.center import finalize, invite, open_round, request_study
 from federated.center.ahead import fetch_ahead
 from federated.hospital import HospitalNode, Policy, approve, freeze, join, submit, train
@@ -39,9 +43,11 @@ from federated.simulate import simulate
 from federated.spec import Choice, StudySpec
 from federated.state import initial_state, state_digest
 from federated.study import read_study
-from federated.training import Records, local_training
+from federated.training import Records
 from records import wisconsin
+from records.consents import ConsentTable
 from records.splits import Part
+from records.store import RecordStore
 from storage.backends import EMBEDDED, KUBO_PRIVATE
 
 HOSPITALS = ("north", "harbor", "valley", "lakeside", "hillside")
@@ -105,7 +111,7 @@ def _seconds(spec: StudySpec) -> float:
     start = initial_state(spec)
     for _ in range(2):
         began = time.process_time()
-        local_training(start, first, spec, hospital="north", round_number=1)
+        training.local_training(start, first, spec, hospital="north", round_number=1)
         taken = time.process_time() - began
     return taken
 
@@ -137,19 +143,44 @@ def _pairs(world: World, spec: StudySpec, rounds: int) -> list[Pair]:
 def _round(world: World, study: StudyId, say: Callable[..., None]) -> None:
     """One round. `say` waits until the nodes have heard each other, which is no party's step."""
     number = open_round(world.center, study)
-    hospitals = world.hospitals.values()
-    for node in hospitals:
+    for node in world.hospitals.values():
         say(node.party.name, "freezes")
         freeze(node, study, number)
-    with ThreadPoolExecutor(len(hospitals)) as others, ThreadPoolExecutor(1) as center:
-        opened = [others.submit(_open_newest, node, study, number) for node in hospitals]
-        for node, model in zip(hospitals, opened, strict=True):
-            model.result()
-            train(node, study, number)
-            submit(node, study, number)
-            fetched = center.submit(_fetch, world, study, number, say)
-    fetched.result()
+    with ThreadPoolExecutor(len(HOSPITALS)) as others, _training_in_turn():
+        steps = [others.submit(_take_part, world, name, study, number) for name in HOSPITALS]
+        for step in as_completed(steps):
+            step.result()
+            _fetch(world, study, number, say)
     finalize(world.center, study, number)
+
+
+def _take_part(world: World, name: str, study: StudyId, number: RoundNumber) -> None:
+    """A hospital's own process: it evaluates the newest model, trains, seals and submits."""
+    home = world.homes[f"hospitals/{name}"].path
+    node = replace(  # SQLite's connections are of the thread that opens them
+        world.hospitals[name],
+        records=RecordStore(home / "records.sqlite"),
+        consents=ConsentTable(home / "consents.sqlite"),
+    )
+    _open_newest(node, study, number)
+    train(node, study, number)
+    submit(node, study, number)
+
+
+@contextmanager
+def _training_in_turn() -> Iterator[None]:
+    """One hospital trains at a time, as in the simulation; what else each does goes on beside."""
+    alone, inner = Lock(), training.local_training
+
+    def in_turn(*arguments: Any, **named: Any) -> Any:
+        with alone:
+            return inner(*arguments, **named)
+
+    training.local_training = in_turn
+    try:
+        yield
+    finally:
+        training.local_training = inner
 
 
 def _open_newest(node: HospitalNode, study: StudyId, number: RoundNumber) -> None:
