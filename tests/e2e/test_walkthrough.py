@@ -31,7 +31,11 @@ NOT_WALKED = {
     "serve": "goes on until it is ended",
     "report": "needs a demo",
     "demo": "runs a study of its own",
-}
+    "engines": "shows what is built on this machine",
+} | dict.fromkeys(
+    (f"swarm {step}" for step in "init up down status key invite join admit check".split()),
+    "needs nodes of IPFS: docs/operations.md",
+)
 
 
 def script() -> str:
