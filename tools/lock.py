@@ -82,6 +82,8 @@ def lock_node() -> None:
     path = ROOT / "package-lock.json"
     lock = json.loads(path.read_text())
     complete(lock["packages"])
+    for entry in lock["packages"].values():
+        entry.pop("funding", None)  # addresses, which no lock has to name
     lock["packages"] = dict(sorted(lock["packages"].items()))
     path.write_text(json.dumps(lock, indent=2, ensure_ascii=False) + "\n")
 

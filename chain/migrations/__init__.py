@@ -40,17 +40,28 @@ def prepare(connection: sa.Connection) -> None:
     """Makes the schema, or brings an older one up; alembic is loaded for the latter alone."""
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ONE_AT_A_TIME)))
-    present = set(sa.inspect(connection).get_table_names())
-    if "transactions" not in present:
+    elif _found(connection) == (True, HEAD):
+        return
+    else:
+        # Python's module begins before changes of rows alone: who is killed while tables are made
+        # would leave half of them. Who waited here finds what another made.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    there, version = _found(connection)
+    if not there:
         metadata.create_all(connection)
         _version.create(connection)
         connection.execute(sa.insert(_version).values(version_num=HEAD))
-        return
-    found = None
+    elif version != HEAD:
+        _upgrade(connection, version)
+
+
+def _found(connection: sa.Connection) -> tuple[bool, str | None]:
+    """Whether the outbox's table is there, and the version that is written down."""
+    present = set(sa.inspect(connection).get_table_names())
+    version = None
     if _version.name in present:
-        found = connection.execute(sa.select(_version)).scalar_one_or_none()
-    if found != HEAD:
-        _upgrade(connection, found)
+        version = connection.execute(sa.select(_version)).scalar_one_or_none()
+    return "transactions" in present, version
 
 
 def _upgrade(connection: sa.Connection, found: str | None) -> None:

@@ -19,6 +19,8 @@ from tests.e2e.running import HERE, ROOT, Runner, runner
 DOCUMENT = ROOT / "docs" / "walkthrough.md"
 _BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
+SWARM = ("init", "up", "down", "status", "key", "invite", "join", "admit", "check")
+
 NOT_WALKED = {
     "challenge order": "needs a hospital that cheats",
     "challenge split": "needs a hospital that cheats",
@@ -33,7 +35,10 @@ NOT_WALKED = {
     "demo": "runs a study of its own",
     "engines": "shows what is built on this machine",
 } | dict.fromkeys(
-    (f"swarm {step}" for step in "init up down status key invite join admit check".split()),
+    (
+        f"swarm {step}"
+        for step in ["init", "up", "down", "status", "key", "invite", "join", "admit", "check"]
+    ),
     "needs nodes of IPFS: docs/operations.md",
 )
 

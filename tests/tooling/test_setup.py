@@ -284,8 +284,7 @@ def test_a_lock_names_no_host_and_pins_every_package(name: str) -> None:
     text = (ROOT / name).read_text()
     assert not re.search(r"--(extra-)?index-url|--find-links|\"resolved\"", text)
     if name.endswith(".json"):
-        funding = re.compile(r'"(url|funding)": "https://[^"]+"')
-        assert "://" not in funding.sub("", text)
+        assert "://" not in text
         assert text.count('"integrity": "sha512-') > 100
     else:
         assert "://" not in text
