@@ -146,8 +146,9 @@ def _round(world: World, study: StudyId, say: Callable[..., None]) -> None:
     for node in world.hospitals.values():
         say(node.party.name, "freezes")
         freeze(node, study, number)
-    with ThreadPoolExecutor(len(HOSPITALS)) as others, _training_in_turn():
-        steps = [others.submit(_take_part, world, name, study, number) for name in HOSPITALS]
+    # One hospital trains, and one does what is before or after it: more would take its cores.
+    with ThreadPoolExecutor(2) as hospitals, _training_in_turn():
+        steps = [hospitals.submit(_take_part, world, name, study, number) for name in HOSPITALS]
         for step in as_completed(steps):
             step.result()
             _fetch(world, study, number, say)
