@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.chain_terms import SPEC, STATE, terms
 from bench.claims import Claim, Rows, judged
 from chain.agreements import TierOpened
 from chain.anvil import Anvil
@@ -27,7 +28,7 @@ from chain.merkle import MerkleTree, hash_cohort_leaf
 from chain.node import Node
 from chain.participants import Role
 from chain.rounds import Freeze
-from chain.studies import RewardRule, StudyOpened, Terms
+from chain.studies import StudyOpened, Terms
 from chain.typed_data import Domain, Grant, Revoke, compact, sign
 from chain.types import AgreementId, Call, ConsentId, RoundNumber, StudyId, Wei
 
@@ -48,7 +49,6 @@ LIMITS = {
 GROWTH = 1.02
 PRICE = Wei(5)
 _COINS = 10**20
-_STATE, _SPEC = b"\3" * 32, b"\2" * 32
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class _Desk:
         ]
         submitted = [self._submit(study, number, hospital) for hospital in self.hospitals]
         everyone = 2**HOSPITALS - 1
-        final = self.center.rounds.finalize(study, number, everyone, _STATE, b"\4" * 32)
+        final = self.center.rounds.finalize(study, number, everyone, STATE, b"\4" * 32)
         figures = {
             "gas_freeze": max(froze),
             "gas_submit": max(submitted),
@@ -195,7 +195,7 @@ class _Desk:
         return self._gas(hospital, hospital.rounds.submit(study, number, *digests))
 
     def _open_round(self, study: StudyId) -> RoundNumber:
-        self._gas(self.center, self.center.rounds.open(study, RoundNumber(0), _STATE))
+        self._gas(self.center, self.center.rounds.open(study, RoundNumber(0), STATE))
         return RoundNumber(1)
 
     def _study(self) -> StudyId:
@@ -206,7 +206,7 @@ class _Desk:
         study = center.studies.in_receipt(StudyOpened, receipt)[0].study
         for hospital in self.hospitals:
             self._gas(center, center.studies.invite(study, hospital.client.address))
-            self._gas(hospital, hospital.studies.enrol(study, _SPEC))
+            self._gas(hospital, hospital.studies.enrol(study, SPEC))
         return study
 
     def _tier(self, study: StudyId, hospital: Contracts) -> AgreementId:
@@ -223,36 +223,12 @@ class _Desk:
         return self.center.agreements.in_receipt(TierOpened, receipt)[0].agreement
 
     def _terms(self) -> Terms:
-        now = Clock(self.operator.client.node).now()
-        day = 86_400
-        return Terms(
-            spec=_SPEC,
-            state=_STATE,
-            purposes=1,
-            token=self.deployment.address_of(MINTABLE),
-            hospital_pool=Wei(1_000),
-            bond=Wei(10),
-            demand_deposit=Wei(1),
-            end_by=now + 10 * day,
-            settle_by=now + 20 * day,
-            challenge_end=now + 30 * day,
-            claim_end=now + 40 * day,
-            refund_at=now + 50 * day,
-            freeze_period=day,
-            submit_period=day,
-            unmask_period=0,
-            finalize_period=day,
-            answer_period=day,
-            max_weight=LARGE,
-            max_patients=LARGE,
-            min_hospitals=HOSPITALS,
-            max_hospitals=HOSPITALS,
-            max_rounds=4,
-            threshold=0,
-            max_demands=4,
+        return terms(
+            Clock(self.operator.client.node).now(),
+            self.deployment.address_of(MINTABLE),
+            patients=LARGE,
+            hospitals=HOSPITALS,
             auditor_quorum=1,
-            masked=False,
-            rule=RewardRule.COUNT,
         )
 
     # ------------------------------------------------------------ parties

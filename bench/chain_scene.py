@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+from bench.chain_terms import terms
 from chain.agreements import TierOpened
 from chain.anvil import Anvil
 from chain.checking import Offered, check_grants
@@ -25,7 +26,7 @@ from chain.keys import address_of
 from chain.node import Node
 from chain.participants import Role
 from chain.rpc import request
-from chain.studies import RewardRule, StudyOpened, Terms
+from chain.studies import StudyOpened, Terms
 from chain.typed_data import Domain, Grant, compact, sign
 from chain.types import Address, BlockNumber, Call, Wei
 
@@ -157,36 +158,8 @@ class Scene:
         self.tier = center.agreements.in_receipt(TierOpened, receipt)[0].agreement
 
     def _terms(self) -> Terms:
-        now, day = self._now, 86_400
-        return Terms(
-            spec=b"\2" * 32,
-            state=b"\3" * 32,
-            purposes=1,
-            token=self.deployment.address_of(MINTABLE),
-            hospital_pool=Wei(1_000),
-            bond=Wei(10),
-            demand_deposit=Wei(1),
-            end_by=now + 10 * day,
-            settle_by=now + 20 * day,
-            challenge_end=now + 30 * day,
-            claim_end=now + 40 * day,
-            refund_at=now + 50 * day,
-            freeze_period=day,
-            submit_period=day,
-            unmask_period=0,
-            finalize_period=day,
-            answer_period=day,
-            max_weight=MANY,
-            max_patients=MANY,
-            min_hospitals=1,
-            max_hospitals=1,
-            max_rounds=4,
-            threshold=0,
-            max_demands=4,
-            auditor_quorum=0,
-            masked=False,
-            rule=RewardRule.COUNT,
-        )
+        token = self.deployment.address_of(MINTABLE)
+        return terms(self._now, token, patients=MANY, hospitals=1, auditor_quorum=0)
 
     def _party(self, name: str, role: Role) -> Contracts:
         contracts = Contracts(self._client(name), self.deployment)

@@ -61,6 +61,33 @@ def test_a_corrupt_block_is_named_and_writing_it_again_heals_it(
     assert store.get_block(cid) == b"hello"
 
 
+def test_a_block_is_read_into_a_buffer_that_is_kept(new_store: NewStore) -> None:
+    store, buffer = new_store("a"), memoryview(bytearray(CHUNK_SIZE))
+    blocks = [os.urandom(CHUNK_SIZE), b"short", b""]
+    for block in blocks:
+        assert store.get_block_into(store.put_block(Codec.RAW, block), buffer) == block
+    with pytest.raises(MissingBlock, match=str(ABSENT)):
+        store.get_block_into(ABSENT, buffer)
+
+
+@pytest.mark.parametrize("size", [1, 1000, CHUNK_SIZE])
+@pytest.mark.parametrize("how", ["flipped", "cut", "longer", "emptied"])
+def test_a_corrupt_block_is_not_read_into_a_buffer(
+    new_store: NewStore, size: int, how: str
+) -> None:
+    store, block = new_store("a"), os.urandom(size)
+    cid = store.put_block(Codec.RAW, block)
+    wrong = {
+        "flipped": bytes([block[0] ^ 1]) + block[1:],
+        "cut": block[:-1],
+        "longer": block + b"\0",
+        "emptied": b"",
+    }
+    block_file(store, cid).write_bytes(wrong[how])
+    with pytest.raises(CorruptBlock, match=str(cid)):
+        store.get_block_into(cid, memoryview(bytearray(CHUNK_SIZE)))
+
+
 def test_a_store_that_is_absent_is_unreachable(tmp_path: Path) -> None:
     with pytest.raises(Unreachable, match=f"no block store at {tmp_path}"):
         EmbeddedStore(tmp_path)
