@@ -1,10 +1,11 @@
-"""Actors that end themselves by SIGKILL just before their n-th durable step, whatever it is.
+"""Actors that end themselves by SIGKILL just before a durable step of a kind, whatever it is.
 
-Run as `python -m tests.e2e.dying`: it imports everything once, reads lines of FOLDER, VERB and N
-between tabs, and forks for each; a line of JSON with the child's status and its steps answers.
-Steps are counted where the operating system is asked for them, so none that is added can be
+Run as `python -m tests.e2e.dying`: it imports everything once, reads lines of FOLDER, VERB and KIND
+between tabs, and forks for each; a line of JSON with the child's status and its kinds of steps
+answers. Steps are found where the operating system is asked for them, so none that is added can be
 forgotten: a file that gets its name, a name that goes, a commit of SQLite, a transaction sent.
-Each has a name that tells its kind: where, and what, without digests and numbers.
+Each has a name that tells where, and what, without digests and numbers. How many there are differs
+from run to run (a block whose folder is new is renamed twice), so a step is known by its kind.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import signal
 import sqlite3
 import sqlite3.dbapi2
 import sys
+import threading
 import traceback
 from pathlib import Path
 from typing import Any
@@ -65,15 +67,26 @@ def hand_over(world: World, **more: Any) -> None:
     (world.folder / "actors.json").write_text(json.dumps(shown))
 
 
-def count_steps(folder: Path, fatal: int) -> list[str]:
-    """From here on die before the step with that number; gives the names of those taken."""
-    seen: list[str] = []
+Kind = tuple[str, str, str]
+"""What a journal recorded last, the step before, the step: a freeze is sent as an update is."""
+
+
+def find_kinds(folder: Path, fatal: Kind | None) -> list[Kind]:
+    """From here on die before the first step of that kind; gives the kinds of those taken."""
+    seen: list[Kind] = []
+    recorded = before = ""
+    one_at_a_time = threading.Lock()
 
     def step(name: str) -> None:
+        nonlocal recorded, before
         if name:
-            seen.append(_VARIES.sub("#", name))
-            if 0 < fatal <= len(seen):  # threads may both have been between the two lines
-                os.kill(os.getpid(), signal.SIGKILL)
+            with one_at_a_time:
+                name = _VARIES.sub("#", name)
+                if (kind := (recorded, before, name)) == fatal:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                if kind not in seen:
+                    seen.append(kind)
+                recorded, before = name if "/journal/" in name else recorded, name
 
     def connect(place: Any, *arguments: Any, **options: Any) -> sqlite3.Connection:
         found, last = honest(place, *arguments, **options), ""
@@ -212,22 +225,22 @@ def _serve() -> None:
         folder, verb, fatal = line.rstrip("\n").split("\t")
         reading, writing = os.pipe()
         if (child := os.fork()) == 0:
-            _run(Path(folder), verb, int(fatal), writing)
+            _run(Path(folder), verb, tuple(json.loads(fatal)) or None, writing)
         os.close(writing)
         with os.fdopen(reading) as pipe:
-            steps = json.loads(pipe.read() or "[]")
+            kinds = json.loads(pipe.read() or "[]")
         _, status = os.waitpid(child, 0)
-        sys.stdout.write(json.dumps([os.waitstatus_to_exitcode(status), steps]) + "\n")
+        sys.stdout.write(json.dumps([os.waitstatus_to_exitcode(status), kinds]) + "\n")
         sys.stdout.flush()
 
 
-def _run(folder: Path, verb: str, fatal: int, writing: int) -> None:
+def _run(folder: Path, verb: str, fatal: Kind | None, writing: int) -> None:
     code = 1
     try:
-        steps = count_steps(folder, fatal)
+        kinds = find_kinds(folder, fatal)
         take(folder, verb)
         with os.fdopen(writing, "w") as pipe:
-            json.dump(steps, pipe)
+            json.dump(kinds, pipe)
         code = 0
     except Exception:
         traceback.print_exc()
