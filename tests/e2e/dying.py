@@ -4,8 +4,8 @@ Run as `python -m tests.e2e.dying`: it imports everything once, reads lines of F
 between tabs, and forks for each; a line of JSON with the child's status and its kinds of steps
 answers. Steps are found where the operating system is asked for them, so none that is added can be
 forgotten: a file that gets its name, a name that goes, a commit of SQLite, a transaction sent.
-Each has a name that tells where, and what, without digests and numbers. How many there are differs
-from run to run (a block whose folder is new is renamed twice), so a step is known by its kind.
+Each has a name that tells where, and what, without digests and numbers; with those before it, that
+is its kind.
 """
 
 from __future__ import annotations
@@ -114,8 +114,8 @@ def _step(folder: Path, event: str, found: tuple[Any, ...]) -> str:
     """What the interpreter is about to do that lasts beyond its process; "" for all else."""
     if event == "http.client.send":
         return "send" if b"eth_sendRawTransaction" in found[1] else ""
-    if event == "os.rename":
-        return _named(folder, event, found[1])
+    if event == "os.rename":  # into a folder that is not there yet it fails, and is tried again
+        return _named(folder, event, found[1]) if Path(found[1]).parent.is_dir() else ""
     if event == "os.remove" or (event == "open" and found[2] & os.O_CREAT != 0):
         return _named(folder, event, found[0])
     return ""
