@@ -4,7 +4,6 @@
 specifies every byte.
 """
 
-import io
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from storage.manifest import (
     read_manifest,
     write_manifest,
 )
+from storage.memory import blank
 from storage.payload import (
     DATA_KEY_SIZE,
     NONCE_PREFIX_SIZE,
@@ -52,15 +52,8 @@ class Opened:
         size = self.payload.plaintext_size
         if size <= SEGMENT_SIZE or size > _IN_PLACE:
             return self.payload.read()  # as far as it is what its manifest says
-        whole = io.BytesIO()  # filled in place by several threads, and given away uncopied
-        whole.seek(size - 1)
-        whole.write(b"\0")
-        with whole.getbuffer() as view:
-
-            def put(offset: int, segment: memoryview) -> None:
-                view[offset : offset + len(segment)] = segment
-
-            self.payload.copy_to(put)
+        whole = blank(size)
+        self.payload.read_into(whole.getbuffer())
         return whole.getvalue()
 
 

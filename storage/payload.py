@@ -29,6 +29,8 @@ SEGMENT_SIZE = CHUNK_SIZE - TAG_SIZE  # 1,048,560 bytes of plaintext
 NONCE_PREFIX_SIZE = 7
 DATA_KEY_SIZE = 32
 MAX_SEGMENTS = 1 << 32
+Room = Callable[[int], memoryview]
+"""Where the segment that begins at an offset is to be opened into."""
 
 
 def segment_count(plaintext_size: int) -> int:
@@ -196,28 +198,51 @@ class PayloadReader:
         got only after this has returned. Raises what `segments` does, and what `put` does.
         """
         try:
-            if self._copy_leaves(put):
+            if self._open_leaves(_kept_buffer, put):
                 return
         except StorageError:
             pass  # of several faults the first must count for everybody, whatever the threads did
         for index, segment in enumerate(self.segments()):
             put(index * SEGMENT_SIZE, memoryview(segment))
 
-    def _copy_leaves(self, put: Callable[[int, memoryview], None]) -> bool:
-        """`copy_to` of a payload whose leaves are its segments; whether it is one."""
+    def read_into(self, whole: memoryview) -> None:
+        """The whole plaintext into a buffer of `plaintext_size` bytes, on all cores.
+
+        Act on what is in it only after this has returned. Raises what `segments` does.
+        """
+
+        def rooms() -> Room:
+            return lambda offset: whole[offset : offset + SEGMENT_SIZE]
+
+        try:
+            if self._open_leaves(rooms, _leave):
+                return
+        except StorageError:
+            pass  # as in `copy_to`
+        for index, segment in enumerate(self.segments()):
+            whole[index * SEGMENT_SIZE : index * SEGMENT_SIZE + len(segment)] = segment
+
+    def _open_leaves(
+        self, rooms: Callable[[], Room], put: Callable[[int, memoryview], None]
+    ) -> bool:
+        """Open a payload whose leaves are its segments; whether it is one.
+
+        `rooms` gives each thread the place for a segment by its offset, `put` gets what is there.
+        """
         leaves = regular_leaves(self._payload, self._store.get_block, self.segment_count)
         if leaves is None:
             return False
 
-        def copy(numbered: Iterator[tuple[int, tuple[Cid, int | None]]]) -> None:
-            block, buffer = (memoryview(bytearray(size)) for size in (CHUNK_SIZE, SEGMENT_SIZE))
+        def work(numbered: Iterator[tuple[int, tuple[Cid, int | None]]]) -> None:
+            block, room = memoryview(bytearray(CHUNK_SIZE)), rooms()
             for index, (leaf, stated) in numbered:
                 sealed = self._store.get_block_into(leaf, block)
                 check_size(self._payload, leaf, len(sealed), stated)
                 last = self._check_length(index, sealed)
-                put(index * SEGMENT_SIZE, self._cipher.open_into(index, sealed, buffer, last=last))
+                offset = index * SEGMENT_SIZE
+                put(offset, self._cipher.open_into(index, sealed, room(offset), last=last))
 
-        on_all_cores(copy, enumerate(leaves))
+        on_all_cores(work, enumerate(leaves))
         return True
 
     def segment(self, index: int) -> bytes:
@@ -244,6 +269,15 @@ class PayloadReader:
             f"the payload {self._payload} holds {how} than the {self.plaintext_size} bytes of "
             "plaintext that its manifest states: refuse the artefact"
         )
+
+
+def _kept_buffer() -> Room:
+    buffer = memoryview(bytearray(SEGMENT_SIZE))
+    return lambda _offset: buffer
+
+
+def _leave(_offset: int, _segment: memoryview) -> None:
+    """It is where it belongs."""
 
 
 class _IteratorStream:
