@@ -13,6 +13,7 @@ ChainError
 │   ├── BlockMissing       the node does not have (or no longer has) the block named
 │   ├── RpcRefusal         the node answered with an error (defined in chain.refusal)
 │   └── NotDevelopment     the clock can be moved on development chains only
+├── BadNetwork             validators that make no network, or files of another one
 ├── TxReverted             a contract refused; `name` and `args` are its error's
 ├── TxRefused              the node refused a transaction before any contract saw it
 ├── TxTimeout              no receipt in time; the signed transaction stays in the outbox
@@ -82,6 +83,10 @@ class BlockMissing(NodeError):
 
 class NotDevelopment(NodeError):
     """Only anvil's and Hardhat's clocks may be moved."""
+
+
+class BadNetwork(ChainError):
+    """Validators that make no network, or a folder that holds another network's files."""
 
 
 class TxReverted(ChainError):

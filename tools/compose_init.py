@@ -4,6 +4,7 @@
     .compose/secrets/          swarm.key, passphrase
     .compose/kubo/<name>/repo  IPFS_PATH: the node's keys and configuration, later its blocks
     .compose/chain/            later the chain's state
+    .compose/besu/<n>          each validator's key and files, for `--profile besu`; later its chain
     .compose/homes/            later the homes of operator and relayer
 
 Folders have mode 700 and files mode 600. What is there is never overwritten: a second run makes
@@ -27,6 +28,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import workbench
 from workbench import ToolError
 
+from chain import besu_files
+from chain.errors import ChainError
 from storage.errors import StorageError
 from storage.files import sync_folder, write_durably
 from storage.kubo_config import Peer, hardened, swarm_key
@@ -35,7 +38,9 @@ from storage.kubo_node import KuboNode
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".compose"
 NODES = ("center", "north", "harbor")
-FOLDERS = ("secrets", "kubo", "chain", "homes")
+FOLDERS = ("secrets", "kubo", "chain", "homes", "besu")
+VALIDATORS = {str(n): f"172.30.66.{10 + n}" for n in range(1, 5)}  # as in docker-compose.yml
+BESU_CHAIN_ID = 66_1122
 SWARM_PORT = 4001
 RPC_PORT = 5001
 
@@ -110,6 +115,24 @@ def configure(repo: Path, name: str, peer_ids: Mapping[str, str]) -> None:
     say(f"{config} is made")
 
 
+def make_validators(folder: Path) -> None:
+    """Make Besu's keys and the network's files where they are missing.
+
+    Members may have come since: no list of a validator that has one is written again.
+    """
+    lacking = [name for name in VALIDATORS if not (folder / name / "permissions.toml").exists()]
+    if not lacking:
+        return
+    if len(lacking) < len(VALIDATORS) and not all(
+        (folder / x / "key").exists() for x in VALIDATORS
+    ):
+        raise ToolError(f"{folder} holds a part of a network: restore the rest from a backup")
+    made = [besu_files.make_validator(folder / name, host) for name, host in VALIDATORS.items()]
+    for name in lacking:
+        besu_files.make_network(folder / name, made, BESU_CHAIN_ID)
+    say(f"{folder} is made")
+
+
 def recorded_owner(folder: Path) -> str | None:
     """Who owns what was made before, as UID:GID."""
     try:
@@ -145,6 +168,7 @@ def hand_over(folder: Path, owner: Owner) -> None:
 def check_links(folder: Path) -> None:
     """Refuse to write through a link, which could lead anywhere. Raises ToolError."""
     repos = [Path("kubo") / name / part for name in NODES for part in (".", "repo")]
+    repos += [Path("besu") / name for name in VALIDATORS]
     for part in (Path(), *map(Path, FOLDERS), *repos):
         if (folder / part).is_symlink():
             raise ToolError(f"{folder / part} is a link: put the folder itself there")
@@ -165,6 +189,7 @@ def fill(folder: Path, wanted: str | None) -> None:
         write_new(folder / "secrets" / "swarm.key", swarm_key())
         write_new(folder / "secrets" / "passphrase", secrets.token_urlsafe(32) + "\n")
         make_nodes(folder / "kubo")
+        make_validators(folder / "besu")
         hand_over(folder, owner)
 
 
@@ -173,7 +198,7 @@ def make(folder: Path, wanted: str | None) -> None:
     os.umask(0o077)
     try:
         fill(folder, wanted)
-    except StorageError as exc:
+    except (StorageError, ChainError) as exc:
         raise ToolError(str(exc)) from exc
     except OSError as exc:
         raise ToolError(f"{exc.filename or folder}: {exc.strerror}; correct it, run again") from exc

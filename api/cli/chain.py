@@ -57,6 +57,45 @@ def start(
 
 
 @app.command()
+def validator(
+    folder: Annotated[Path, typer.Argument(help="Where its key is, or is made.")],
+    host: Annotated[str, typer.Option(help="The IPv4 address at which the others reach it.")],
+    port: Annotated[int, typer.Option(min=1, max=65535, help="And the port.")] = 30303,
+) -> None:
+    """Make the key of a Besu validator; print its address for the other members.
+
+    Example: consilium chain validator validator --host 192.0.2.7
+    """
+    from chain.besu_files import make_validator
+
+    made = make_validator(folder, host, port)
+    say(made.enode)
+    say(f"validator {made.address}: hand the line above to all; the key stays in {folder}")
+
+
+@app.command()
+def genesis(
+    folder: Annotated[Path, typer.Argument(help="The validator's folder.")],
+    enodes: Annotated[
+        list[Path], typer.Option("--enode", help="A file `enode` of a member; once for each.")
+    ],
+    chain_id: Annotated[int, typer.Option(min=1, help="A number that no other chain has.")],
+) -> None:
+    """Write the first block of a Besu network, and whom its nodes talk to; print a digest.
+
+    Example: consilium chain genesis validator --chain-id 2026 --enode center.enode --enode
+    north.enode --enode harbor.enode --enode lake.enode
+    """
+    from chain import besu
+    from chain.besu_files import make_network
+
+    members = [besu.Validator.parse(path.read_text("utf-8", errors="replace")) for path in enodes]
+    digest = make_network(folder, members, chain_id)
+    say(f"genesis {digest.hex()}: compare it with the other members' before you start")
+    say(f"{len(members)} validators, of which {besu.faults(len(members))} may fail at once")
+
+
+@app.command()
 def deploy(
     token: Annotated[bool, typer.Option("--token", help="Add the development token.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write deployment.json here, too.")] = None,

@@ -18,6 +18,8 @@ from tests.tooling.dockerfile import stages
 from tests.tooling.kit import ROOT, load
 
 NODES = ("center", "north", "harbor")
+VALIDATORS = tuple(f"besu-{n}" for n in range(1, 5))
+BESU = "hyperledger/besu:26.3.0"  # whose options chain/besu.py was written for; it never ran here
 ENGINES = load(ROOT / "tools" / "engines.py")
 
 pytestmark = pytest.mark.engine("compose", "kubo")
@@ -43,7 +45,8 @@ def test_it_does_not_start_before_its_secrets_are_made() -> None:
 
 def test_it_starts_a_chain_three_ipfs_nodes_and_the_api(services: dict[str, Any]) -> None:
     nodes = {f"kubo-{name}" for name in NODES}
-    assert services.keys() == {"center", "anvil", "deploy", "api", *nodes}
+    assert services.keys() == {"center", "anvil", "deploy", "api", *nodes, *VALIDATORS}
+    assert {name for name, service in services.items() if "profiles" in service} == {*VALIDATORS}
     assert services["api"]["depends_on"]["deploy"]["condition"] == "service_completed_successfully"
     for name in ("anvil", "kubo-center"):
         assert services["deploy"]["depends_on"][name]["condition"] == "service_healthy"
@@ -52,7 +55,7 @@ def test_it_starts_a_chain_three_ipfs_nodes_and_the_api(services: dict[str, Any]
 def test_each_image_is_of_the_version_that_is_tested_here(services: dict[str, Any]) -> None:
     with (ROOT / "pyproject.toml").open("rb") as file:
         version = tomllib.load(file)["project"]["version"]
-    images = {f"ipfs/kubo:v{ENGINES.KUBO.version}", f"consilium:{version}"}
+    images = {f"ipfs/kubo:v{ENGINES.KUBO.version}", f"consilium:{version}", BESU}
     assert {service["image"] for service in services.values()} == images
     for service in services.values():
         own = service["image"].startswith("consilium:")
@@ -92,8 +95,9 @@ def test_only_the_center_sees_more_than_one_network(model: dict[str, Any]) -> No
         "center": ["chain", "edge", "swarm"],
         "kubo-harbor": ["swarm"],
         "kubo-north": ["swarm"],
+        **{name: ["chain", "validators"] for name in VALIDATORS},
     }
-    for name in ("swarm", "chain"):
+    for name in ("swarm", "chain", "validators"):
         assert model["networks"][name]["internal"] is True
     masquerade = "com.docker.network.bridge.enable_ip_masquerade"
     assert model["networks"]["edge"]["driver_opts"] == {masquerade: "false"}
@@ -186,6 +190,47 @@ def test_the_mounted_configuration_is_that_of_every_private_node_but_for_names(
     assert json.loads(json.dumps(plain).replace("/ip4/", "/dns4/")) == json.loads(
         json.dumps(found).replace("/ip4/", "/dns4/")
     )
+
+
+@pytest.mark.parametrize("name", VALIDATORS)
+def test_a_validator_talks_to_members_alone_and_bars_no_account(
+    services: dict[str, Any], name: str, project: Path
+) -> None:
+    command = services[name]["command"]
+    assert "--permissions-nodes-config-file-enabled=true" in command
+    assert not [option for option in command if "permissions-accounts" in option]
+    (volume,) = services[name]["volumes"]
+    home = Path(volume["source"])
+    mounted = {path.name for path in home.iterdir()}
+    for option in command:
+        if found := re.search(r"=/validator/([a-z.-]+)$", option):
+            assert found[1] in mounted | {"data"}
+    members = json.loads((home / "static-nodes.json").read_text())
+    assert tomllib.loads((home / "permissions.toml").read_text()) == {"nodes-allowlist": members}
+    own = (home / "enode").read_text().strip()
+    assert own in members
+    assert f"@{services[name]['networks']['validators']['ipv4_address']}:30303" in own
+    first = project / ".compose" / "besu" / "1" / "genesis.json"
+    assert (home / "genesis.json").read_bytes() == first.read_bytes()
+
+
+@pytest.mark.parametrize("name", VALIDATORS)
+def test_whoever_reaches_a_validators_rpc_cannot_vote_or_rule_it(
+    services: dict[str, Any], name: str
+) -> None:
+    options = dict(item.split("=", 1) for item in services[name]["command"])
+    assert options["--rpc-http-api"] == "ETH,NET,WEB3"
+    assert not [option for option in options if option.startswith("--rpc-ws")]
+    assert options["--Xrpc-ipc-path"].startswith(options["--data-path"])
+    assert "ports" not in services[name]
+
+
+def test_a_validator_asks_no_price_for_gas_as_its_genesis_does(services: dict[str, Any]) -> None:
+    for name in VALIDATORS:
+        options = dict(item.split("=", 1) for item in services[name]["command"])
+        assert options["--min-gas-price"] == "0"
+        home = Path(services[name]["volumes"][0]["source"])
+        assert json.loads((home / "genesis.json").read_text())["config"]["zeroBaseFee"] is True
 
 
 def test_no_file_names_a_floating_version_or_the_engines_socket() -> None:

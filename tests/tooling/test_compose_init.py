@@ -144,3 +144,21 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert str(tmp_path / "file") in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_validators_are_made_whole_after_an_interruption_and_never_made_anew(made: Path) -> None:
+    besu = made / "besu"
+    before = contents(made)
+    (besu / "3" / "permissions.toml").unlink()
+    assert init(made).returncode == 0
+    assert contents(made) == before
+    changed = (besu / "2" / "permissions.toml").read_text().replace("172.30.66.11", "172.30.66.19")
+    (besu / "2" / "permissions.toml").write_text(changed)
+    assert init(made).returncode == 0
+    assert (besu / "2" / "permissions.toml").read_text() == changed
+    (besu / "3" / "permissions.toml").unlink()
+    (besu / "1" / "key").unlink()
+    done = init(made)
+    assert done.returncode == 1
+    assert "restore the rest" in done.stderr
+    assert not (besu / "1" / "key").exists()
