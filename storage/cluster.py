@@ -15,7 +15,8 @@ from tempfile import SpooledTemporaryFile
 from storage.cid import Cid
 from storage.cluster_config import MAX_COPIES
 from storage.cluster_member import Member
-from storage.cluster_rpc import PINNED, ClusterRpc, Copy
+from storage.cluster_mend import Mended, failed, held, mend, order_elsewhere
+from storage.cluster_rpc import ClusterRpc, Copy
 from storage.errors import MalformedCid, TooFewCopies, Unreachable
 from storage.kubo import CALL_S, FIND_S, KuboStore
 from storage.unixfs import import_file
@@ -81,10 +82,14 @@ class ClusterStore(KuboStore):
         """See BlockStore: the roots of which enough peers report a copy."""
         found = []
         for text, copies in self.cluster.pinset().items():
-            if _held(copies) >= self.copies:
+            if held(copies) >= self.copies:
                 with suppress(MalformedCid):
                     found.append(Cid.parse(text))
         return sorted(found)
+
+    def mend(self) -> Mended:
+        """Order copies anew that members lost, also while their peers live. Raises Unreachable."""
+        return mend(self.cluster)
 
     def _send(self, cid: Cid, spool: "SpooledTemporaryFile[bytes]", size: int) -> None:
         """Send a file; once its node is back after a failure, the blocks alone that it lacks."""
@@ -120,11 +125,11 @@ class ClusterStore(KuboStore):
                 if copies != seen:
                     self._told(cid, copies)
                     seen = copies
-                if _held(copies) >= self.copies:
+                if held(copies) >= self.copies:
                     return
-                if _stuck(copies) and time.monotonic() > recover_at:
+                if failed(copies) and time.monotonic() > recover_at:
                     recover_at = time.monotonic() + _RECOVER_EACH_S
-                    self.cluster.recover(str(cid))
+                    order_elsewhere(self.cluster, str(cid), copies, self.copies)
                 if not copies:  # taken out again by another member, or not heard yet
                     ordered = False
             except Unreachable as exc:
@@ -135,7 +140,7 @@ class ClusterStore(KuboStore):
     def _too_few(self, cid: Cid, copies: Sequence[Copy], failure: str) -> TooFewCopies:
         states = ", ".join(map(str, copies)) or failure
         return TooFewCopies(
-            f"{cid} has {_held(copies)} of {self.copies} copies after {self.pin_s:.0f} s, says "
+            f"{cid} has {held(copies)} of {self.copies} copies after {self.pin_s:.0f} s, says "
             f"the cluster peer at {self.cluster.url} ({states}): it stays at the IPFS node at "
             f"{self.url}; look at the peers that are named, then pin it again"
         )
@@ -147,11 +152,3 @@ def _pauses() -> Iterator[float]:
     while True:
         yield random.uniform(longest / 2, longest)  # noqa: S311
         longest = min(_GROWTH * longest, _LONGEST_S)
-
-
-def _held(copies: Sequence[Copy]) -> int:
-    return sum(copy.state == PINNED for copy in copies)
-
-
-def _stuck(copies: Sequence[Copy]) -> bool:
-    return any(copy.state in ("pin_error", "unexpectedly_unpinned") for copy in copies)

@@ -10,7 +10,7 @@ import socket
 import weakref
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -31,6 +31,8 @@ class Copy:
     peer: str
     state: str
     error: str = ""
+    peer_id: str = field(default="", compare=False)
+    """Who it is; `peer` is what it calls itself."""
 
     def __str__(self) -> str:
         return f"{self.peer} {self.state}" + (f" ({self.error[:120]})" if self.error else "")
@@ -213,7 +215,12 @@ def _copies(item: Any, asked: Collection[str] | None = None) -> list[Copy]:
     found = item["peer_map"] or {}
     return sorted(
         (
-            Copy(str(told.get("peername") or peer), str(told["status"]), str(told.get("error", "")))
+            Copy(
+                str(told.get("peername") or peer),
+                str(told["status"]),
+                str(told.get("error", "")),
+                peer,
+            )
             for peer, told in found.items()
             if told["status"] not in ("remote", "unpinned") and (asked is None or peer in asked)
         ),

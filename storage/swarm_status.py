@@ -1,12 +1,14 @@
 """How a member of a private swarm is: what runs, whom it sees, which copies are made."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from storage.cluster import ClusterStore
 from storage.cluster_member import read_member
+from storage.cluster_mend import held
 from storage.errors import StorageError
 
 ASK_S = 10.0
@@ -23,6 +25,8 @@ class MemberStatus:
     peers_seen: int = 0
     copies: dict[str, int] = field(default_factory=dict)
     """How many copies that the whole cluster is to hold are in which state."""
+    roots: dict[int, int] = field(default_factory=dict)
+    """Of how many roots so many copies are reported."""
     wrong: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
@@ -32,8 +36,9 @@ class MemberStatus:
     def row(self) -> list[object]:
         """One row for people."""
         copies = ", ".join(f"{number} {state}" for state, number in sorted(self.copies.items()))
+        roots = ", ".join(f"{roots} with {number}" for number, roots in sorted(self.roots.items()))
         seen = (self.kubo, self.members_seen, self.cluster, self.peers_seen)
-        return [self.name, *seen, copies or "none", "; ".join(self.wrong) or "–"]
+        return [self.name, *seen, copies or "none", roots or "–", "; ".join(self.wrong) or "–"]
 
 
 def member_status(folder: Path) -> MemberStatus:
@@ -50,7 +55,17 @@ def member_status(folder: Path) -> MemberStatus:
                 found |= part(store)
             except StorageError as exc:
                 wrong.append(str(exc))
+        wrong += _short(found.get("roots", {}), store.copies)
     return MemberStatus(folder.name, **found, wrong=wrong)
+
+
+def _short(roots: Mapping[int, int], least: int) -> list[str]:
+    if not (short := sum(number for copies, number in roots.items() if copies < least)):
+        return []
+    return [
+        f"{short} roots have fewer than {least} copies: start the members that are missing, or let "
+        "`consilium swarm up` copy them to others"
+    ]
 
 
 def _node(store: ClusterStore) -> dict[str, Any]:
@@ -61,7 +76,13 @@ def _node(store: ClusterStore) -> dict[str, Any]:
 def _peer(store: ClusterStore) -> dict[str, Any]:
     identity = store.cluster.identity()
     states: Counter[str] = Counter()
+    roots: Counter[int] = Counter()
     for copies in store.cluster.pinset().values():
         states.update(copy.state for copy in copies)
-    seen = len(store.cluster.known("ping")) - 1
-    return {"cluster": str(identity.get("version")), "peers_seen": seen, "copies": dict(states)}
+        roots[held(copies)] += 1
+    return {
+        "cluster": str(identity.get("version")),
+        "peers_seen": len(store.cluster.known("ping")) - 1,
+        "copies": dict(states),
+        "roots": dict(roots),
+    }

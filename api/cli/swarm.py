@@ -53,8 +53,11 @@ def init(
 def up(folder: Folder) -> None:
     """Run the folder's nodes and cluster peers until SIGTERM; prints each member's store.
 
+    What ended is started again, and copies that another member lost are made elsewhere.
+
     Example: consilium swarm up swarm
     """
+    from storage.swarm_care import look_after
     from storage.swarm_folder import SwarmFolder
 
     stopping = threading.Event()
@@ -66,7 +69,7 @@ def up(folder: Folder) -> None:
         for name in found.names:
             say(f"{name}  --store {swarm.address(name)}")
         say("running; stop it with Ctrl-C or `consilium swarm down`")
-        stopping.wait()
+        look_after(swarm, stopping, say)
 
 
 @app.command()
@@ -96,7 +99,8 @@ def status(folder: Folder, as_json: AsJson = False) -> None:
     if as_json:
         json_object([item.to_json() for item in seen])
     else:
-        columns = ["member", "Kubo", "members seen", "cluster", "peers seen", "copies", "wrong"]
+        columns = ["member", "Kubo", "members seen", "cluster", "peers seen", "copies", "roots"]
+        columns.append("wrong")
         table(f"swarm in {folder}", columns, [item.row() for item in seen])
     if any(item.wrong for item in seen):
         raise typer.Exit(1)
