@@ -23,6 +23,7 @@ from storage.errors import (
     MalformedRecord,
     MissingBlock,
     StorageError,
+    TooSlow,
     Unreachable,
 )
 from storage.manifest import Manifest, read_manifest
@@ -219,7 +220,9 @@ def _unpinned(node: Node, envelopes: Sequence[Cid], blocks: Sequence[Cid]) -> An
 def _forgotten(node: Node, blocks: Sequence[Cid]) -> Answer:
     try:
         return Answer.KEPT if node.forget(blocks) else Answer.ERASED
+    except (CorruptBlock, MissingBlock, TooSlow):
+        return (
+            Answer.KEPT
+        )  # damaged, it cannot tell what its pins need: Kubo looks until its time is up
     except Unreachable:
         return Answer.SILENT
-    except (CorruptBlock, MissingBlock):  # a damaged node cannot tell what its pins need
-        return Answer.KEPT
