@@ -221,8 +221,7 @@ def _forgotten(node: Node, blocks: Sequence[Cid]) -> Answer:
     try:
         return Answer.KEPT if node.forget(blocks) else Answer.ERASED
     except (CorruptBlock, MissingBlock, TooSlow):
-        return (
-            Answer.KEPT
-        )  # damaged, it cannot tell what its pins need: Kubo looks until its time is up
+        # Damaged, it cannot tell what its pins need; Kubo looks for that until its time is up.
+        return Answer.KEPT
     except Unreachable:
         return Answer.SILENT
