@@ -117,11 +117,12 @@ class ClusterStore(KuboStore):
         ordered, seen, failure = False, list[Copy](), "nobody was asked"
         pauses, recover_at = _pauses(), time.monotonic() + _RECOVER_EACH_S
         while (left := deadline - time.monotonic()) > 0:
+            wait_s = min(left, self.cluster.timeout_s)
             try:
                 if not ordered:
-                    self.cluster.pin(str(cid), self.copies, max(self.copies, MAX_COPIES))
+                    self.cluster.pin(str(cid), self.copies, max(self.copies, MAX_COPIES), wait_s)
                     ordered = True
-                copies = self.cluster.copies(str(cid), min(left, self.cluster.timeout_s))
+                copies = self.cluster.copies(str(cid), wait_s)
                 if copies != seen:
                     self._told(cid, copies)
                     seen = copies
@@ -129,7 +130,7 @@ class ClusterStore(KuboStore):
                     return
                 if failed(copies) and time.monotonic() > recover_at:
                     recover_at = time.monotonic() + _RECOVER_EACH_S
-                    order_elsewhere(self.cluster, str(cid), copies, self.copies)
+                    order_elsewhere(self.cluster, str(cid), copies, self.copies, wait_s)
                 if not copies:  # taken out again by another member, or not heard yet
                     ordered = False
             except Unreachable as exc:

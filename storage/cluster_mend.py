@@ -52,15 +52,21 @@ def to_order(copies: Sequence[Copy], living: Collection[str], wanted: int) -> in
     return len(asked & set(living)) + fresh if fresh > 0 else 0
 
 
-def order_elsewhere(rpc: ClusterRpc, cid: str, copies: Sequence[Copy], wanted: int) -> bool:
+def order_elsewhere(
+    rpc: ClusterRpc,
+    cid: str,
+    copies: Sequence[Copy],
+    wanted: int,
+    timeout_s: float | None = None,
+) -> bool:
     """Ask other members for what these cannot hold, and these to try again; whether one was asked.
 
-    Raises Unreachable.
+    `timeout_s` is for each call. Raises Unreachable.
     """
-    if number := to_order(copies, rpc.known("freespace"), wanted):
-        rpc.pin(cid, number, max(number, MAX_COPIES))
+    if number := to_order(copies, rpc.known("freespace", timeout_s), wanted):
+        rpc.pin(cid, number, max(number, MAX_COPIES), timeout_s)
     if failed(copies):
-        rpc.recover(cid)
+        rpc.recover(cid, timeout_s)
     return number > 0
 
 

@@ -60,26 +60,26 @@ class ClusterRpc:
         found = self._call("GET", "/id")
         return found if isinstance(found, dict) else {}
 
-    def known(self, metric: str) -> set[str]:
+    def known(self, metric: str, timeout_s: float | None = None) -> set[str]:
         """The peers whose metric of that name is valid here: `ping`, `freespace`."""
-        found = self._call("GET", f"/monitor/metrics/{metric}")
+        found = self._call("GET", f"/monitor/metrics/{metric}", timeout_s=timeout_s)
         return {str(item.get("peer")) for item in found or () if item.get("valid")}
 
-    def pin(self, cid: str, least: int, most: int) -> None:
+    def pin(self, cid: str, least: int, most: int, timeout_s: float | None = None) -> None:
         """Have the cluster keep so many copies; that it says yes is no copy yet. Idempotent.
 
         Refused where fewer than `least` peers could take one.
         """
         asked = {"replication-min": str(least), "replication-max": str(most)}
-        self._call("POST", f"/pins/{cid}", asked)
+        self._call("POST", f"/pins/{cid}", asked, timeout_s=timeout_s)
 
     def unpin(self, cid: str) -> None:
         """Have the cluster forget a root; nothing happens where it is none."""
         self._call("DELETE", f"/pins/{cid}", absent_is_done=True)
 
-    def recover(self, cid: str) -> None:
+    def recover(self, cid: str, timeout_s: float | None = None) -> None:
         """Have peers whose copy failed try again."""
-        self._call("POST", f"/pins/{cid}/recover")
+        self._call("POST", f"/pins/{cid}/recover", timeout_s=timeout_s)
 
     def copies(self, cid: str, timeout_s: float | None = None) -> list[Copy]:
         """Who is to hold a copy, and how far each is; it asks them all."""

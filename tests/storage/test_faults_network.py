@@ -1,0 +1,98 @@
+"""Members on machines of their own: a network that parts, and a hospital that lets nobody in."""
+
+import io
+import os
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from storage import Cid
+from storage.cluster import ClusterStore
+from storage.errors import MissingBlock, TooFewCopies, Unreachable
+from tests.storage.kit import LONG, eventually
+from tests.storage.machines import Machines, machines
+
+pytestmark = [LONG, pytest.mark.engine("kubo", "cluster"), pytest.mark.processes]
+NAMES = ["center", "north", "harbor"]
+SILENT_S = 30  # longer than a silent member counts as living
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
+    with machines(tmp_path_factory.mktemp("machines"), NAMES) as running:
+        running.await_connected(NAMES)
+        yield running
+
+
+def added(three: Machines, name: str) -> tuple[Cid, bytes]:
+    content = os.urandom(3 << 20)
+    with three.store(name) as store:
+        return store.add_file(io.BytesIO(content)), content
+
+
+def pinned(three: Machines, name: str) -> tuple[Cid, bytes]:
+    cid, content = added(three, name)
+    with three.store(name) as store:
+        store.pin(cid)
+    return cid, content
+
+
+def listed(store: ClusterStore) -> list[Cid]:
+    """What it says is pinned: nothing, while it waits in vain for who is cut off."""
+    try:
+        return store.pins()
+    except Unreachable:
+        return []
+
+
+@pytest.mark.parametrize("silent_s", [0, SILENT_S], ids=["just now", "for long"])
+def test_who_is_cut_off_is_told_so_and_nothing_acknowledged_is_lost(
+    three: Machines, silent_s: float
+) -> None:
+    kept = [pinned(three, "north")]
+    with three.network.without("north"):
+        time.sleep(silent_s)  # what is cut off is found out by silence
+        alone, content = added(three, "north")
+        with three.store("north", pin_s=5, find_s=2) as north:
+            started = time.monotonic()
+            with pytest.raises(TooFewCopies, match=f"{alone} has [01] of 2 copies after 5 s"):
+                north.pin(alone)
+            assert time.monotonic() - started < 60
+            assert alone not in listed(north)
+            assert b"".join(north.cat(alone)) == content  # its own it still reads
+            assert b"".join(north.cat(kept[0][0])) == kept[0][1]
+        kept.append(pinned(three, "center"))  # two of three go on
+        with (
+            three.store("north", find_s=2) as north,
+            pytest.raises(MissingBlock, match=f"{kept[1][0]} .*none of the [0-2] members"),
+        ):
+            north.get_block(kept[1][0])
+        kept.append(pinned(three, "harbor"))
+    with three.store("north") as north:  # healed: nobody was told, it is asked again
+        north.pin(alone)
+    kept.append((alone, content))
+    three.await_connected(NAMES)
+    for name in NAMES:
+        with three.store(name) as store:
+            missing = {cid for cid, _ in kept}
+            assert eventually(
+                lambda store=store, missing=missing: missing <= set(store.pins()), 300
+            )
+            for cid, wanted in kept:
+                assert b"".join(store.cat(cid)) == wanted
+
+
+def test_what_one_side_unpinned_stays_unpinned_after_healing(three: Machines) -> None:
+    """Erasure is not undone by a member that did not hear of it."""
+    cid, _ = pinned(three, "north")
+    with three.network.without("north"):
+        with three.store("center") as center:
+            center.unpin(cid)
+        with three.store("north") as north:
+            assert str(cid) in north.cluster.pinset()  # not heard
+    three.await_connected(NAMES)
+    with three.store("north") as north:
+        assert eventually(lambda: str(cid) not in north.cluster.pinset(), 300)
+    with three.store("center") as center:
+        assert str(cid) not in center.cluster.pinset()
