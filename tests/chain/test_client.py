@@ -179,7 +179,7 @@ def test_a_transaction_that_no_block_takes_times_out_and_is_found_again(chain: C
     finally:
         chain.automine(on=True)
         chain.mine()
-    party.client.timeout_s = 20
+    party.client.timeout_s = 120
     party.client.send(call, step="mint")
     assert balance(party) == 7
     assert sent_by(party) == 1

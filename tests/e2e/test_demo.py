@@ -268,7 +268,7 @@ def test_children_die_with_their_parent(tmp_path: Path) -> None:
         time.sleep(0.2)
     assert children, "no anvil was started"
     process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=20)
+    process.communicate(timeout=120)
     while any(_alive(pid) for pid in children) and time.monotonic() < deadline + 30:
         time.sleep(0.2)
     assert not any(_alive(pid) for pid in children)

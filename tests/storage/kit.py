@@ -82,7 +82,7 @@ def _of_kubo(name: str, store: KuboStore, node: KuboNode, members: list[KuboNode
     return Backend(name, store, node.api_url, lambda cid: kubo_file(node, cid), silence, copies_of)
 
 
-def eventually(holds: Callable[[], bool], timeout_s: float = 20.0) -> bool:
+def eventually(holds: Callable[[], bool], timeout_s: float = 120.0) -> bool:
     """Whether it becomes true: members hear of each other's announcements in moments."""
     deadline = time.monotonic() + timeout_s
     while not holds():
