@@ -181,7 +181,7 @@ def raw_add(store: KuboStore, plaintext: bytes) -> str:
     answer = store.rpc.upload(
         "add",
         {"quieter": "true", "progress": "false"},
-        plaintext,
+        [plaintext],
         len(plaintext),
         timeout_s=TRANSFER_S,
     )

@@ -1,7 +1,7 @@
 """Blocks in a member's own Kubo, and copies of what is pinned at other members' by IPFS Cluster.
 
 Bytes go to the member's own node alone, as in `storage.kubo`, and from there to the others: so the
-CID is predicted and checked, and a broken upload goes on with the blocks that are missing. Pinned
+CID is computed and compared, and a broken upload goes on with the blocks that are missing. Pinned
 means that enough peers report `pinned`, never that the cluster took the order: docs/adr/0042.
 """
 
@@ -19,10 +19,12 @@ from storage.cluster_mend import Mended, failed, held, mend, order_elsewhere
 from storage.cluster_rpc import ClusterRpc, Copy
 from storage.errors import MalformedCid, TooFewCopies, Unreachable
 from storage.kubo import CALL_S, FIND_S, KuboStore
-from storage.unixfs import import_file
+from storage.outgoing import outgoing
+from storage.unixfs import Readable, import_file
 
 PIN_S = 300.0  # for all copies of all that one call pins
 RESUME_S = 60.0
+_IN_MEMORY = 16 << 20
 _AT_ONCE = 8  # orders under way; more wait here, not in the peer
 _FIRST_S = 0.01
 _LONGEST_S = 1.0
@@ -91,18 +93,23 @@ class ClusterStore(KuboStore):
         """Order copies anew that members lost, also while their peers live. Raises Unreachable."""
         return mend(self.cluster)
 
-    def _send(self, cid: Cid, spool: "SpooledTemporaryFile[bytes]", size: int) -> None:
-        """Send a file; once its node is back after a failure, the blocks alone that it lacks."""
-        try:
-            super()._send(cid, spool, size)
-            return
-        except Unreachable:
-            deadline, pauses = time.monotonic() + self.resume_s, _pauses()
-        while True:
-            spool.seek(0)
+    def add_file(self, stream: Readable) -> Cid:
+        """See BlockStore. Once its node is back after a failure, it gets the blocks that it lacks;
+        for that the bytes are kept meanwhile, over 16 MiB on the disk."""
+        with SpooledTemporaryFile(_IN_MEMORY) as sent, outgoing(stream, sent.write) as file:
             try:
-                import_file(spool, self._put_missing)
-                return
+                return self._send(file)
+            except Unreachable:
+                deadline = time.monotonic() + self.resume_s
+                file.cid()  # takes what is left of the stream
+            return self._resume(sent, deadline)
+
+    def _resume(self, sent: "SpooledTemporaryFile[bytes]", deadline: float) -> Cid:
+        pauses = _pauses()
+        while True:
+            sent.seek(0)
+            try:
+                return import_file(sent, self._put_missing)
             except Unreachable:
                 if time.monotonic() > deadline:
                     raise

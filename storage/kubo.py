@@ -1,10 +1,9 @@
 """Blocks in a Kubo node: its own, and through it those of every member of a private swarm.
 
-The node is not trusted: CIDs are predicted before bytes are sent and compared after, and every
-read recomputes them. Announcements are in `storage.feeds`.
+The node is not trusted: CIDs are computed from what is sent and compared with what it says, and
+every read recomputes them. Announcements are in `storage.feeds`.
 """
 
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any, Self
@@ -22,15 +21,15 @@ from storage.feeds import Feeds
 from storage.kubo_config import ways_out
 from storage.kubo_control import KuboControl
 from storage.kubo_rpc import KuboRpc
+from storage.outgoing import Outgoing, outgoing
 from storage.read_ahead import read_ahead
 from storage.store import MAX_BLOCK_SIZE, check_block_size, links, put_into, verify
-from storage.unixfs import CHUNK_SIZE, MAX_LINKS, Readable, export_file, import_file
+from storage.unixfs import CHUNK_SIZE, MAX_LINKS, Readable, export_file
 
 CALL_S = 60.0  # a disk under load takes its time
 FIND_S = 10.0  # with all members one hop away, who has a block gives it at once
 TRANSFER_S = 3600.0
 _AT_ONCE = 100  # CIDs in a call: a node looks through all its pins for each one
-_IN_MEMORY = 16 << 20  # of a file to be added; more is spooled to the disk
 _CODECS = {Codec.RAW: "raw", Codec.DAG_PB: "dag-pb", Codec.DAG_CBOR: "dag-cbor"}
 # Profile unixfs-v1-2025, said with each call: a node of other settings gives the same CIDs.
 _PROFILE = {
@@ -72,7 +71,7 @@ class KuboStore:
         check_block_size(block)
         cid = Cid.of(codec, block)
         wanted = {"cid-codec": _CODECS[codec], "mhtype": "sha2-256"}
-        answer = self.rpc.upload("block/put", wanted, block, len(block))
+        answer = self.rpc.upload("block/put", wanted, [block], len(block))
         return self._same(cid, answer, "Key")
 
     def get_block(self, cid: Cid) -> bytes:
@@ -98,18 +97,13 @@ class KuboStore:
         return True
 
     def add_file(self, stream: Readable) -> Cid:
-        """See BlockStore. The stream is read once, to its end, before anything is sent."""
-        with tempfile.SpooledTemporaryFile(_IN_MEMORY) as spool:
-            cid = import_file(_Copying(stream, spool), _ignore)
-            size = spool.tell()
-            spool.seek(0)
-            self._send(cid, spool, size)
-        return cid
+        """See BlockStore. The stream is read once, and sent while it is hashed."""
+        with outgoing(stream) as file:
+            return self._send(file)
 
-    def _send(self, cid: Cid, spool: "tempfile.SpooledTemporaryFile[bytes]", size: int) -> None:
-        """Send a file that is known as `cid`."""
-        answer = self.rpc.upload("add", _PROFILE, spool, size, timeout_s=TRANSFER_S)
-        self._same(cid, answer, "Hash")
+    def _send(self, file: Outgoing) -> Cid:
+        answer = self.rpc.upload("add", _PROFILE, file, file.size, timeout_s=TRANSFER_S)
+        return self._same(file.cid(), answer, "Hash")
 
     def cat(self, cid: Cid, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         """See BlockStore. A whole file is read ahead, a part block by block."""
@@ -234,23 +228,6 @@ class KuboStore:
             f"connected to it gave it within {self.find_s:.0f} s: ask the member who made it to "
             "pin it again, or wait until it is connected"
         )
-
-
-class _Copying:
-    """A stream that writes what is read from it into a file."""
-
-    def __init__(self, stream: Readable, copy: "tempfile.SpooledTemporaryFile[bytes]") -> None:
-        self._stream = stream
-        self._copy = copy
-
-    def read(self, size: int, /) -> bytes:
-        piece = self._stream.read(size)
-        self._copy.write(piece)
-        return piece
-
-
-def _ignore(_cid: Cid, _block: bytes | memoryview) -> None:
-    """The CID alone is wanted."""
 
 
 def _checked(topic: bytes) -> bytes:

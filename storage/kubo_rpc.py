@@ -6,16 +6,16 @@ https://docs.ipfs.tech/reference/kubo/rpc/
 import json
 import secrets
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.client import HTTPException
+from itertools import chain
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from storage.errors import MissingBlock, StorageError, TooSlow, Unreachable
 from storage.kubo_http import Connections
-from storage.unixfs import Readable
 
 # The node is told to give up first, so that it can say why.
 _GRACE_S = 5.0
@@ -66,18 +66,20 @@ class KuboRpc:
         self,
         path: str,
         parameters: Mapping[str, str],
-        content: bytes | Readable,
-        size: int,
+        content: Iterable[bytes],
+        size: int | None,
         *,
         timeout_s: float | None = None,
     ) -> Any:
-        """Send `size` bytes as the one file of a command; its JSON answer."""
+        """Send pieces, `size` bytes where that is known, as a command's one file; its JSON answer.
+
+        What is raised by who makes the pieces comes out as it is, unless it is an OSError.
+        """
         head, tail, boundary = _frame()
-        body = _body(head, content, size, tail)
-        headers = {
-            "Content-Type": f"multipart/form-data; boundary={boundary}",
-            "Content-Length": str(len(head) + size + len(tail)),
-        }
+        headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+        if size is not None:  # else it travels in chunks, which cost the node another copy
+            headers["Content-Length"] = str(len(head) + size + len(tail))
+        body = chain([head], content, [tail])  # closing it leaves `content` open, to be hashed
         answer = self._send(
             path, parameters, timeout_s=timeout_s, limit=1 << 20, content=body, headers=headers
         )
@@ -170,15 +172,3 @@ def _frame() -> tuple[bytes, bytes, str]:
         "Content-Type: application/octet-stream\r\n\r\n"
     )
     return head.encode(), f"\r\n--{boundary}--\r\n".encode(), boundary
-
-
-def _body(head: bytes, content: bytes | Readable, size: int, tail: bytes) -> Iterator[bytes]:
-    yield head
-    if isinstance(content, bytes):
-        yield content
-    else:
-        left = size
-        while left and (piece := content.read(min(left, 1 << 20))):
-            left -= len(piece)
-            yield piece
-    yield tail

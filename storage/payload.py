@@ -127,6 +127,11 @@ class SealedStream:
         piece, self._left = self._left[:size], self._left[size:]
         return bytes(piece)
 
+    @property
+    def size(self) -> int | None:
+        """Bytes of the payload, None before a stream has ended that nobody knows the length of."""
+        return payload_size(len(self._plaintext)) if isinstance(self._plaintext, bytes) else None
+
     def plaintext_sha256(self) -> bytes:
         """Of the plaintext read so far (32 bytes)."""
         return self._hash.digest()

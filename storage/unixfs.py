@@ -18,6 +18,10 @@ MAX_LISTED = 1 << 16  # leaves, so 64 GiB
 _MAX_HEIGHT = 8  # 1024**8 leaves; a higher tree is made to waste its reader's time
 
 
+Put = Callable[[Cid, bytes | memoryview], None]
+"""Keeps a block; done with the view when it returns."""
+
+
 class Readable(Protocol):
     """A binary stream; `read(n)` may return fewer bytes and returns b"" at its end."""
 
@@ -30,6 +34,11 @@ class Readable(Protocol):
 class Pieces(Protocol):
     """A stream whose bytes threads make, a chunk of CHUNK_SIZE each, the last one shorter."""
 
+    @property
+    def size(self) -> int | None:
+        """Bytes of all chunks, where they are known beforehand."""
+        ...
+
     def pieces(self) -> Iterator[Any]:
         """What a chunk is made of, in order; at least one."""
         ...
@@ -41,7 +50,7 @@ class Pieces(Protocol):
 
 def import_file(
     stream: Readable,
-    put: Callable[[Cid, bytes | memoryview], None],
+    put: Put,
     chunk_size: int = CHUNK_SIZE,
     max_links: int = MAX_LINKS,
     width: int = 1,
@@ -51,45 +60,64 @@ def import_file(
     Leaves are made, hashed and put by `width` threads at once. Memory is a few chunks for each and
     at most `max_links` links a level, whatever the file's size.
     """
-    levels: list[list[Link]] = [[]]
-
-    def add(level: int, link: Link) -> None:
-        if level == len(levels):
-            levels.append([])
-        if len(levels[level]) == max_links:  # full, and more follows: close this node
-            closed = _put_node(levels[level], put)
-            levels[level] = []
-            add(level + 1, closed)
-        levels[level].append(link)
-
-    for link in _put_leaves(stream, put, chunk_size, width):
-        add(0, link)
-    level = 0
-    while len(levels) > level + 1 or len(levels[level]) > 1:
-        node = _put_node(levels[level], put)
-        level += 1
-        add(level, node)
-    return levels[level][0].cid
-
-
-def _put_leaves(
-    stream: Readable,
-    put: Callable[[Cid, bytes | memoryview], None],
-    chunk_size: int,
-    width: int,
-) -> Iterator[Link]:
-    pieces: Iterator[Any] = chunks(stream, chunk_size)
-    finish: Callable[[Any], bytes | memoryview] = _whole
-    if isinstance(stream, Pieces) and chunk_size == CHUNK_SIZE:
-        pieces, finish = stream.pieces(), stream.finish
+    pieces, finish = cut(stream, chunk_size)
 
     def put_leaf(piece: Any) -> Link:
         chunk = finish(piece)
-        cid = Cid.of(Codec.RAW, chunk)
-        put(cid, chunk)
-        return Link(cid, len(chunk), len(chunk))
+        link = leaf_link(chunk)
+        put(link.cid, chunk)
+        return link
 
-    return in_order(put_leaf, pieces, width)
+    tree = Tree(put, max_links)
+    for link in in_order(put_leaf, pieces, width):
+        tree.add(link)
+    return tree.root()
+
+
+class Tree:
+    """The inner nodes above leaves that come in order, each handed to `put` once it is full."""
+
+    def __init__(self, put: Put, max_links: int = MAX_LINKS) -> None:
+        self._put = put
+        self._max_links = max_links
+        self._levels: list[list[Link]] = [[]]
+
+    def add(self, leaf: Link) -> None:
+        """One more leaf."""
+        self._add(0, leaf)
+
+    def root(self) -> Cid:
+        """Close every open node. At least one leaf was added."""
+        levels, level = self._levels, 0
+        while len(levels) > level + 1 or len(levels[level]) > 1:
+            node = _put_node(levels[level], self._put)
+            level += 1
+            self._add(level, node)
+        return levels[level][0].cid
+
+    def _add(self, level: int, link: Link) -> None:
+        levels = self._levels
+        if level == len(levels):
+            levels.append([])
+        if len(levels[level]) == self._max_links:  # full, and more follows: close this node
+            closed = _put_node(levels[level], self._put)
+            levels[level] = []
+            self._add(level + 1, closed)
+        levels[level].append(link)
+
+
+def leaf_link(chunk: bytes | memoryview) -> Link:
+    """What a node says of a leaf."""
+    return Link(Cid.of(Codec.RAW, chunk), len(chunk), len(chunk))
+
+
+def cut(
+    stream: Readable, chunk_size: int = CHUNK_SIZE
+) -> tuple[Iterator[Any], Callable[[Any], bytes | memoryview]]:
+    """A stream's pieces in order, and what makes a chunk of one: any thread may, see `Pieces`."""
+    if isinstance(stream, Pieces) and chunk_size == CHUNK_SIZE:
+        return stream.pieces(), stream.finish
+    return chunks(stream, chunk_size), _whole
 
 
 def _whole(piece: bytes) -> bytes:
@@ -185,7 +213,7 @@ def check_size(root: Cid, cid: Cid, size: int, stated: int | None) -> None:
         )
 
 
-def _put_node(links: Sequence[Link], put: Callable[[Cid, bytes | memoryview], None]) -> Link:
+def _put_node(links: Sequence[Link], put: Put) -> Link:
     block = encode_node(links)
     cid = Cid.of(Codec.DAG_PB, block)
     put(cid, block)

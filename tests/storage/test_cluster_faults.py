@@ -127,31 +127,28 @@ def test_an_upload_that_broke_off_goes_on_with_the_missing_blocks(cluster: Clust
     blocks, node = 96, cluster.nodes["harbor"]
     restarts: list[threading.Thread] = []
 
-    class Killing(ClusterStore):
-        """Its node dies when most of a file is sent; counts what is sent afterwards."""
+    class Killing(io.BytesIO):
+        """Its reader's node dies when most of it is read, so sent but for a few chunks."""
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            if not restarts and self.tell() > blocks * CHUNK_SIZE * 3 // 4:
+                node.kill()
+                restarts.append(threading.Thread(target=cluster.restart, args=["harbor"]))
+                restarts[0].start()
+            return super().read(size)
+
+    class Counting(ClusterStore):
+        """What is sent block by block."""
 
         sent = 0
-
-        def _send(self, cid: Cid, spool: Any, size: int) -> None:
-            read = spool.read
-
-            def reading(wanted: int) -> bytes:
-                if not restarts and spool.tell() > size * 3 // 4:
-                    node.kill()
-                    restarts.append(threading.Thread(target=cluster.restart, args=["harbor"]))
-                    restarts[0].start()
-                return bytes(read(wanted))
-
-            spool.read = reading
-            super()._send(cid, spool, size)
 
         def put_block(self, codec: Codec, block: bytes) -> Cid:
             self.sent += 1
             return super().put_block(codec, block)
 
     content = os.urandom(blocks * CHUNK_SIZE)
-    with Killing(member_of(cluster, "harbor"), pin_s=60) as store:
-        cid = store.add_file(io.BytesIO(content))
+    with Counting(member_of(cluster, "harbor"), pin_s=60) as store:
+        cid = store.add_file(Killing(content))
         restarts[0].join()
         assert 0 < store.sent < blocks
         assert b"".join(store.cat(cid)) == content
