@@ -3,51 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from http.client import HTTPException
 from typing import Any, NoReturn
-from urllib.parse import urlsplit
 
-import requests
 from eth_utils.address import to_checksum_address
 
 from chain import abi
+from chain.endpoints import Endpoints
 from chain.errors import BlockMissing, NodeDown, TxReverted, WrongChain
 from chain.refusal import RpcRefusal, message_of
-from chain.rpc import Loopback, without_credentials
 from chain.types import Address, Block, BlockId, BlockNumber, Call, Json, Log, Receipt, Wei
 
 LOG_RANGE = 10_000  # blocks asked for at once, until the node refuses
-_NO_ANSWER = (requests.RequestException, HTTPException, OSError, ValueError, RecursionError)
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 _UNKNOWN_BLOCK = ("not found", "out of range", "outofrange", "unknown block", "missing trie")
 
 
 class Node:
-    """A node's RPC address. `chain_id`, where given, must be the node's."""
+    """A node's RPC address, or several of one chain with commas between them (`Endpoints`).
+
+    `chain_id`, where given, must be the node's.
+    """
 
     def __init__(self, url: str, *, chain_id: int | None = None, timeout_s: float = 30) -> None:
-        self.name = without_credentials(url)
-        self._url, self._timeout_s = url, timeout_s
-        parts = urlsplit(url)
-        here = parts.scheme == "http" and parts.hostname in _LOOPBACK
-        self._loopback = Loopback(url, timeout_s) if here else None
-        self._session = requests.Session()
+        self._endpoints = Endpoints(url, timeout_s)
         self.chain_id = int(self.request("eth_chainId"), 16)
         if chain_id not in (None, self.chain_id):
             raise WrongChain(
                 f"{self.name} serves chain {self.chain_id}, not {chain_id}: correct the address"
             )
 
+    @property
+    def name(self) -> str:
+        """The address, as it may stand in a message."""
+        return self._endpoints.name
+
+    @property
+    def turns(self) -> int:
+        """How often another address took over."""
+        return self._endpoints.turns
+
+    def look_further(self) -> None:
+        """Goes to another address where this one's chain stands still and the other's does not."""
+        self._endpoints.look_further()
+
     def request(self, method: str, *params: Any) -> Any:
         """The result of one JSON-RPC method; raises NodeDown or RpcRefusal."""
-        try:
-            answer = self._post({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
-            if not isinstance(answer, dict):
-                raise ValueError("no JSON-RPC")
-        except _NO_ANSWER as exc:
-            raise NodeDown(
-                f"no node answers at {self.name}: start it, or correct the address"
-            ) from exc
+        answer = self._post({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+        if not isinstance(answer, dict):
+            raise NodeDown(f"{self.name} answers no JSON-RPC: correct the address")
         if error := answer.get("error"):
             raise RpcRefusal(f"{method} at {self.name}: {message_of(error)}", error)
         return answer.get("result")
@@ -64,7 +66,7 @@ class Node:
         try:
             answers = {item["id"]: item for item in self._post(body)}
             ordered = [answers[i] for i in range(len(body))]
-        except (*_NO_ANSWER, KeyError, TypeError):
+        except (NodeDown, KeyError, TypeError):
             return [self.answer(method, *params) for method, params in asked]
         return [
             RpcRefusal(f"{method} at {self.name}: {message_of(item['error'])}", item["error"])
@@ -74,9 +76,7 @@ class Node:
         ]
 
     def _post(self, body: Any) -> Any:
-        if self._loopback is not None:
-            return self._loopback.post(body)
-        return self._session.post(self._url, json=body, timeout=self._timeout_s).json()
+        return self._endpoints.post(body)
 
     def answer(self, method: str, *params: Any) -> Any:
         """The result of one method, or the RpcRefusal with which the node refused it."""
@@ -132,6 +132,8 @@ class Node:
         fee = raw.get("baseFeePerGas")
         # Hardhat gives its pending block no number.
         number = self.latest() + 1 if raw["number"] is None else int(raw["number"], 16)
+        if block != "pending":
+            self._endpoints.saw(number)
         return Block(
             number=BlockNumber(number),
             hash=bytes.fromhex((raw["hash"] or "0x")[2:]),
@@ -141,7 +143,9 @@ class Node:
 
     def latest(self) -> BlockNumber:
         """Number of the newest block: name it in the reads that follow."""
-        return BlockNumber(int(self.request("eth_blockNumber"), 16))
+        number = BlockNumber(int(self.request("eth_blockNumber"), 16))
+        self._endpoints.saw(number)
+        return number
 
     def code(self, address: Address, *, block: BlockId) -> bytes:
         """The code at an address; empty where there is no contract."""
@@ -157,15 +161,20 @@ class Node:
 
     def receipt(self, transaction: bytes) -> tuple[Receipt, bool] | None:
         """A mined transaction's receipt, and whether it took effect; None while it is not mined."""
-        return _receipt(transaction, self.request("eth_getTransactionReceipt", _hex(transaction)))
+        found = _receipt(transaction, self.request("eth_getTransactionReceipt", _hex(transaction)))
+        if found is not None:
+            self._endpoints.saw(found[0].block)
+        return found
 
     def receipts(self, transactions: Sequence[bytes]) -> list[tuple[Receipt, bool] | None]:
         """What `receipt` gives for each, in one request; None where the node complains."""
         answers = self.batch([("eth_getTransactionReceipt", [_hex(x)]) for x in transactions])
-        return [
+        found = [
             None if isinstance(answer, RpcRefusal) else _receipt(transaction, answer)
             for transaction, answer in zip(transactions, answers, strict=True)
         ]
+        self._endpoints.saw(max((item[0].block for item in found if item is not None), default=0))
+        return found
 
     def logs(
         self,

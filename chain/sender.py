@@ -197,7 +197,9 @@ class Sender:
         return found
 
     def _is_known(self, entry: Entry) -> bool:
-        return self.node.request("eth_getTransactionByHash", "0x" + entry.hash.hex()) is not None
+        """Whether the node has one of the step's transactions, in a block or waiting."""
+        asked = ("0x" + item.hex() for item in entry.hashes)
+        return any(self.node.request("eth_getTransactionByHash", x) is not None for x in asked)
 
     def wait(self, entry: Entry, timeout_s: float) -> Receipt:
         """The receipt, once it is in a block. Polls ever more seldom, up to four times a second.
@@ -206,12 +208,12 @@ class Sender:
         """
         end, pause = time.monotonic() + timeout_s, _FIRST_POLL_S
         nudge_at = time.monotonic() + MINE_EVERY_S
-        raise_at = time.monotonic() + self.stuck_s
+        raise_at, turns = time.monotonic() + self.stuck_s, self.node.turns
         while (found := self._receipt(entry)) is None:
             entry = self._raise_if_lost(entry)
-            if time.monotonic() > raise_at:
-                self.raise_fees()
-                raise_at = time.monotonic() + self.stuck_s
+            if time.monotonic() > raise_at or self.node.turns != turns:
+                self._push_on()
+                raise_at, turns = time.monotonic() + self.stuck_s, self.node.turns
             if time.monotonic() > end:
                 raise TxTimeout(
                     f"{entry.call.what} of {self.address} is in no block after "
@@ -229,6 +231,13 @@ class Sender:
         if (entry.state, entry.block_hash) != (State.DONE, receipt.block_hash):
             self.outbox.mark(entry, State.DONE, block_hash=receipt.block_hash)
         return receipt
+
+    def _push_on(self) -> None:
+        """What waits may have died with a node, wait at one that is cut off, or pay too little."""
+        self.node.look_further()
+        self.raise_fees()  # first: a node refuses to take again what pays too little
+        with self.outbox.lock():
+            self.resume()
 
     def _raise_if_lost(self, entry: Entry) -> Entry:
         """The entry as it is now: another process may have raised its fee."""

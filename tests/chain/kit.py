@@ -214,12 +214,15 @@ class Relay:
     def __init__(self, url: str) -> None:
         self.instead: dict[str, Callable[[dict[str, Any], Answer], Any]] = {}
         self.asked: list[str] = []
+        self.is_ended = False
         relay = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                answer = json.dumps(relay._answer(url, body)).encode()
+                answer = b"" if relay.is_ended else json.dumps(relay._answer(url, body)).encode()
+                if relay.is_ended:
+                    return
                 self.send_response(200)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(answer)))
@@ -245,6 +248,10 @@ class Relay:
         if instead := self.instead.get(body["method"]):
             return {"jsonrpc": "2.0", "id": body["id"], **instead(body, pass_on)}
         return pass_on(body)
+
+    def end(self) -> None:
+        """Nobody is answered any more, who is being answered included."""
+        self.is_ended = True
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
