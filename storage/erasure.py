@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from storage import tags
 from storage.cid import Cid, Codec, dag_cbor_cid
@@ -35,6 +35,7 @@ _SHAPE: Shape = {"answers": list, "blocks": list, "erased_at": int, "manifest": 
 _ANSWER_SHAPE: Shape = {"answer": str, "node": str}
 
 
+@runtime_checkable
 class Node(BlockStore, Protocol):
     """A member's store that can part with blocks."""
 
@@ -90,7 +91,7 @@ def erase(
             f"manifest {dag_cbor_cid(manifest_digest)} is evidence of a study for another "
             f"{keep_until - now} s: erase it after that"
         )
-    envelopes, blocks = _found(nodes, manifest_digest)
+    envelopes, blocks = _found(nodes, manifest_digest, sender.signer)
     answers = {name: _unpinned(node, envelopes, blocks) for name, node in nodes.items()}
     for name, node in nodes.items():
         if answers[name] is not Answer.SILENT:
@@ -166,8 +167,11 @@ def _opened(cid: Cid, block: bytes, manifest_digest: bytes) -> Tombstone:
     )
 
 
-def _found(nodes: Mapping[str, Node], manifest_digest: bytes) -> tuple[list[Cid], list[Cid]]:
-    """The envelopes, and all blocks of the artefact: as it stands, or as a tombstone tells."""
+def _found(
+    nodes: Mapping[str, Node], manifest_digest: bytes, signer: Signer
+) -> tuple[list[Cid], list[Cid]]:
+    """The envelopes, and all blocks of the artefact: as it stands, or as the signer's tombstone
+    tells. Another's could list anything, and have it unpinned everywhere."""
     last: StorageError | None = None
     for node in nodes.values():
         try:
@@ -176,16 +180,16 @@ def _found(nodes: Mapping[str, Node], manifest_digest: bytes) -> tuple[list[Cid]
         except (MissingBlock, Unreachable) as exc:
             last = exc
             continue
-        envelopes = _envelopes(nodes.values(), manifest)
+        envelopes = envelopes_of(nodes.values(), manifest)
         return envelopes, sorted({*envelopes, manifest.cid, *payload})
     for node in nodes.values():
         with suppress(Unreachable):
-            for stone in _tombstones(node, manifest_digest):
+            if (stone := find_tombstone(node, manifest_digest, signer)) is not None:
                 return [], list(stone.blocks)
     raise last or MissingBlock("no node was named: name those that hold the artefact")
 
 
-def _envelopes(nodes: Iterable[Node], manifest: Manifest) -> list[Cid]:
+def envelopes_of(nodes: Iterable[BlockStore], manifest: Manifest) -> list[Cid]:
     """Those of this artefact alone: anyone may announce another's, to have it erased, too."""
     found = set()
     for node in nodes:

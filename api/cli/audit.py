@@ -17,11 +17,15 @@ from api.home import Home, HomeRole
 from chain.attestations import Verdict as Word
 from chain.errors import NoPassphrase
 from chain.types import RoundNumber, StudyId
-from federated.auditor import Level, Verdict, replay
+from federated.auditor import Level, Outcome, Verdict, replay
 from federated.party import Party
 from storage.cid import Codec
 
-_KEYED = "--keyed"
+_WORDS = {
+    Outcome.OK: Word.OK,
+    Outcome.ERASED: Word.INCOMPLETE,
+    Outcome.TAMPERED: Word.TAMPERED,
+}
 
 
 def audit(
@@ -106,7 +110,7 @@ def _number(party: Party, study: int | None) -> StudyId:
 def _attest(party: Party, verdict: Verdict) -> None:
     report = party.store.put_block(Codec.DAG_CBOR, verdict.to_bytes())
     party.store.pin(report)
-    word = Word.OK if verdict.ok else Word.TAMPERED
+    word = _WORDS[verdict.outcome]
     call = party.chain.attestations.attest(
         StudyId(verdict.study), RoundNumber(0), verdict.level, word, report.digest
     )
@@ -128,7 +132,12 @@ def _print(party: Party, verdict: Verdict) -> None:
         )
         for check in verdict.failures
     ]
-    table(f"does not hold: {where}", ("round", "hospital", "check", "why"), rows)
+    columns = ("round", "hospital", "check", "why")
+    if verdict.outcome is Outcome.ERASED:
+        table(f"erased, and nothing else is wrong: {where}", columns, rows)
+        say(f"erased: {len(rows)} of {len(verdict.checks)} checks cannot be made any more")
+        return
+    table(f"does not hold: {where}", columns, rows)
     say(f"{len(rows)} of {len(verdict.checks)} checks do not hold")
 
 

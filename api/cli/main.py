@@ -33,6 +33,7 @@ COMMANDS = {
     "claim": "Claim a reward: a patient's, a hospital's share, a bond.",
     "challenge": "Void an update that is false; demand leaves and answer.",
     "audit": "Replay a study and say what does not hold.",
+    "storage": "List and erase own artefacts, collect what studies left in the store.",
     "swarm": "Run, join and check a private IPFS with copies at several members.",
     "engines": "Show or build the engines that a private swarm runs.",
     "demo": "Run one whole study on this machine.",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from eth_abi.abi import encode
 
 from chain.keccak import keccak
 from chain.rounds import Finalized, Submitted
 from federated.aggregate import WeightedSum
+from federated.auditor.erased import model_erased, update_erased
 from federated.auditor.facts import Facts
 from federated.auditor.verdict import Checks, Level, Place
 from federated.chosen import spec_of_round
@@ -44,7 +47,7 @@ def check_round(
         bound = party.chain.rounds.finalized(study.number, facts.number, to_block=facts.block)
         _check_inputs(facts, facts.manifest, bound, checks)
         _check_exclusions(party, study, facts, facts.manifest, checks)
-    _check_model_bytes(party, facts.number, facts.manifest, checks)
+    _check_model_bytes(party, study, facts, facts.manifest, checks)
     if level is not Level.KEYED:
         return None
     return _check_aggregate(party, study, facts, facts.manifest, checks)
@@ -83,7 +86,8 @@ def _check_submission(
     excused = code is ExclusionCode.UNDECRYPTABLE
     if excused and confirmed_unopened(party, study, facts.frozen[event.index], event):
         return
-    with checks.guarded("update-manifest", at):
+    excuse = partial(update_erased, party, study, facts, event.index)
+    with checks.guarded("update-manifest", at, excuse):
         try:
             manifest = check_manifest(party, study, facts.frozen[event.index], event)
         except (ArtefactError, MalformedBlock) as exc:
@@ -94,7 +98,7 @@ def _check_submission(
         checks.add("update-manifest", True, at=at)
         if excused or (code is ExclusionCode.SHAPE and is_oversized(study, manifest)):
             return
-        with checks.guarded("update-bytes", at):
+        with checks.guarded("update-bytes", at, excuse):
             if is_oversized(study, manifest):
                 checks.add("update-bytes", False, "more bytes than any update has", at)
                 return
@@ -155,12 +159,17 @@ def _check_exclusions(
             checks.add("exclusion", ok, detail, Place(facts.number, entry.hospital))
 
 
-def _check_model_bytes(party: Party, number: int, manifest: RoundManifest, checks: Checks) -> None:
-    with checks.guarded("model-bytes", Place(number)):
+def _check_model_bytes(
+    party: Party, study: Study, facts: Facts, manifest: RoundManifest, checks: Checks
+) -> None:
+    at = Place(facts.number)
+    with checks.guarded(
+        "model-bytes", at, partial(model_erased, party, study, facts, facts.number)
+    ):
         sealed = read_manifest(party.store, manifest.model)
         size = sum(len(chunk) for chunk in party.store.cat(sealed.payload))
         ok = size == sealed.payload_size and sealed.context == manifest.context
-        checks.add("model-bytes", ok, "not the sealed model of this round", Place(number))
+        checks.add("model-bytes", ok, "not the sealed model of this round", at)
 
 
 def _check_aggregate(
@@ -187,13 +196,15 @@ def _check_sum(
     agreed = [_add(party, study, facts, entry.hospital, total, checks) for entry in listed]
     if len(agreed) != len(manifest.entries) or not all(agreed):
         return None
-    with checks.guarded("aggregate", Place(facts.number)):
+    start_gone = partial(model_erased, party, study, facts, facts.round.parent)
+    with checks.guarded("aggregate", Place(facts.number), start_gone):
         start = open_state(party, study, facts.round.parent, facts.block)
         state = next_state(spec, start, total.mean(), facts.number)
         ok = state_digest(study.spec, state) == facts.round.state
         detail = "the included updates do not give the finalized model"
         checks.add("aggregate", ok, detail, Place(facts.number))
-    with checks.guarded("model", Place(facts.number)):
+    gone = partial(model_erased, party, study, facts, facts.number)
+    with checks.guarded("model", Place(facts.number), gone):
         open_state(party, study, facts.number, facts.block)
         checks.add("model", True, at=Place(facts.number))
     return total if isinstance(total, WeightedSum) else None
@@ -208,7 +219,7 @@ def _add(
     if code is ExclusionCode.LIST_MISSING:
         return True  # judged without a key
     agree = False
-    with checks.guarded("exclusion", at):
+    with checks.guarded("exclusion", at, partial(update_erased, party, study, facts, hospital)):
         event = facts.submitted[hospital]
         if code is ExclusionCode.UNDECRYPTABLE and confirmed_unopened(party, study, frozen, event):
             return checks.add("exclusion", True, at=at)

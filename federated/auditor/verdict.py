@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from chain.attestations import Level
 from chain.errors import ChainError, NodeDown
 from federated.canonical import encode
 from federated.errors import FederatedError
-from storage.errors import StorageError, Unreachable
+from storage.errors import MissingBlock, StorageError, Unreachable
 
-__all__ = ["Check", "Checks", "Level", "Place", "Verdict"]
+__all__ = ["Check", "Checks", "Level", "Outcome", "Place", "Verdict"]
+
+
+class Outcome(StrEnum):
+    """What all checks of a level come to."""
+
+    OK = "ok"
+    ERASED = "erased"
+    TAMPERED = "tampered"
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
     """One result. `round_number` and `hospital` (an index) are None where it is about neither.
 
-    A `detail` with `ok` is a note.
+    A `detail` with `ok` is a note. `erased`: it could not be made, for what it needs is gone by a
+    lawful tombstone of whoever sealed it; it neither holds nor speaks against anybody.
     """
 
     name: str
@@ -28,12 +38,14 @@ class Check:
     round_number: int | None = None
     hospital: int | None = None
     detail: str = ""
+    erased: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """As reports and `--json` show it."""
         return {
             "name": self.name,
             "ok": self.ok,
+            "erased": self.erased,
             "round": self.round_number,
             "hospital": self.hospital,
             "detail": self.detail,
@@ -55,6 +67,14 @@ class Verdict:
         return bool(self.checks) and all(check.ok for check in self.checks)
 
     @property
+    def outcome(self) -> Outcome:
+        """`erased` where nothing speaks against the study, and not all could be checked."""
+        if self.ok:
+            return Outcome.OK
+        lawful = bool(self.failures) and all(check.erased for check in self.failures)
+        return Outcome.ERASED if lawful else Outcome.TAMPERED
+
+    @property
     def notes(self) -> list[Check]:
         """What holds, and what a reader should know all the same."""
         return [check for check in self.checks if check.ok and check.detail]
@@ -71,6 +91,7 @@ class Verdict:
             "block": self.block,
             "level": self.level.name.lower(),
             "ok": self.ok,
+            "outcome": self.outcome.value,
             "checks": [check.to_json() for check in self.checks],
         }
 
@@ -106,11 +127,24 @@ class Checks:
         self.found.append(Check(name, True, at.round_number, at.hospital, detail))
 
     @contextmanager
-    def guarded(self, name: str, at: Place = NOWHERE) -> Iterator[None]:
-        """Errors about what was fetched fail this check; an unreachable store or node raises."""
+    def guarded(
+        self, name: str, at: Place = NOWHERE, excuse: Callable[[], str] | None = None
+    ) -> Iterator[None]:
+        """Errors about what was fetched fail this check; an unreachable store or node raises.
+
+        Where a block is missing, `excuse` says by whose tombstone, or nothing.
+        """
         try:
             yield
         except (Unreachable, NodeDown):
             raise
         except (FederatedError, StorageError, ChainError) as exc:
-            self.add(name, False, str(exc), at)
+            said = excuse() if excuse is not None and _is_missing(exc) else ""
+            found = Check(name, False, at.round_number, at.hospital, said or str(exc), bool(said))
+            self.found.append(found)
+
+
+def _is_missing(exc: BaseException | None) -> bool:
+    while exc is not None and not isinstance(exc, MissingBlock):
+        exc = exc.__cause__
+    return exc is not None

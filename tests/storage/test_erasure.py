@@ -249,6 +249,22 @@ def test_a_tombstone_of_another_signer_is_not_taken_for_this_ones(
         read_tombstone(harbor, stone.cid, bytes(32), SENDER.signer)
 
 
+def test_a_strangers_tombstone_has_nothing_else_erased(nodes: dict[str, EmbeddedStore]) -> None:
+    harbor = nodes["harbor"]
+    doomed, victim = sealed_in(harbor), sealed_in(harbor, OTHER)
+    copied(nodes)
+    first = erased(nodes, doomed.manifest_digest)
+    blocks = [bytes(victim.envelope_cid), bytes(victim.manifest_cid)]
+    body = {"answers": [], "blocks": blocks, "erased_at": 9_999, "reason": "x"}
+    body["manifest"] = doomed.manifest_digest
+    cid = harbor.put_block(Codec.DAG_CBOR, sign_record(TOMBSTONE, body, OTHER))
+    harbor.announce(doomed.manifest_digest, cid)
+    again = erased(nodes, doomed.manifest_digest, now=3_000)
+    assert set(again.blocks) == set(first.blocks)
+    assert victim.envelope_cid in harbor.pins()
+    assert read(harbor, victim, OTHER) == PLAINTEXT
+
+
 @pytest.mark.parametrize(
     "change",
     [

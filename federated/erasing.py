@@ -1,0 +1,67 @@
+"""Erase an artefact of a study whose evidence need not last any longer.
+
+Only who sealed it may: a tombstone of anybody else excuses nothing in an audit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from chain.types import StudyId
+from federated.errors import StepError
+from federated.evidence import Evidence, evidence_of
+from federated.party import Party
+from federated.study import Study, read_study
+from storage.cid import dag_cbor_cid
+from storage.erasure import Node, Tombstone, erase
+
+
+def own_evidence(party: Party, study: Study) -> list[Evidence]:
+    """What this party sealed for a study and the chain names."""
+    items = evidence_of(party, study, party.head())
+    return [item for item in items if item.account == party.address]
+
+
+def erase_own(
+    party: Party, number: StudyId, digest: bytes, nodes: Mapping[str, Node], reason: str
+) -> Tombstone:
+    """Erase one of the party's own artefacts at these nodes; leave a tombstone there.
+
+    Raises `StepError` for what is none of its own in this study, `EvidenceNeeded` while evidence of
+    a study that names it must last, and what `storage.erasure.erase` does. May be repeated for
+    nodes that were silent.
+    """
+    study = read_study(party.chain, party.store, number, party.head())
+    if digest not in {item.digest for item in own_evidence(party, study)}:
+        raise StepError(
+            f"study {number}: manifest {dag_cbor_cid(digest)} is none that {party.address} "
+            "submitted or finalized there: only who sealed an artefact can erase it; "
+            "`consilium storage list` shows yours"
+        )
+    return erase(
+        nodes,
+        digest,
+        sender=party.sender,
+        reason=reason,
+        now=party.chain.client.timestamp(),
+        keep_until=keep_until(party, digest, study),
+    )
+
+
+def keep_until(party: Party, digest: bytes, study: Study) -> int:
+    """Until when evidence must last (seconds): `refund` of the last study that names it.
+
+    Else a hospital could submit an update of a running study to one that is over, and erase it as
+    evidence of that.
+    """
+    block = party.head()
+    latest = study.terms.refund_at
+    for place in range(1, party.chain.studies.count(block_identifier=block) + 1):
+        number = StudyId(place)
+        terms = party.chain.studies.terms(number, block_identifier=block)
+        if terms.refund_at <= latest:
+            continue
+        other = read_study(party.chain, party.store, number, block)
+        if digest in {item.digest for item in own_evidence(party, other)}:
+            latest = terms.refund_at
+    return latest

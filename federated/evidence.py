@@ -1,0 +1,41 @@
+"""The artefacts of a study that the chain names: updates and global models, and whose they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from chain.types import Address, BlockNumber, RoundNumber
+from federated.judging import UPDATE_KIND
+from federated.party import Party
+from federated.published import MODEL_KIND
+from federated.round_manifest import read_round_manifest
+from federated.study import Study
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """An artefact by its manifest's digest; `account` submitted or finalized it at `block`."""
+
+    digest: bytes
+    kind: str
+    round_number: RoundNumber
+    account: Address
+    block: BlockNumber
+
+
+def evidence_of(party: Party, study: Study, block: BlockNumber) -> Iterator[Evidence]:
+    """All of them, round by round; a model after the updates that gave it.
+
+    Raises the store's errors where a round manifest is missing.
+    """
+    rounds = party.chain.rounds
+    for place in range(1, rounds.count(study.number, block_identifier=block) + 1):
+        number = RoundNumber(place)
+        for event in rounds.submissions(study.number, number, to_block=block):
+            at = BlockNumber(event.block)
+            yield Evidence(event.manifest, UPDATE_KIND, number, event.hospital, at)
+        round_ = rounds.round(study.number, number, block_identifier=block)
+        if round_.finalized:
+            manifest, _ = read_round_manifest(party.store, round_.manifest)
+            yield Evidence(manifest.model, MODEL_KIND, number, study.center, round_.open_block)

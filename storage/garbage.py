@@ -1,0 +1,64 @@
+"""What may go from a store: roots that are given up, and below them what no other pin needs."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from storage.cid import Cid, Codec
+from storage.erasure import Node
+from storage.errors import MissingBlock
+from storage.store import links
+
+
+@dataclass(frozen=True, slots=True)
+class Garbage:
+    """Pins to be taken away, and the blocks that nothing needs then; `size` is in bytes."""
+
+    roots: tuple[Cid, ...]
+    blocks: tuple[Cid, ...]
+    size: int
+
+
+def find_garbage(store: Node, roots: Iterable[Cid], loose: Iterable[Cid] = ()) -> Garbage:
+    """What goes when these roots are given up, and of `loose` what no pin needs. Changes nothing.
+
+    Only what the store itself has counts. Raises MissingBlock, CorruptBlock where it cannot be told
+    what another pin needs: nothing may go then.
+    """
+    pins, given_up = set(store.pins()), set(roots)
+    needed = _below(store, pins - given_up, complete=True)
+    left = _below(store, given_up, complete=False) | {cid for cid in loose if store.has(cid)}
+    digests = {cid.digest for cid in needed}  # the embedded store knows no codec
+    doomed = sorted(cid for cid in left if cid.digest not in digests)
+    size = sum(len(store.get_block(cid)) for cid in doomed)
+    return Garbage(tuple(sorted(pins & given_up)), tuple(doomed), size)
+
+
+def remove(store: Node, garbage: Garbage) -> list[Cid]:
+    """Take the pins away, then the blocks; those that stayed, for a pin came meanwhile.
+
+    Raises MissingBlock, CorruptBlock, Unreachable.
+    """
+    for cid in garbage.roots:
+        store.unpin(cid)
+    return store.forget(garbage.blocks)
+
+
+def _below(store: Node, roots: Iterable[Cid], *, complete: bool) -> set[Cid]:
+    """All blocks at and below the roots that the store itself has."""
+    found: set[Cid] = set()
+    stack, seen = list(roots), set(roots)
+    while stack:
+        cid = stack.pop()
+        if not store.has(cid):  # a node would fetch it from other members
+            if complete and cid.codec is not Codec.RAW:
+                raise MissingBlock(
+                    f"{cid}, which a pin needs, is missing here: pin it again, so that the store "
+                    "can tell what else is needed; until then nothing is collected"
+                )
+            continue
+        found.add(cid)
+        if cid.codec is not Codec.RAW:
+            fresh = set(links(cid, store.get_block(cid))) - seen
+            seen |= fresh
+            stack.extend(fresh)
+    return found

@@ -1,0 +1,186 @@
+"""A finished study's artefacts erased and collected: when, by whom, and what an audit then says."""
+
+from __future__ import annotations
+
+import pytest
+
+from federated.auditor import Level, Outcome
+from federated.collecting import find_leftovers
+from federated.erasing import erase_own, own_evidence
+from federated.errors import StepError
+from federated.party import Party
+from storage.cid import Cid, Codec, dag_cbor_cid
+from storage.erasure import Node, envelopes_of, erase
+from storage.errors import EvidenceNeeded, MissingBlock
+from storage.garbage import remove
+from storage.manifest import read_manifest
+from storage.signing import Sender, SigningKey
+from storage.store import BlockStore
+from tests.e2e import kit
+from tests.e2e.kit import World
+
+pytestmark = pytest.mark.engine("anvil")
+BOTH = (Level.KEYLESS, Level.KEYED)
+REASON = "its agreement ended"
+
+
+def node_of(store: BlockStore) -> Node:
+    assert isinstance(store, Node)
+    return store
+
+
+def nodes_of(party: Party) -> dict[str, Node]:
+    return {party.name: node_of(party.store)}
+
+
+def end(world: World) -> None:
+    """The study's evidence may go."""
+    world.clock.advance_to(world.read().terms.refund_at + 1)
+
+
+def update_of(world: World, number: int, hospital: str) -> bytes:
+    return kit.submission_of(world, number, hospital).manifest
+
+
+def erase_update(world: World, number: int = 2, hospital: str = "harbor") -> bytes:
+    party, digest = world.party(hospital), update_of(world, number, hospital)
+    assert erase_own(party, world.study, digest, nodes_of(party), REASON).complete
+    return digest
+
+
+def test_evidence_is_erased_only_when_it_need_not_last_and_then_audited_as_erased(
+    finished: World,
+) -> None:
+    kit.assert_sound(finished)
+    with pytest.raises(EvidenceNeeded, match="is evidence of a study for another"):
+        erase_update(finished)
+    kit.assert_sound(finished)
+    end(finished)
+    erase_update(finished)
+    wanted = {"update-manifest"}, {"update-manifest", "exclusion"}
+    for level, checks in zip(BOTH, wanted, strict=True):
+        verdict = finished.audit(level, "relayer" if level is Level.KEYLESS else "auditor")
+        assert verdict.outcome is Outcome.ERASED
+        assert not verdict.ok
+        assert {check.name for check in verdict.failures} == checks
+        assert all(REASON in check.detail for check in verdict.failures)
+        assert {check.hospital for check in verdict.failures} == {finished.index("harbor")}
+    other = kit.submission_of(finished, 2, "north").manifest
+    kit.lose(finished, other)
+    for level in BOTH:
+        assert finished.audit(level).outcome is Outcome.TAMPERED
+
+
+def test_a_model_that_the_center_erased_is_audited_as_erased(finished: World) -> None:
+    end(finished)
+    center = finished.center
+    models = own_evidence(center, finished.read())
+    assert [(item.kind, item.round_number) for item in models] == [
+        ("global-model", 1),
+        ("global-model", 2),
+    ]
+    assert erase_own(center, finished.study, models[0].digest, nodes_of(center), REASON).complete
+    keyless, keyed = (finished.audit(level) for level in BOTH)
+    assert {(c.name, c.round_number) for c in keyless.failures} == {("model-bytes", 1)}
+    assert {(c.name, c.round_number) for c in keyed.failures} == {
+        *(("model-bytes", 1), ("model", 1), ("aggregate", 2)),
+    }
+    assert keyless.outcome is keyed.outcome is Outcome.ERASED
+
+
+def test_nobody_erases_what_another_sealed(finished: World) -> None:
+    end(finished)
+    digest = update_of(finished, 2, "harbor")
+    for name in "north", "center":
+        party = finished.party(name)
+        with pytest.raises(StepError, match="only who sealed an artefact can erase it"):
+            erase_own(party, finished.study, digest, nodes_of(party), REASON)
+    kit.assert_sound(finished)
+
+
+@pytest.mark.parametrize("who", ["the center", "a stranger under its address"])
+def test_another_ones_tombstone_excuses_nothing(finished: World, who: str) -> None:
+    end(finished)
+    digest, owner = update_of(finished, 2, "harbor"), finished.party("harbor")
+    forged = Sender(owner.sender.address, SigningKey.generate())
+    sender = finished.center.sender if who == "the center" else forged
+    now = finished.clock.now()
+    erase(nodes_of(owner), digest, sender=sender, reason=REASON, now=now, keep_until=0)
+    for level in BOTH:
+        assert finished.audit(level).outcome is Outcome.TAMPERED
+
+
+@pytest.mark.parametrize("stated", ["in time", "as if it were later"])
+def test_a_tombstone_made_too_early_excuses_nothing_while_evidence_must_last(
+    finished: World, stated: str
+) -> None:
+    owner, digest = finished.party("harbor"), update_of(finished, 2, "harbor")
+    refund_at = finished.read().terms.refund_at
+    now = finished.clock.now() if stated == "in time" else refund_at + 1
+    sender = owner.sender
+    erase(nodes_of(owner), digest, sender=sender, reason=REASON, now=now, keep_until=0)
+    assert finished.audit(Level.KEYLESS).outcome is Outcome.TAMPERED
+    end(finished)
+    later = Outcome.TAMPERED if stated == "in time" else Outcome.ERASED  # nobody else dates it
+    assert finished.audit(Level.KEYLESS).outcome is later
+
+
+def test_what_is_corrupt_is_not_excused_by_a_tombstone(finished: World) -> None:
+    end(finished)
+    store = finished.auditor.store
+    digest = update_of(finished, 2, "harbor")
+    block = store.get_block(dag_cbor_cid(digest))
+    erase_update(finished)
+    store.put_block(Codec.DAG_CBOR, block)  # the manifest alone: its payload is gone
+    assert finished.audit(Level.KEYLESS).outcome is Outcome.ERASED
+    kit.flip(finished, digest)
+    assert finished.audit(Level.KEYLESS).outcome is Outcome.TAMPERED
+
+
+def test_a_member_that_was_not_asked_collects_what_its_sender_erased(
+    finished: World,
+) -> None:
+    center, harbor = finished.center, finished.party("harbor")
+    end(finished)
+    digest = update_of(finished, 2, "harbor")
+    kept = {cid: center.store.get_block(cid) for cid in _blocks(center, digest)}
+    pins = set(center.store.pins())
+    erase_update(finished)
+    for cid, block in kept.items():  # as if the center's had been another node
+        center.store.put_block(cid.codec, block)
+    mine = [cid for cid in kept if cid in pins]
+    center.store.pin(*mine)
+    store = node_of(center.store)
+    found = find_leftovers(center, store)
+    assert set(found.roots) == set(mine)
+    assert set(found.blocks) == set(kept)
+    assert found.size == sum(map(len, kept.values()))
+    assert all(store.has(cid) for cid in kept)  # nothing has changed yet
+    assert remove(store, found) == []
+    assert not any(store.has(cid) for cid in kept)
+    assert finished.audit(Level.KEYLESS).outcome is Outcome.ERASED
+    assert find_leftovers(harbor, store).blocks == ()
+
+
+def _blocks(party: Party, digest: bytes) -> set[Cid]:
+    manifest = read_manifest(party.store, digest)
+    return {manifest.cid, manifest.payload, *envelopes_of([party.store], manifest)}
+
+
+def test_a_study_is_given_up_after_its_refund_and_nothing_of_others_goes(finished: World) -> None:
+    auditor, store = finished.auditor, node_of(finished.auditor.store)
+    with pytest.raises(StepError, match="its evidence must last for another"):
+        find_leftovers(auditor, store, [finished.study])
+    end(finished)
+    assert find_leftovers(auditor, store).blocks == ()
+    own = {cid for cid in store.pins() if cid.codec is Codec.RAW}
+    digest = update_of(finished, 1, "north")
+    found = find_leftovers(auditor, store, [finished.study])
+    assert found.size > 0
+    remove(store, found)
+    with pytest.raises(MissingBlock):
+        store.get_block(dag_cbor_cid(digest))
+    assert not any(store.has(cid) for cid in found.blocks)
+    assert own <= set(store.pins())  # published keys
+    assert all(store.has(cid) for cid in store.pins())
+    assert find_leftovers(auditor, store, [finished.study]).blocks == ()
