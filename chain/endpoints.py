@@ -8,6 +8,7 @@ each time that it takes over it must have the newest block that was seen.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit
@@ -135,7 +136,7 @@ class Endpoints:
         except (*NO_ANSWER, _Behind):
             return -1
 
-    def _down(self, behind: list[Exception]) -> NodeDown:
+    def _down(self, behind: Sequence[Exception]) -> NodeDown:
         names = ", ".join(endpoint.name for endpoint in self._all)
         also = f" ({'; '.join(map(str, behind))})" if behind else ""
         return NodeDown(f"no node answers at {names}{also}: start it, or correct the address")

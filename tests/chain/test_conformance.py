@@ -16,6 +16,7 @@ from chain.node import Node
 from tests.chain.conformance import Conformance
 from tests.chain.engines import GivenNode, HardhatNode
 from tests.chain.kit import COINS, Chain, Engine
+from tests.chain.py_evm import PyEvm
 
 
 class OnAnEngine(Conformance):
@@ -51,6 +52,16 @@ class TestHardhat(OnAnEngine):
     @classmethod
     def engine(cls) -> Iterator[Engine]:
         with HardhatNode() as node:
+            yield node
+
+
+class TestPyEvm(OnAnEngine):
+    """An EVM written in Python, which shares no line with the others."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def engine(cls) -> Iterator[Engine]:
+        with PyEvm() as node:
             yield node
 
 
