@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
-from threading import Lock
+from threading import Event, Lock
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,7 @@ from federated.center.ahead import fetch_ahead
 from federated.hospital import HospitalNode, Policy, approve, freeze, join, submit, train
 from federated.hospital.data import arrays
 from federated.hospital.freeze import frozen_members
-from federated.published import open_state
+from federated.published import known_state, open_state
 from federated.simulate import simulate
 from federated.spec import Choice, StudySpec
 from federated.state import initial_state, state_digest
@@ -143,12 +143,14 @@ def _pairs(world: World, spec: StudySpec, rounds: int) -> list[Pair]:
 def _round(world: World, study: StudyId, say: Callable[..., None]) -> None:
     """One round. `say` waits until the nodes have heard each other, which is no party's step."""
     number = open_round(world.center, study)
-    for node in world.hospitals.values():
-        say(node.party.name, "freezes")
-        freeze(node, study, number)
     # One hospital trains, and one does what is before or after it: more would take its cores.
-    with ThreadPoolExecutor(2) as hospitals, _training_in_turn():
-        steps = [hospitals.submit(_take_part, world, name, study, number) for name in HOSPITALS]
+    with ThreadPoolExecutor(2) as hospitals, _training_in_turn() as began:
+        steps = [hospitals.submit(_take_part, world, HOSPITALS[0], study, number)]
+        while not (began.wait(0.01) or steps[0].done()):
+            pass  # on a machine of its own nobody else's work would hold it up
+        steps += [
+            hospitals.submit(_take_part, world, name, study, number) for name in HOSPITALS[1:]
+        ]
         for step in as_completed(steps):
             step.result()
             _fetch(world, study, number, say)
@@ -156,7 +158,7 @@ def _round(world: World, study: StudyId, say: Callable[..., None]) -> None:
 
 
 def _take_part(world: World, name: str, study: StudyId, number: RoundNumber) -> None:
-    """A hospital's own process: it evaluates the newest model, trains, seals and submits."""
+    """A hospital's own process: it evaluates the newest model, freezes, trains and submits."""
     home = world.homes[f"hospitals/{name}"].path
     node = replace(  # SQLite's connections are of the thread that opens them
         world.hospitals[name],
@@ -164,22 +166,27 @@ def _take_part(world: World, name: str, study: StudyId, number: RoundNumber) -> 
         consents=ConsentTable(home / "consents.sqlite"),
     )
     _open_newest(node, study, number)
+    freeze(node, study, number)
     train(node, study, number)
     submit(node, study, number)
 
 
 @contextmanager
-def _training_in_turn() -> Iterator[None]:
-    """One hospital trains at a time, as in the simulation; what else each does goes on beside."""
-    alone, inner = Lock(), training.local_training
+def _training_in_turn() -> Iterator[Event]:
+    """One hospital trains at a time, as in the simulation; what else each does goes on beside.
+
+    Gives what is set once one of them trains.
+    """
+    alone, began, inner = Lock(), Event(), training.local_training
 
     def in_turn(*arguments: Any, **named: Any) -> Any:
         with alone:
+            began.set()
             return inner(*arguments, **named)
 
     training.local_training = in_turn
     try:
-        yield
+        yield began
     finally:
         training.local_training = inner
 
@@ -189,7 +196,7 @@ def _open_newest(node: HospitalNode, study: StudyId, number: RoundNumber) -> Non
     if number > 1:
         party, block = node.party, node.party.head()
         at = read_study(party.chain, party.store, study, block)
-        open_state(party, at, RoundNumber(number - 1), block)
+        known_state(party, at, RoundNumber(number - 1), block)
 
 
 def _fetch(world: World, number: StudyId, place: RoundNumber, say: Callable[..., None]) -> None:

@@ -18,6 +18,8 @@ from federated.stored import Stored
 from federated.trial import Plaintext, Trial
 from storage.cores import on_all_cores
 
+SUM_ITEM = 8
+"""Bytes of a sum's memory for each element of an update."""
 _INT64_MAX = (1 << 63) - 1
 _IN_PART = "an update was added in part; begin the sum anew"
 
@@ -87,6 +89,11 @@ class WeightedSum:
             self._unusable = ""
         self.weight += weight if accepted else 0
         return accepted
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether what it holds is a sum of whole updates."""
+        return not self._unusable
 
     def _peak(self, part: Array) -> int:
         if (most := peak(part)) > self._grid.bound:

@@ -80,6 +80,26 @@ def judge_submission(
         return Judged(None, ExclusionCode.SCHEMA)
 
 
+def still_stands(
+    party: Party, study: Study, frozen: Frozen, event: Submitted, judged: Judged
+) -> bool:
+    """Whether what was added to a sum earlier would be now, of the same freeze and submission.
+
+    Its bytes were those that its manifest names and are so for ever. What the chain and the members
+    say of it is asked again. Raises `Unreachable`.
+    """
+    if judged.code is not None or leaves_of(party.store, frozen) is None:
+        return False
+    try:
+        manifest = check_manifest(party, study, frozen, event)
+    except Unreachable:
+        raise
+    except StorageError:
+        return False
+    staleness = contexts_of_update(party, study, frozen)[manifest.context]
+    return judged.weight == discounted(frozen.freeze.weight, staleness)
+
+
 def _judge_bytes(
     party: Party,
     study: Study,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chain.contracts import Contracts
 from chain.types import Address, BlockNumber
 from federated.errors import StepError
 from federated.journal import Journal
+from federated.memory import Memory
 from storage.keys import Identity, RecipientKey, fetch_key
 from storage.signing import Sender, Signer
 from storage.store import BlockStore
@@ -23,6 +24,7 @@ class Party:
     sender: Sender
     identity: Identity
     journal: Journal
+    memory: Memory = field(default_factory=Memory, repr=False, compare=False)
 
     @property
     def address(self) -> Address:

@@ -41,7 +41,7 @@ def read_result(
     """
     round_ = party.chain.rounds.round(study.number, number, block_identifier=block)
     if not round_.finalized:
-        raise StepError(f"study {study.number}: round {number} is not finalized")
+        raise _not_finalized(study, number)
     manifest, signer = read_round_manifest(party.store, round_.manifest)
     event = party.chain.rounds.finalized(study.number, number, to_block=block)
     expected = signer_at(party.chain, study.center, event.block)
@@ -95,6 +95,29 @@ def open_state(party: Party, study: Study, number: RoundNumber, block: BlockNumb
             "was finalized on-chain; refuse it and tell the auditors"
         )
     return state
+
+
+def known_state(party: Party, study: Study, number: RoundNumber, block: BlockNumber) -> GlobalState:
+    """As `open_state`, once for who needs a state several times: while the process remembers it.
+
+    It is the one that the chain names at this block, whatever the store has by now.
+    """
+    if number == 0:
+        wanted = study.terms.state
+    else:
+        round_ = party.chain.rounds.round(study.number, number, block_identifier=block)
+        if not round_.finalized:
+            raise _not_finalized(study, number)
+        wanted = round_.state
+    if (kept := party.memory.state(study.spec_digest, wanted)) is not None:
+        return kept
+    state = open_state(party, study, number, block)
+    party.memory.keep_state(study.spec_digest, wanted, state)
+    return state
+
+
+def _not_finalized(study: Study, number: int) -> StepError:
+    return StepError(f"study {study.number}: round {number} is not finalized")
 
 
 def _decoded(study: Study, number: int, data: bytes) -> tuple[GlobalState, Digest]:

@@ -65,9 +65,16 @@ def digest_of_parts(round_number: int, parameters: bytes, server: Mapping[str, b
 
 def encode_state(spec: StudySpec, state: GlobalState) -> bytes:
     """The whole state as canonical bytes, to be sealed and pinned."""
+    return encoded_state(spec, state)[0]
+
+
+def encoded_state(spec: StudySpec, state: GlobalState) -> tuple[bytes, Digest]:
+    """As `encode_state`; with its `state_digest`, of the same files."""
     parameters, server = state_files(spec, state)
     content = {"round": state.round_number, "parameters": parameters, "server": server}
-    return encode({"format": _FILE_FORMAT, **content})
+    parts = {name: digest(data) for name, data in server.items()}
+    found = digest_of_parts(state.round_number, digest(parameters), parts)
+    return encode({"format": _FILE_FORMAT, **content}), found
 
 
 def tensors_size(spec: StudySpec) -> int:

@@ -19,7 +19,7 @@ from federated.models import update_schema
 from federated.party import Party, recipient_at
 from federated.published import MODEL_KIND, context_of_state
 from federated.round_manifest import RoundManifest, write_round_manifest
-from federated.state import encode_state, next_state, state_digest
+from federated.state import encoded_state, next_state
 from federated.study import Study, read_study
 from storage.artefact import seal
 
@@ -92,14 +92,14 @@ def _conclude(
     number, block, start = inputs.number, inputs.block, collected.start
     spec = spec_of_round(party, study, number, block)
     state = next_state(spec, start, collected.total.take_mean(), number)
-    start_digest = state_digest(study.spec, start)
-    result = state_digest(study.spec, state)
+    start_digest = inputs.round.start_state  # of the parent's state, as it was opened
+    model, result = encoded_state(study.spec, state)
     context = context_of_state(party, study, number, start_digest, result)
     needed = sorted({study.center, *study.auditors})
     members = sorted({*_taking_part(party, study, block)} - {*needed})
     sealed = seal(
         party.store,
-        encode_state(study.spec, state),
+        model,
         kind=MODEL_KIND,
         schema=update_schema(study.spec).digest(),
         context=context,
@@ -109,6 +109,7 @@ def _conclude(
             *reachable(party, members, block),
         ],
     )
+    party.memory.keep_state(study.spec_digest, result, state)  # the next round's start
     return RoundManifest(
         context=context,
         study=study.number,

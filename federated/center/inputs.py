@@ -14,12 +14,14 @@ from federated.combining import Total, total_of
 from federated.directory import known_as
 from federated.errors import StepError, TooFewUpdates, Unjudged
 from federated.exclusion import ExclusionCode
-from federated.judging import Judged, judge_submission, wrap_for_auditors
+from federated.judging import Judged, judge_submission, still_stands, wrap_for_auditors
 from federated.left_out import Update
+from federated.memory import Begun, key_of
 from federated.models import update_schema
 from federated.party import Party, recipient_at
-from federated.published import open_state
+from federated.published import known_state
 from federated.round_manifest import Entry
+from federated.spec import StudySpec
 from federated.state import GlobalState
 from federated.study import Study
 from storage.errors import StorageError, Unreachable
@@ -80,22 +82,26 @@ def read_inputs(party: Party, study: Study, number: RoundNumber, block: BlockNum
 def collect(party: Party, study: Study, inputs: Inputs, *, wrap: bool) -> Collected:
     """Fetch, judge and add all submissions, a segment of one in memory at a time.
 
+    Those that were added while others were waited for (`ahead`) are asked about, not read again.
     With `wrap`, every update that opened is wrapped for the named auditors. Raises `StepError`
     where fewer than k updates can be included, `Unjudged` that names all that nobody can judge yet.
     """
-    start = open_state(party, study, RoundNumber(inputs.round.parent), inputs.block)
+    start = known_state(party, study, RoundNumber(inputs.round.parent), inputs.block)
     spec = spec_of_round(party, study, inputs.number, inputs.block)
-    total = total_of(spec, party.journal.folder)
+    begun = _begun(party, study, inputs, spec)
+    total = total_of(spec, party.journal.folder) if begun is None else begun.total
+    held = {} if begun is None else begun.held
     entries, downloads, open_ = [], [], list[Unjudged]()
     for event in inputs.submitted:
         frozen = inputs.frozen[event.index]
-        started = time.perf_counter()
         try:
-            judged = judge_submission(party, study, frozen, event, total)
+            judged, taken_s = held.get(key_of(frozen, event)) or judge_timed(
+                party, study, frozen, event, total
+            )
         except Unjudged as exc:
             open_.append(exc)
             continue
-        downloads.append((event.index, judged.size, time.perf_counter() - started))
+        downloads.append((event.index, judged.size, taken_s))
         entries.append(_entry(frozen, event, judged))
         if wrap and judged.opened and study.auditors:
             wrap_for_auditors(party, study, frozen, event)
@@ -104,6 +110,32 @@ def collect(party: Party, study: Study, inputs: Inputs, *, wrap: bool) -> Collec
         raise Unjudged(hospitals, "; ".join(map(str, open_)))
     _check_enough(party, study, inputs, entries)
     return Collected(start, total, tuple(entries), tuple(downloads))
+
+
+def judge_timed(
+    party: Party, study: Study, frozen: Frozen, event: Submitted, into: Total
+) -> tuple[Judged, float]:
+    """What `judge_submission` says, and in how many seconds."""
+    started = time.perf_counter()
+    judged = judge_submission(party, study, frozen, event, into)
+    return judged, time.perf_counter() - started
+
+
+def _begun(party: Party, study: Study, inputs: Inputs, spec: StudySpec) -> Begun | None:
+    """The sum of this round's first updates, if all that is in it still belongs there.
+
+    A voided one, another freeze after a reorganisation, or a list that is gone: begin anew.
+    """
+    begun = party.memory.take_sum(study.number, inputs.number)
+    if begun is None or begun.spec != spec:
+        return None
+    standing = {key_of(inputs.frozen[e.index], e): e for e in inputs.submitted}
+    for key, (judged, _) in begun.held.items():
+        if (event := standing.get(key)) is None:
+            return None
+        if not still_stands(party, study, inputs.frozen[event.index], event, judged):
+            return None
+    return begun
 
 
 def updates_of(

@@ -13,7 +13,7 @@ from federated.hospital.node import HospitalNode
 from federated.hospital.policy.standing import require_allowed
 from federated.hospital.told import may_tell, tellable_members
 from federated.metrics import FIGURE_STEP, auc, confusion
-from federated.published import context_of_state, open_state
+from federated.published import context_of_state, known_state
 from federated.results import NUMBERS, Results, write_results
 from federated.schema import Array
 from federated.study import Study, read_study
@@ -86,7 +86,7 @@ def _judged(
 
     task = task_of(study.spec.task)
     block = node.party.head()
-    model = own_model(node.party, study, open_state(node.party, study, round_number, block), block)
+    model = own_model(node.party, study, known_state(node.party, study, round_number, block), block)
     own = [m for m in frozen_members(node, study, round_number) if m.part is part]
     members = tellable_members(node, own)
     inputs, labels = arrays(members, study.spec)

@@ -18,7 +18,7 @@ from federated.hospital.node import HospitalNode
 from federated.hospital.policy.standing import require_allowed
 from federated.models import update_schema
 from federated.party import Party, recipient_at
-from federated.published import open_state
+from federated.published import known_state
 from federated.study import Study, read_study
 from federated.tensors import encode_tensors
 from records.splits import Part
@@ -149,7 +149,7 @@ def _update(node: HospitalNode, study: Study, round_number: RoundNumber) -> byte
     spec = spec_of_round(party, study, round_number, block)
     round_ = party.chain.rounds.round(study.number, round_number, block_identifier=block)
     parent = RoundNumber(round_.parent)
-    start = open_state(party, study, parent, block)
+    start = known_state(party, study, parent, block)
     members = [m for m in frozen_members(node, study, round_number) if m.part is Part.TRAIN]
     earlier = latest_kept(party, study, parent, block)
     trained = local_training(

@@ -80,7 +80,7 @@ def test_the_aggregate_is_one_over_100_orders_of_submissions(
     monkeypatch.setattr(collecting, "wrap_for_auditors", lambda *_: None)
     monkeypatch.setattr(center, "_conclude", conclude)
     start = open_state(party, study, FIRST, block)
-    monkeypatch.setattr(collecting, "open_state", lambda *_: start)
+    monkeypatch.setattr(collecting, "known_state", lambda *_: start)
     monkeypatch.setattr(center, "read_inputs", lambda *_: replace(inputs, submitted=events))
     monkeypatch.setattr(center, "read_study", lambda *_: study)
     random = Random(1)

@@ -98,12 +98,12 @@ def test_a_state_that_is_not_the_aggregate_is_found_by_a_named_auditor(
 def test_a_sealed_model_that_is_not_the_finalized_one_is_found(
     submitted: World, monkeypatch: Patch
 ) -> None:
-    honest: Callable[..., bytes] = center.encode_state
+    honest: Callable[..., tuple[bytes, bytes]] = center.encoded_state
 
-    def cheat(spec: Any, state: GlobalState) -> bytes:
-        return honest(spec, replace(state, round_number=1))
+    def cheat(spec: Any, state: GlobalState) -> tuple[bytes, bytes]:
+        return honest(spec, replace(state, round_number=1))[0], honest(spec, state)[1]
 
-    monkeypatch.setattr(center, "encode_state", cheat)
+    monkeypatch.setattr(center, "encoded_state", cheat)
     _finalize(submitted)
     assert kit.found_at(submitted, Level.KEYLESS) == set()
     assert kit.found_at(submitted, Level.KEYED) == {("model", 2, None)}

@@ -12,6 +12,7 @@ from chain.errors import TxReverted
 from chain.types import RoundNumber
 from federated.auditor import Level
 from federated.center import finalize, open_round, settle
+from federated.center.ahead import fetch_ahead
 from federated.exclusion import ExclusionCode
 from federated.hospital import freeze
 from federated.judging import Judged
@@ -59,6 +60,7 @@ def test_a_revoked_consent_in_a_cohort_is_named_and_its_update_voided(granted: W
     for level in Level.KEYLESS, Level.KEYED:
         assert kit.found_at(granted, level) == {("consents", 1, "harbor")}
 
+    assert fetch_ahead(granted.center, granted.read(), FIRST) == 3  # its sum is begun with it
     _challenge(granted, "harbor", asked)
     assert _bond(granted, "harbor") == (0, granted.read().terms.bond)  # to the patients' pot
     done = finalize(granted.center, granted.study, FIRST)
