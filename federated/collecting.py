@@ -9,6 +9,7 @@ from chain.types import BlockNumber, RoundNumber, StudyId
 from federated.candidates import read_candidates, topic_of_candidates
 from federated.errors import FederatedError, StepError
 from federated.evidence import Evidence, evidence_of
+from federated.indexing import index_roots
 from federated.party import Party, signers_between
 from federated.round_manifest import read_round_manifest
 from federated.study import Study, read_study
@@ -71,6 +72,7 @@ def roots_of(party: Party, study: Study, block: BlockNumber) -> Iterator[Cid]:
             yield from map(dag_cbor_cid, read_round_manifest(store, round_.manifest)[0].reports)
     for item in evidence_of(party, study, block):
         yield from _envelopes(party, item.digest)
+    yield from index_roots(party, study)
 
 
 def _candidates(party: Party, study: Study, number: RoundNumber) -> Iterator[Cid]:

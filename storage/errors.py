@@ -11,6 +11,7 @@ StorageError
 ├── MalformedCid               text or bytes that are not a CID of this store
 ├── MalformedBlock             a block whose bytes are not what its codec promises
 ├── BlockTooLarge              more than one block may hold
+├── BadKeyword                 what cannot be a keyword, or is one too many
 ├── MissingBlock               the store does not have the block
 ├── CorruptBlock               the bytes at hand do not hash to their CID
 ├── KeyFailure
@@ -78,6 +79,10 @@ class MalformedBlock(StorageError):
 
 class BlockTooLarge(StorageError):
     """More than 1 MiB in one block; a file has no such limit."""
+
+
+class BadKeyword(StorageError):
+    """Empty, too long, not printable; or more than an index takes."""
 
 
 class MissingBlock(StorageError):

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from api.cli.finding import find, index
 from api.cli.options import AsJson, DeploymentPath, LastStudy, Node, StorePath, StudyNumber
 from api.cli.place import Outside, open_party, reading
 from api.cli.searching import print_search
@@ -34,6 +35,10 @@ app = group(
     Example: consilium study show 1
     """
 )
+
+
+app.command()(index)
+app.command()(find)
 
 
 class Template(StrEnum):
