@@ -28,6 +28,7 @@ from storage.errors import (
     Unreachable,
     WrongSigner,
 )
+from storage.garbage import find_garbage, remove
 from storage.kubo import KuboStore
 from storage.manifest import PayloadFacts, read_manifest, write_manifest
 from storage.payload import SEGMENT_SIZE
@@ -379,3 +380,26 @@ def test_a_real_node_with_a_damaged_pin_keeps_all_and_does_not_pass_for_silent(
         assert eventually(lambda: erased(found, doomed.manifest_digest).complete, SLOW_S)
         assert not any(hill.has(cid) for cid in stone.blocks)
         assert read(hill, other) == PLAINTEXT
+
+
+@pytest.mark.engine("kubo")
+@pytest.mark.processes
+def test_a_real_node_parts_with_what_is_given_up_and_with_nothing_else(
+    swarm: PrivateSwarm,
+) -> None:
+    with swarm.store("harbor", find_s=1) as harbor, swarm.store("center", find_s=1) as center:
+        over, running = sealed_in(harbor), sealed_in(harbor)
+        center.pin(over.envelope_cid)
+        shared = read_manifest(harbor, over.manifest_digest).payload
+        harbor.pin(shared)  # another needs it
+        found = find_garbage(harbor, [over.envelope_cid])
+        assert found.roots == (over.envelope_cid,)
+        assert set(found.blocks) == {over.envelope_cid, over.manifest_cid}
+        assert harbor.has(over.manifest_cid)
+        assert remove(harbor, found) == []
+        assert not any(harbor.has(cid) for cid in found.blocks)
+        assert harbor.has(shared)
+        assert read(harbor, running) == PLAINTEXT
+        assert over.envelope_cid in center.pins()  # another member's copy is its own matter
+        assert read(center, over) == PLAINTEXT
+        assert find_garbage(center, [over.envelope_cid], [shared]).size > len(PLAINTEXT)
