@@ -9,15 +9,22 @@ tmp/                           what is being written; nothing reads it
 import os
 import secrets
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from storage.cid import DIGEST_SIZE, Cid, Codec
-from storage.cores import cores
+from storage.cores import cores, on_all_cores
 from storage.errors import MalformedCid, MissingBlock, Unreachable
 from storage.files import make_folder, sync_folder, write_new
-from storage.store import check_block_size, links, put_into, verify
+from storage.store import (
+    MAX_BLOCK_SIZE,
+    TakeLeaf,
+    check_block_size,
+    links,
+    put_into,
+    verify,
+)
 from storage.unixfs import Readable, export_file, import_file
 
 _MARKER = "consilium-store-1"
@@ -69,8 +76,18 @@ class EmbeddedStore:
                 raise self._missing(cid) from None
         return verify(cid, block, self._root)
 
-    def get_block_into(self, cid: Cid, buffer: memoryview) -> memoryview:
+    def each_leaf(self, file: Cid, leaves: Sequence[Cid], take: TakeLeaf) -> None:
         """See BlockStore."""
+
+        def work(numbered: Iterator[tuple[int, Cid]]) -> None:
+            buffer = memoryview(bytearray(MAX_BLOCK_SIZE))
+            for number, leaf in numbered:
+                take(number, self.get_block_into(leaf, buffer))
+
+        on_all_cores(work, enumerate(leaves))
+
+    def get_block_into(self, cid: Cid, buffer: memoryview) -> memoryview:
+        """As `get_block`, into a buffer of MAX_BLOCK_SIZE; the part of it that holds the block."""
         self._check_present()
         with _reported(self.path):
             try:

@@ -4,7 +4,7 @@ The node is not trusted: CIDs are computed from what is sent and compared with w
 every read recomputes them. Announcements are in `storage.feeds`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Self
 
@@ -20,15 +20,15 @@ from storage.errors import (
 from storage.feeds import Feeds
 from storage.kubo_config import ways_out
 from storage.kubo_control import KuboControl
+from storage.kubo_leaves import TRANSFER_S, each_leaf
 from storage.kubo_rpc import KuboRpc
 from storage.outgoing import Outgoing, outgoing
 from storage.read_ahead import read_ahead
-from storage.store import MAX_BLOCK_SIZE, check_block_size, links, put_into, verify
+from storage.store import MAX_BLOCK_SIZE, TakeLeaf, check_block_size, links, verify
 from storage.unixfs import CHUNK_SIZE, MAX_LINKS, Readable, export_file
 
 CALL_S = 60.0  # a disk under load takes its time
 FIND_S = 10.0  # with all members one hop away, who has a block gives it at once
-TRANSFER_S = 3600.0
 _AT_ONCE = 100  # CIDs in a call: a node looks through all its pins for each one
 _CODECS = {Codec.RAW: "raw", Codec.DAG_PB: "dag-pb", Codec.DAG_CBOR: "dag-cbor"}
 # Profile unixfs-v1-2025, said with each call: a node of other settings gives the same CIDs.
@@ -84,9 +84,9 @@ class KuboStore:
             raise self._missing(cid) from exc
         return verify(cid, block, f"the IPFS node at {self.url}")
 
-    def get_block_into(self, cid: Cid, buffer: memoryview) -> memoryview:
-        """See BlockStore."""
-        return put_into(buffer, self.get_block(cid))
+    def each_leaf(self, file: Cid, leaves: Sequence[Cid], take: TakeLeaf) -> None:
+        """See BlockStore. Out of one call; a leaf that comes wrong or late is asked for alone."""
+        each_leaf(self.rpc, file, leaves, take, self.get_block, self.find_s)
 
     def has(self, cid: Cid) -> bool:
         """See BlockStore. Whether the node itself has it; other members are not asked."""

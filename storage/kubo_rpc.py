@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from storage.errors import MissingBlock, StorageError, TooSlow, Unreachable
-from storage.kubo_http import Connections
+from storage.kubo_http import Body, Connections
 
 # The node is told to give up first, so that it can say why.
 _GRACE_S = 5.0
@@ -61,6 +61,29 @@ class KuboRpc:
     ) -> bytes:
         """The bytes that a command answers; of more than `limit`, the first `limit` + 1."""
         return self._send(path, parameters, timeout_s=timeout_s, limit=limit)
+
+    @contextmanager
+    def stream(
+        self, path: str, parameters: Mapping[str, str], *, answer_s: float, timeout_s: float
+    ) -> Iterator[Body]:
+        """The bytes that a command answers, as they come: `answer_s` for the first of them.
+
+        What the node says is wrong after those is not seen, nor is an answer cut short: verify it.
+        """
+        asked = urlencode({**parameters, "timeout": f"{timeout_s:.3f}s"})
+        with self._reported(answer_s):
+            body = self._http.open(f"/api/v0/{path}?{asked}", answer_s)
+        try:
+            if body.status != HTTPStatus.OK:
+                raise self._refused(body.status, self._said(body, answer_s))
+            yield body
+        finally:
+            body.close()
+
+    def _said(self, body: Body, answer_s: float) -> bytes:
+        said = memoryview(bytearray(1 << 16))
+        with self._reported(answer_s):
+            return bytes(said[: body.fill(said, answer_s)])
 
     def upload(
         self,

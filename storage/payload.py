@@ -19,7 +19,6 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from storage import tags
 from storage.cid import Cid
-from storage.cores import on_all_cores
 from storage.errors import ArtefactError, CorruptPayload, StorageError, Truncated
 from storage.store import BlockStore
 from storage.unixfs import CHUNK_SIZE, Readable, check_size, chunks, regular_leaves
@@ -203,7 +202,7 @@ class PayloadReader:
         got only after this has returned. Raises what `segments` does, and what `put` does.
         """
         try:
-            if self._open_leaves(_kept_buffer, put):
+            if self._open_leaves(_Kept().room, put):
                 return
         except StorageError:
             pass  # of several faults the first must count for everybody, whatever the threads did
@@ -216,38 +215,30 @@ class PayloadReader:
         Act on what is in it only after this has returned. Raises what `segments` does.
         """
 
-        def rooms() -> Room:
-            return lambda offset: whole[offset : offset + SEGMENT_SIZE]
+        def room(offset: int) -> memoryview:
+            return whole[offset : offset + SEGMENT_SIZE]
 
         try:
-            if self._open_leaves(rooms, _leave):
+            if self._open_leaves(room, _leave):
                 return
         except StorageError:
             pass  # as in `copy_to`
         for index, segment in enumerate(self.segments()):
             whole[index * SEGMENT_SIZE : index * SEGMENT_SIZE + len(segment)] = segment
 
-    def _open_leaves(
-        self, rooms: Callable[[], Room], put: Callable[[int, memoryview], None]
-    ) -> bool:
-        """Open a payload whose leaves are its segments; whether it is one.
-
-        `rooms` gives each thread the place for a segment by its offset, `put` gets what is there.
-        """
+    def _open_leaves(self, room: Room, put: Callable[[int, memoryview], None]) -> bool:
+        """Open a payload whose leaves are its segments, each in `room`; whether it is one."""
         leaves = regular_leaves(self._payload, self._store.get_block, self.segment_count)
         if leaves is None:
             return False
 
-        def work(numbered: Iterator[tuple[int, tuple[Cid, int | None]]]) -> None:
-            block, room = memoryview(bytearray(CHUNK_SIZE)), rooms()
-            for index, (leaf, stated) in numbered:
-                sealed = self._store.get_block_into(leaf, block)
-                check_size(self._payload, leaf, len(sealed), stated)
-                last = self._check_length(index, sealed)
-                offset = index * SEGMENT_SIZE
-                put(offset, self._cipher.open_into(index, sealed, room(offset), last=last))
+        def take(index: int, sealed: memoryview) -> None:
+            check_size(self._payload, leaves[index][0], len(sealed), leaves[index][1])
+            last = self._check_length(index, sealed)
+            offset = index * SEGMENT_SIZE
+            put(offset, self._cipher.open_into(index, sealed, room(offset), last=last))
 
-        on_all_cores(work, enumerate(leaves))
+        self._store.each_leaf(self._payload, [leaf for leaf, _ in leaves], take)
         return True
 
     def segment(self, index: int) -> bytes:
@@ -276,9 +267,14 @@ class PayloadReader:
         )
 
 
-def _kept_buffer() -> Room:
-    buffer = memoryview(bytearray(SEGMENT_SIZE))
-    return lambda _offset: buffer
+class _Kept(threading.local):
+    """A buffer of each thread: a new MiB for each segment costs as much as decrypting it."""
+
+    def __init__(self) -> None:
+        self._buffer = memoryview(bytearray(SEGMENT_SIZE))
+
+    def room(self, _offset: int) -> memoryview:
+        return self._buffer
 
 
 def _leave(_offset: int, _segment: memoryview) -> None:

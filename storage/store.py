@@ -3,7 +3,7 @@
 A backend is never trusted: every read recomputes the CID, so that a block is right or an error.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from storage import dagcbor
@@ -13,6 +13,10 @@ from storage.errors import BlockTooLarge, CorruptBlock
 from storage.unixfs import Readable
 
 MAX_BLOCK_SIZE = 1 << 20  # what every IPFS node exchanges
+
+
+TakeLeaf = Callable[[int, memoryview], None]
+"""Gets a leaf by its number in the file."""
 
 
 class BlockStore(Protocol):
@@ -26,10 +30,11 @@ class BlockStore(Protocol):
         """The block's verified bytes. Raises MissingBlock, CorruptBlock, Unreachable."""
         ...
 
-    def get_block_into(self, cid: Cid, buffer: memoryview) -> memoryview:
-        """As `get_block`, into a buffer that is kept; the part of it that holds the block.
+    def each_leaf(self, file: Cid, leaves: Sequence[Cid], take: TakeLeaf) -> None:
+        """Give `take` each leaf of a file, verified: for who reads much, on all cores.
 
-        The buffer has MAX_BLOCK_SIZE bytes: who reads many blocks allocates once.
+        `leaves` are all of them, in order, of MAX_BLOCK_SIZE bytes but the last one. Any thread
+        gives any leaf; the view holds until `take` returns. Raises what `get_block` and `take` do.
         """
         ...
 
@@ -101,7 +106,7 @@ def links(cid: Cid, block: bytes) -> list[Cid]:
 
 
 def put_into(buffer: memoryview, block: bytes) -> memoryview:
-    """A block that is in memory anyway, for `get_block_into`."""
+    """A block that is in memory anyway, for who keeps a buffer."""
     buffer[: len(block)] = block
     return buffer[: len(block)]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -19,7 +19,7 @@ from federated.cohort import Leaf
 from federated.judging import leaves_of
 from federated.leaf_list import proof_of, tree_of
 from storage.cid import Cid, Codec
-from storage.store import BlockStore
+from storage.store import BlockStore, TakeLeaf
 from storage.unixfs import Readable
 
 K = TypeVar("K")
@@ -77,9 +77,9 @@ class CachedStore:
                 self._blocks.put(cid, found, len(found))
         return found
 
-    def get_block_into(self, cid: Cid, buffer: memoryview) -> memoryview:
+    def each_leaf(self, file: Cid, leaves: Sequence[Cid], take: TakeLeaf) -> None:
         """See BlockStore."""
-        return self._store.get_block_into(cid, buffer)
+        self._store.each_leaf(file, leaves, take)
 
     def put_block(self, codec: Codec, block: bytes) -> Cid:
         """See BlockStore."""

@@ -29,6 +29,7 @@ from storage.errors import (
     MissingBlock,
 )
 from storage.private_swarm import PrivateSwarm
+from storage.store import links
 from storage.unixfs import CHUNK_SIZE, import_file
 from tests.storage import kit
 
@@ -128,6 +129,16 @@ def test_a_file_reads_back_whole_and_in_part(store: BlockStore, size: int) -> No
     assert b"".join(store.cat(cid)) == content
     assert b"".join(store.cat(cid, CHUNK_SIZE - 1, 2)) == content[CHUNK_SIZE - 1 : CHUNK_SIZE + 1]
     assert b"".join(store.cat(cid, size + 1)) == b""
+
+
+@pytest.mark.parametrize("size", [1, CHUNK_SIZE, 3 * CHUNK_SIZE, 6 * CHUNK_SIZE + 5])
+def test_every_leaf_of_a_file_comes_once_under_its_number(store: BlockStore, size: int) -> None:
+    content, found = fresh(size), list[tuple[int, bytes]]()
+    root = store.add_file(io.BytesIO(content))
+    leaves = links(root, store.get_block(root)) or [root]
+    store.each_leaf(root, leaves, lambda number, leaf: found.append((number, bytes(leaf))))
+    assert [number for number, _ in sorted(found)] == list(range(len(leaves)))
+    assert b"".join(leaf for _, leaf in sorted(found)) == content
 
 
 def test_a_stream_that_drips_is_read_to_its_end(store: BlockStore) -> None:
