@@ -67,7 +67,7 @@ test-bft: setup
 
 test-swarm: setup engines
 	CONSILIUM_SWARM=1 $(BIN)/python -m pytest tests/storage/test_cluster_faults.py \
-		tests/storage/test_cluster_mend.py \
+		tests/storage/test_cluster_mend.py tests/storage/test_faults_*.py \
 		tests/storage/test_hardening_cluster.py \
 		tests/api/test_cli_swarm.py tests/e2e/test_cluster_study.py
 

@@ -5,7 +5,7 @@ CID is computed and compared, and a broken upload goes on with the blocks that a
 means that enough peers report `pinned`, never that the cluster took the order: docs/adr/0042.
 """
 
-import random
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,21 +14,26 @@ from tempfile import SpooledTemporaryFile
 
 from storage.cid import Cid
 from storage.cluster_config import MAX_COPIES
+from storage.cluster_heal import healed
 from storage.cluster_member import Member
 from storage.cluster_mend import Mended, failed, held, mend, order_elsewhere
 from storage.cluster_rpc import ClusterRpc, Copy
-from storage.errors import MalformedCid, TooFewCopies, Unreachable
+from storage.errors import (
+    CorruptBlock,
+    MalformedCid,
+    MissingBlock,
+    TooFewCopies,
+    Unreachable,
+)
 from storage.kubo import CALL_S, FIND_S, KuboStore
 from storage.outgoing import outgoing
-from storage.unixfs import Readable, import_file
+from storage.resuming import has_begun, pauses, resume
+from storage.unixfs import Readable, export_file
 
 PIN_S = 300.0  # for all copies of all that one call pins
 RESUME_S = 60.0
 _IN_MEMORY = 16 << 20
 _AT_ONCE = 8  # orders under way; more wait here, not in the peer
-_FIRST_S = 0.01
-_LONGEST_S = 1.0
-_GROWTH = 1.1  # what is done meanwhile is seen a twentieth later than it could be
 _RECOVER_EACH_S = 5.0
 
 Told = Callable[[Cid, Sequence[Copy]], None]
@@ -58,6 +63,7 @@ class ClusterStore(KuboStore):
         self.resume_s = resume_s
         self.cluster = ClusterRpc(member.cluster, member.user, member.password, timeout_s=call_s)
         self._told = told or (lambda _cid, _copies: None)
+        self._healing = threading.Lock()
 
     def close(self) -> None:
         """Close the connections to node and peer."""
@@ -93,36 +99,46 @@ class ClusterStore(KuboStore):
         """Order copies anew that members lost, also while their peers live. Raises Unreachable."""
         return mend(self.cluster)
 
+    def get_block(self, cid: Cid) -> bytes:
+        """See BlockStore. A block that is corrupt here is replaced by another member's."""
+        try:
+            return super().get_block(cid)
+        except CorruptBlock:
+            with self._healing:
+                return healed(self, self.cluster, cid, super().get_block)
+
+    def cat(self, cid: Cid, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """See BlockStore. A block that is corrupt here is replaced by another member's."""
+        done = 0
+        try:
+            for piece in super().cat(cid, offset, length):
+                yield piece
+                done += len(piece)
+        except CorruptBlock as exc:
+            left = None if length is None else length - done
+            try:
+                yield from export_file(cid, self.get_block, offset + done, left)
+            except MissingBlock:
+                raise exc from None  # removed, and nobody gave it: it was corrupt, not missing
+
     def add_file(self, stream: Readable) -> Cid:
         """See BlockStore. Once its node is back after a failure, it gets the blocks that it lacks;
-        for that the bytes are kept meanwhile, over 16 MiB on the disk."""
+        for that the bytes are kept meanwhile, over 16 MiB on the disk. So it does where it has the
+        beginning of a file: what another process sent of it is not sent again."""
+        if has_begun(stream, self):
+            return resume(self, stream, self.resume_s)
         with SpooledTemporaryFile(_IN_MEMORY) as sent, outgoing(stream, sent.write) as file:
             try:
                 return self._send(file)
             except Unreachable:
-                deadline = time.monotonic() + self.resume_s
                 file.cid()  # takes what is left of the stream
-            return self._resume(sent, deadline)
-
-    def _resume(self, sent: "SpooledTemporaryFile[bytes]", deadline: float) -> Cid:
-        pauses = _pauses()
-        while True:
             sent.seek(0)
-            try:
-                return import_file(sent, self._put_missing)
-            except Unreachable:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(next(pauses))
-
-    def _put_missing(self, cid: Cid, block: bytes | memoryview) -> None:
-        if not self.has(cid):
-            self.put_block(cid.codec, bytes(block))
+            return resume(self, sent, self.resume_s)
 
     def _keep(self, cid: Cid, deadline: float) -> None:
         """Order copies, and wait for them; what fails is tried again until the deadline."""
         ordered, seen, failure = False, list[Copy](), "nobody was asked"
-        pauses, recover_at = _pauses(), time.monotonic() + _RECOVER_EACH_S
+        waits, recover_at = pauses(), time.monotonic() + _RECOVER_EACH_S
         while (left := deadline - time.monotonic()) > 0:
             wait_s = min(left, self.cluster.timeout_s)
             try:
@@ -142,7 +158,7 @@ class ClusterStore(KuboStore):
                     ordered = False
             except Unreachable as exc:
                 failure = str(exc)
-            time.sleep(min(next(pauses), max(0.0, deadline - time.monotonic())))
+            time.sleep(min(next(waits), max(0.0, deadline - time.monotonic())))
         raise self._too_few(cid, seen, failure)
 
     def _too_few(self, cid: Cid, copies: Sequence[Copy], failure: str) -> TooFewCopies:
@@ -152,11 +168,3 @@ class ClusterStore(KuboStore):
             f"the cluster peer at {self.cluster.url} ({states}): it stays at the IPFS node at "
             f"{self.url}; look at the peers that are named, then pin it again"
         )
-
-
-def _pauses() -> Iterator[float]:
-    """Seconds between tries, longer and longer; drawn, for all that wait would ask in step."""
-    longest = _FIRST_S
-    while True:
-        yield random.uniform(longest / 2, longest)  # noqa: S311
-        longest = min(_GROWTH * longest, _LONGEST_S)

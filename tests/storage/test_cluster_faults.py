@@ -17,9 +17,9 @@ from storage.cluster import ClusterStore
 from storage.cluster_member import Member, read_member
 from storage.cluster_rpc import PINNED, Copy
 from storage.cluster_swarm import ClusterSwarm
-from storage.errors import CorruptBlock, TooFewCopies, Unreachable
+from storage.errors import TooFewCopies, Unreachable
 from storage.unixfs import CHUNK_SIZE
-from tests.storage.kit import LONG, eventually, kubo_file
+from tests.storage.kit import LONG, eventually
 
 pytestmark = [
     pytest.mark.engine("kubo", "cluster"),
@@ -215,29 +215,6 @@ def test_a_frozen_holder_costs_the_deadline_and_no_more(cluster: ClusterSwarm) -
     with cluster.store("harbor") as store:
         store.pin(cid)
         assert cid in store.pins()
-
-
-def test_a_rotten_block_names_node_and_cid_and_others_read_the_right_one(
-    cluster: ClusterSwarm,
-) -> None:
-    with cluster.store("harbor", copies=3) as store:
-        cid, content = file_of(store, 2 * CHUNK_SIZE)
-        store.pin(cid)
-        leaf = Cid.of(Codec.RAW, content[:CHUNK_SIZE])
-        held = sorted(holders(store, cid))
-    rotten, sound = held[0], held[1]
-    path = kubo_file(cluster.nodes[rotten], leaf)
-    path.chmod(0o600)
-    path.write_bytes(b"rot" + content[3:CHUNK_SIZE])
-    url = cluster.nodes[rotten].api_url
-    with cluster.store(rotten) as store, pytest.raises(CorruptBlock, match=f"{leaf} .*{url}"):
-        list(store.cat(cid))
-    with cluster.store(sound) as store:
-        assert b"".join(store.cat(cid)) == content
-    with cluster.store(rotten) as store:  # writing it again heals it
-        assert store.add_file(io.BytesIO(content)) == cid
-        store.put_block(Codec.RAW, content[:CHUNK_SIZE])
-        assert b"".join(store.cat(cid)) == content
 
 
 def member_of(cluster: ClusterSwarm, name: str) -> Member:

@@ -157,7 +157,7 @@ def test_a_file_with_a_missing_or_corrupt_leaf_says_which(backend: kit.Backend) 
     backend.block_file(leaf).write_bytes(b"other")
     with pytest.raises(CorruptBlock, match=str(leaf)):
         list(backend.store.cat(root))
-    backend.block_file(leaf).unlink()
+    backend.block_file(leaf).unlink(missing_ok=True)  # a cluster removes what is corrupt
     with pytest.raises((MissingBlock, CorruptBlock), match=str(leaf)):
         list(backend.store.cat(root))
     assert b"".join(backend.store.cat(root, 2 * CHUNK_SIZE)) == content[2 * CHUNK_SIZE :]

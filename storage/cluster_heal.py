@@ -1,0 +1,79 @@
+"""A block that rotted on a member's disk is replaced by another member's copy.
+
+Kubo gives what its disk gives, asks nobody else while it has something, and removes nothing that is
+pinned: so the pins that hold the block are lifted, the block removed, fetched and pinned again.
+If this process dies between, the cluster finds the root unexpectedly unpinned, and pins it.
+"""
+
+import re
+from collections.abc import Callable
+
+from storage.cid import Cid
+from storage.cluster_rpc import PINNED, ClusterRpc
+from storage.errors import CorruptBlock, StorageError, Unreachable
+from storage.kubo import KuboStore
+
+_MOST_PINS = 100  # roots that hold one block: a leaf that many files share
+_INDIRECT = re.compile(r"indirect through (\S+)")
+
+Fetch = Callable[[Cid], bytes]
+
+
+def healed(store: KuboStore, cluster: ClusterRpc, cid: Cid, fetch: Fetch) -> bytes:
+    """A block that was corrupt at its node when it was read. `fetch` reads and verifies it.
+
+    Raises CorruptBlock.
+    """
+    try:
+        return fetch(cid)  # another thread healed it, or memory was at fault
+    except CorruptBlock as exc:
+        corrupt = exc
+    try:
+        block = _replaced(store, cluster, cid, fetch)
+    except StorageError as exc:
+        raise CorruptBlock(
+            f"{cid} at the IPFS node at {store.url} is corrupt, and no other member gave it within "
+            f"{store.find_s:.0f} s ({type(exc).__name__}): start the members that are missing, or "
+            "ask who made it to put it again"
+        ) from exc
+    if block is None:
+        raise corrupt
+    return block
+
+
+def _replaced(store: KuboStore, cluster: ClusterRpc, cid: Cid, fetch: Fetch) -> bytes | None:
+    """None, and all as it was, where nobody says that they have it. Raises StorageError."""
+    lifted: list[str] = []
+    while (roots := _pins_over(store, cid)) and len(lifted) < _MOST_PINS:
+        if not all(_held_elsewhere(cluster, root) for root in roots):
+            _pin_again(store, lifted)
+            return None
+        for root in roots:
+            store.control.unpin(root)
+            lifted.append(root)
+    store.forget([cid])
+    block = fetch(cid)
+    _pin_again(store, lifted)
+    return block
+
+
+def _pins_over(store: KuboStore, cid: Cid) -> list[str]:
+    """A root through which the node keeps a block, if there is any. Raises Unreachable."""
+    try:
+        found = store.rpc.call("pin/ls", {"arg": str(cid), "type": "all"})
+    except Unreachable as exc:
+        if "not pinned" in str(exc):
+            return []
+        raise
+    kinds = {text: str(item.get("Type")) for text, item in (found.get("Keys") or {}).items()}
+    return [match[1] if (match := _INDIRECT.match(kind)) else text for text, kind in kinds.items()]
+
+
+def _held_elsewhere(cluster: ClusterRpc, root: str) -> bool:
+    own = str(cluster.identity().get("id"))
+    return any(copy.state == PINNED and copy.peer_id != own for copy in cluster.copies(root))
+
+
+def _pin_again(store: KuboStore, roots: list[str]) -> None:
+    if roots:
+        store.control.pin(roots, store.find_s)
