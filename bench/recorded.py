@@ -151,9 +151,11 @@ def _round(world: World, study: StudyId, say: Callable[..., None]) -> None:
         steps += [
             hospitals.submit(_take_part, world, name, study, number) for name in HOSPITALS[1:]
         ]
-        for step in as_completed(steps):
+        for left, step in zip(reversed(range(len(steps))), as_completed(steps), strict=True):
             step.result()
-            _fetch(world, study, number, say)
+            if left:  # as `center run`, which finalizes a round that is complete
+                _fetch(world, study, number, say)
+    say(world.center.name, "finalizes")
     finalize(world.center, study, number)
 
 
