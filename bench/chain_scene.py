@@ -30,7 +30,7 @@ from chain.studies import StudyOpened, Terms
 from chain.typed_data import Domain, Grant, compact, sign
 from chain.types import Address, BlockNumber, Call, Wei
 
-BATCH, AT_ONCE = 400, 20  # consents in a transaction; transactions prepared together
+BATCH, AT_ONCE = 400, 5  # consents in a transaction; transactions prepared together
 PRICE = Wei(1)
 MANY = 250_000
 FOREVER = 2**39
@@ -82,17 +82,24 @@ class Scene:
         return [self._signed(os.urandom(32)) for _ in range(count)]
 
     def grant(self, messages: Sequence[GrantMessage]) -> None:
-        """Checks, batches, sends and indexes; the next are checked while the last are mined."""
+        """Checks, batches, sends and indexes: while some are mined, the next are checked and the
+        last indexed."""
         parts = _parts(messages, BATCH * AT_ONCE)
-        index = Index(self.folder / "consents.sqlite", self.deployment)
-        with ThreadPoolExecutor(1) as worker:
-            prepared = worker.submit(self._prepared, parts[0], 0)
+        with ThreadPoolExecutor(1) as checking, ThreadPoolExecutor(1) as indexing:
+            prepared = checking.submit(self._prepared, parts[0], 0)
+            index = Index(self.folder / "consents.sqlite", self.deployment)
+            indexer = Indexer(Node(self.anvil.url, timeout_s=600), self.deployment, index)
+            done = indexing.submit(indexer.catch_up)
             for number in range(len(parts)):
                 calls = prepared.result()
                 if number + 1 < len(parts):
-                    prepared = worker.submit(self._prepared, parts[number + 1], number + 1)
+                    prepared = checking.submit(self._prepared, parts[number + 1], number + 1)
                 self.hospital.client.send_many(calls, alike=True)
-        Indexer(self.node, self.deployment, index).catch_up()
+                if done.done():
+                    done.result()
+                    done = indexing.submit(indexer.catch_up)
+            done.result()
+        indexer.catch_up()
         if index.counts()["consents"] != len(messages):
             raise RuntimeError("not every consent was granted and indexed")
         index.close()

@@ -49,6 +49,7 @@ class Sender:
         self._signer = signer
         self.address = signer.address
         self.stuck_s = STUCK_S
+        self._alike: dict[tuple[Any, ...], int] = {}
 
     def standing(self, call: Call, step: str) -> Entry | None:
         """The step's transaction if it stands, in the chain or on its way there."""
@@ -107,11 +108,15 @@ class Sender:
 
         Calls of one function with as many bytes need about the same: the first is estimated, the
         others are simulated with what it gets (not where they are `alike`), and estimated
-        themselves where that fails.
+        themselves where that fails. What an `alike` one needed holds for all that come later.
         """
         firsts: dict[tuple[Any, ...], int] = {}
         like = [firsts.setdefault(_shape(call), place) for place, call in enumerate(calls)]
-        found = self._estimated(calls, set(like))
+        known = {x: gas for x in set(like) if alike and (gas := self._alike.get(_shape(calls[x])))}
+        found = {**known, **self._estimated(calls, set(like) - set(known))}
+        if alike:
+            gases = ((place, gas) for place, gas in found.items() if isinstance(gas, int))
+            self._alike.update((_shape(calls[place]), gas) for place, gas in gases)
         others = {
             place: gas
             for place, first in enumerate(like)
@@ -126,7 +131,8 @@ class Sender:
     def _estimated(
         self, calls: Sequence[Call], places: set[int]
     ) -> dict[int, int | TxReverted | RpcRefusal]:
-        asked = sorted(places)
+        if not (asked := sorted(places)):
+            return {}
         answers = self.node.estimates([calls[place] for place in asked], sender=self.address)
         return dict(zip(asked, answers, strict=True))
 

@@ -45,8 +45,11 @@ def _joined(encoders: Sequence[tuple[bool, int, Encoder]], values: Sequence[Any]
 @functools.cache
 def _encoders(types: tuple[str, ...]) -> list[tuple[bool, int, Encoder]] | None:
     """Of each type: is it dynamic, the bytes of its head, its encoder. None: one is unknown."""
-    found = []
+    found: list[tuple[bool, int, Encoder]] = []
     for kind in types:
+        if kind == "bytes":
+            found.append((True, 32, _bytes))
+            continue
         dynamic = kind.endswith("[]")
         if (static := _static(kind.removesuffix("[]"))) is None:
             return None
@@ -101,6 +104,12 @@ def _bytes32(value: Any) -> bytes:
     if value.__class__ is not bytes or len(value) != 32:
         raise ValueError("not 32 bytes")
     return value
+
+
+def _bytes(value: Any) -> bytes:
+    if value.__class__ is not bytes:
+        raise TypeError("not bytes")
+    return len(value).to_bytes(32, "big") + value + bytes(-len(value) % 32)
 
 
 def _address(value: Any) -> bytes:
