@@ -101,7 +101,7 @@ class Connections:
         *,
         limit: int,
         timeout_s: float,
-        content: Iterator[bytes] | None = None,
+        content: Iterator[bytes | memoryview] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """The answer, of a longer body the first `limit` + 1 bytes.
@@ -153,7 +153,7 @@ def _is_quiet(sock: socket.socket) -> bool:
 def _ask(
     connection: HTTPConnection,
     path: str,
-    content: Iterator[bytes] | None,
+    content: Iterator[bytes | memoryview] | None,
     headers: Mapping[str, str],
 ) -> None:
     try:

@@ -89,7 +89,7 @@ class KuboRpc:
         self,
         path: str,
         parameters: Mapping[str, str],
-        content: Iterable[bytes],
+        content: Iterable[bytes | memoryview],
         size: int | None,
         *,
         timeout_s: float | None = None,
@@ -102,7 +102,9 @@ class KuboRpc:
         headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
         if size is not None:  # else it travels in chunks, which cost the node another copy
             headers["Content-Length"] = str(len(head) + size + len(tail))
-        body = chain([head], content, [tail])  # closing it leaves `content` open, to be hashed
+        body = chain[bytes | memoryview](
+            [head], content, [tail]
+        )  # closing it leaves `content` open, to be hashed
         answer = self._send(
             path, parameters, timeout_s=timeout_s, limit=1 << 20, content=body, headers=headers
         )
@@ -115,7 +117,7 @@ class KuboRpc:
         *,
         limit: int,
         timeout_s: float | None = None,
-        content: Iterator[bytes] | None = None,
+        content: Iterator[bytes | memoryview] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> bytes:
         wait_s = timeout_s or self.timeout_s

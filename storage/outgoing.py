@@ -8,22 +8,24 @@ from storage.cid import Cid
 from storage.cores import cores
 from storage.dagpb import Link
 from storage.pipeline import in_order
-from storage.unixfs import Pieces, Readable, Tree, cut, leaf_link
+from storage.unixfs import CHUNK_SIZE, Pieces, Readable, Tree, cut, leaf_link
 
-Copy = Callable[[bytes], object]
+Chunk = bytes | memoryview
+Copy = Callable[[Chunk], object]
 
 
 class Outgoing:
     """The bytes of a stream in order, for once; afterwards the CID that they must have."""
 
     def __init__(self, stream: Readable, copy: Copy) -> None:
-        """`copy` gets each chunk before it is sent. Memory is a few chunks."""
+        """`copy` gets each chunk before it is sent. Memory is a few chunks: each is a view that
+        holds until the next one is taken."""
         self.size = stream.size if isinstance(stream, Pieces) else None
         self._copy = copy
         self._root: Cid | None = None
         self._chunks = self._made(stream)
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[Chunk]:
         return self._chunks
 
     def cid(self) -> Cid:
@@ -38,19 +40,31 @@ class Outgoing:
         """End its threads. Idempotent."""
         self._chunks.close()
 
-    def _made(self, stream: Readable) -> Generator[bytes, None, None]:
+    def _made(self, stream: Readable) -> Generator[Chunk, None, None]:
         pieces, finish = cut(stream)
         tree = Tree(_forget)
 
-        def leaf(piece: Any) -> tuple[Link, bytes]:
-            chunk = bytes(finish(piece))  # a kept buffer is overwritten before this one is sent
-            return leaf_link(chunk), chunk
+        idle: list[memoryview] = []
+
+        def leaf(piece: Any) -> tuple[Link, Chunk, list[memoryview]]:
+            taken: list[memoryview] = []
+
+            def room() -> memoryview:
+                try:
+                    taken.append(idle.pop())
+                except IndexError:
+                    taken.append(memoryview(bytearray(CHUNK_SIZE)))
+                return taken[-1]
+
+            chunk = finish(piece, room)
+            return leaf_link(chunk), chunk, taken
 
         try:
-            for link, chunk in in_order(leaf, pieces, cores()):
+            for link, chunk, taken in in_order(leaf, pieces, cores()):
                 tree.add(link)
                 self._copy(chunk)
                 yield chunk
+                idle.extend(taken)
         except Exception as exc:
             raise _SourceFailedError(exc) from exc
         self._root = tree.root()

@@ -8,7 +8,6 @@ empty segment.
 
 import hashlib
 import struct
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -20,6 +19,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from storage import tags
 from storage.cid import Cid
 from storage.errors import ArtefactError, CorruptPayload, StorageError, Truncated
+from storage.memory import Kept, Room
 from storage.store import BlockStore
 from storage.unixfs import CHUNK_SIZE, Readable, check_size, chunks, regular_leaves
 
@@ -28,7 +28,7 @@ SEGMENT_SIZE = CHUNK_SIZE - TAG_SIZE  # 1,048,560 bytes of plaintext
 NONCE_PREFIX_SIZE = 7
 DATA_KEY_SIZE = 32
 MAX_SEGMENTS = 1 << 32
-Room = Callable[[int], memoryview]
+Place = Callable[[int], memoryview]
 """Where the segment that begins at an offset is to be opened into."""
 
 
@@ -115,8 +115,8 @@ class SealedStream:
         self._hash = hashlib.sha256()
         self._plaintext = plaintext
         self._cipher = cipher
-        self._buffers = threading.local()
-        self._sealed = map(self.finish, self.pieces())
+        kept = Kept(CHUNK_SIZE)
+        self._sealed = (self.finish(piece, kept.room) for piece in self.pieces())
         self._left: bytes | memoryview = b""
 
     def read(self, size: int, /) -> bytes:
@@ -149,15 +149,11 @@ class SealedStream:
             segment = following
         raise ArtefactError(f"a plaintext over {MAX_SEGMENTS} segments: split it")
 
-    def finish(self, piece: PlainSegment) -> bytes | memoryview:
-        """The sealed segment. A view holds until the same thread finishes another piece."""
+    def finish(self, piece: PlainSegment, room: Room) -> bytes | memoryview:
+        """The sealed segment; a whole one lies in `room`, which has CHUNK_SIZE bytes."""
         if len(piece.content) < SEGMENT_SIZE:
             return self._cipher.seal(piece.index, piece.content, last=piece.last)
-        # A new MiB for each costs as much as encrypting it: the system clears its pages.
-        buffer: memoryview | None = getattr(self._buffers, "kept", None)
-        if buffer is None:
-            buffer = self._buffers.kept = memoryview(bytearray(CHUNK_SIZE))
-        return self._cipher.seal_into(piece.index, piece.content, buffer, last=piece.last)
+        return self._cipher.seal_into(piece.index, piece.content, room(), last=piece.last)
 
 
 def _cut(plaintext: bytes | Readable) -> Iterator[bytes | memoryview]:
@@ -201,8 +197,9 @@ class PayloadReader:
         `put` is called by several threads and done with the view when it returns. Act on what it
         got only after this has returned. Raises what `segments` does, and what `put` does.
         """
+        kept = Kept(SEGMENT_SIZE)
         try:
-            if self._open_leaves(_Kept().room, put):
+            if self._open_leaves(lambda _offset: kept.room(), put):
                 return
         except StorageError:
             pass  # of several faults the first must count for everybody, whatever the threads did
@@ -215,19 +212,19 @@ class PayloadReader:
         Act on what is in it only after this has returned. Raises what `segments` does.
         """
 
-        def room(offset: int) -> memoryview:
+        def place(offset: int) -> memoryview:
             return whole[offset : offset + SEGMENT_SIZE]
 
         try:
-            if self._open_leaves(room, _leave):
+            if self._open_leaves(place, _leave):
                 return
         except StorageError:
             pass  # as in `copy_to`
         for index, segment in enumerate(self.segments()):
             whole[index * SEGMENT_SIZE : index * SEGMENT_SIZE + len(segment)] = segment
 
-    def _open_leaves(self, room: Room, put: Callable[[int, memoryview], None]) -> bool:
-        """Open a payload whose leaves are its segments, each in `room`; whether it is one."""
+    def _open_leaves(self, place: Place, put: Callable[[int, memoryview], None]) -> bool:
+        """Open a payload whose leaves are its segments, each in its `place`; whether it is one."""
         leaves = regular_leaves(self._payload, self._store.get_block, self.segment_count)
         if leaves is None:
             return False
@@ -236,7 +233,7 @@ class PayloadReader:
             check_size(self._payload, leaves[index][0], len(sealed), leaves[index][1])
             last = self._check_length(index, sealed)
             offset = index * SEGMENT_SIZE
-            put(offset, self._cipher.open_into(index, sealed, room(offset), last=last))
+            put(offset, self._cipher.open_into(index, sealed, place(offset), last=last))
 
         self._store.each_leaf(self._payload, [leaf for leaf, _ in leaves], take)
         return True
@@ -265,16 +262,6 @@ class PayloadReader:
             f"the payload {self._payload} holds {how} than the {self.plaintext_size} bytes of "
             "plaintext that its manifest states: refuse the artefact"
         )
-
-
-class _Kept(threading.local):
-    """A buffer of each thread: a new MiB for each segment costs as much as decrypting it."""
-
-    def __init__(self) -> None:
-        self._buffer = memoryview(bytearray(SEGMENT_SIZE))
-
-    def room(self, _offset: int) -> memoryview:
-        return self._buffer
 
 
 def _leave(_offset: int, _segment: memoryview) -> None:

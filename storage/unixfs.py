@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 from storage.cid import Cid, Codec
 from storage.dagpb import Link, decode_node, encode_node
 from storage.errors import MalformedBlock
+from storage.memory import Kept, Room
 from storage.pipeline import in_order
 
 CHUNK_SIZE = 1 << 20
@@ -20,6 +21,8 @@ _MAX_HEIGHT = 8  # 1024**8 leaves; a higher tree is made to waste its reader's t
 
 Put = Callable[[Cid, bytes | memoryview], None]
 """Keeps a block; done with the view when it returns."""
+Finish = Callable[[Any, Room], bytes | memoryview]
+"""Makes a chunk of a piece, see `Pieces.finish`."""
 
 
 class Readable(Protocol):
@@ -43,8 +46,8 @@ class Pieces(Protocol):
         """What a chunk is made of, in order; at least one."""
         ...
 
-    def finish(self, piece: Any) -> bytes | memoryview:
-        """The chunk. A view holds until the same thread finishes another."""
+    def finish(self, piece: Any, room: Room) -> bytes | memoryview:
+        """The chunk; it may lie in `room`, which has CHUNK_SIZE bytes."""
         ...
 
 
@@ -61,9 +64,10 @@ def import_file(
     at most `max_links` links a level, whatever the file's size.
     """
     pieces, finish = cut(stream, chunk_size)
+    kept = Kept(chunk_size)
 
     def put_leaf(piece: Any) -> Link:
-        chunk = finish(piece)
+        chunk = finish(piece, kept.room)
         link = leaf_link(chunk)
         put(link.cid, chunk)
         return link
@@ -111,16 +115,14 @@ def leaf_link(chunk: bytes | memoryview) -> Link:
     return Link(Cid.of(Codec.RAW, chunk), len(chunk), len(chunk))
 
 
-def cut(
-    stream: Readable, chunk_size: int = CHUNK_SIZE
-) -> tuple[Iterator[Any], Callable[[Any], bytes | memoryview]]:
+def cut(stream: Readable, chunk_size: int = CHUNK_SIZE) -> tuple[Iterator[Any], Finish]:
     """A stream's pieces in order, and what makes a chunk of one: any thread may, see `Pieces`."""
     if isinstance(stream, Pieces) and chunk_size == CHUNK_SIZE:
         return stream.pieces(), stream.finish
     return chunks(stream, chunk_size), _whole
 
 
-def _whole(piece: bytes) -> bytes:
+def _whole(piece: bytes, _room: Room) -> bytes:
     return piece
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from storage import EmbeddedStore, Identity, Sender, SigningKey, open_artefact, seal
+from storage.memory import Kept
 from storage.payload import SEGMENT_SIZE, SealedStream, SegmentCipher
 from storage.pipeline import in_order
-from storage.unixfs import Readable
+from storage.unixfs import CHUNK_SIZE, Readable
 
 
 @pytest.mark.parametrize("width", [1, 2, 5])
@@ -63,8 +64,8 @@ def test_threads_seal_what_one_reader_of_the_stream_gets(size: int, streamed: bo
     reader: Readable = stream()
     while piece := reader.read(700_001):
         whole += piece
-    pieces = stream()
-    assert b"".join(bytes(pieces.finish(one)) for one in pieces.pieces()) == whole
+    pieces, kept = stream(), Kept(CHUNK_SIZE)
+    assert b"".join(bytes(pieces.finish(one, kept.room)) for one in pieces.pieces()) == whole
     assert pieces.plaintext_size == size
 
 
