@@ -8,13 +8,13 @@ from contextlib import suppress
 from chain.types import BlockNumber, RoundNumber, StudyId
 from federated.candidates import read_candidates, topic_of_candidates
 from federated.errors import FederatedError, StepError
-from federated.evidence import Evidence, evidence_of
+from federated.evidence import Evidence, evidence_of, lawful_tombstone
 from federated.indexing import index_roots
-from federated.party import Party, signers_between
+from federated.party import Party
 from federated.round_manifest import read_round_manifest
 from federated.study import Study, read_study
 from storage.cid import Cid, dag_cbor_cid
-from storage.erasure import Node, envelopes_of, find_tombstone
+from storage.erasure import Node, date_of, envelopes_of
 from storage.errors import ArtefactError, CorruptBlock, MalformedBlock, MissingBlock
 from storage.garbage import Garbage, find_garbage
 from storage.manifest import read_manifest
@@ -36,8 +36,8 @@ def find_leftovers(party: Party, store: Node, give_up: Collection[StudyId] = ())
         refund_at = party.chain.studies.terms(number, block_identifier=block).refund_at
         if number in give_up and now < refund_at:
             raise StepError(
-                f"study {number} is not over: its evidence must last for another "
-                f"{refund_at - now} s; give it up after that"
+                f"study {number} is not over: its evidence must last until "
+                f"{date_of(refund_at)}, for another {refund_at - now} s; give it up after that"
             )
         try:
             study = read_study(party.chain, party.store, number, block)
@@ -49,7 +49,7 @@ def find_leftovers(party: Party, store: Node, give_up: Collection[StudyId] = ())
         erased: set[Cid] = set()
         if now >= refund_at:
             for item in evidence_of(party, study, block):
-                envelopes, blocks = _erased(party, store, item, refund_at, block)
+                envelopes, blocks = _erased(party, item, refund_at, block)
                 erased |= envelopes
                 loose |= blocks
         roots |= own if number in give_up else erased
@@ -92,14 +92,13 @@ def _envelopes(party: Party, digest: bytes) -> list[Cid]:
 
 
 def _erased(
-    party: Party, store: Node, item: Evidence, refund_at: int, block: BlockNumber
+    party: Party, item: Evidence, refund_at: int, block: BlockNumber
 ) -> tuple[set[Cid], set[Cid]]:
     """Envelopes and blocks of an artefact with a lawful tombstone of whoever sealed it.
 
     Pins are taken from envelopes alone that are this artefact's: a tombstone may list anything.
     """
-    for signer in signers_between(party.chain, item.account, item.block, block):
-        stone = find_tombstone(store, item.digest, signer)
-        if stone is not None and stone.erased_at >= refund_at:
-            return set(_envelopes(party, item.digest)), set(stone.blocks)
-    return set(), set()
+    stone = lawful_tombstone(party, item, refund_at, block)
+    if stone is None:
+        return set(), set()
+    return set(_envelopes(party, item.digest)), set(stone.blocks)

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 
 from chain.types import Address, BlockNumber, RoundNumber
 from federated.judging import UPDATE_KIND
-from federated.party import Party
+from federated.party import Party, signers_between
 from federated.published import MODEL_KIND
 from federated.round_manifest import read_round_manifest
 from federated.study import Study
+from storage.erasure import Tombstone, find_tombstone
+
+_AHEAD_S = 86_400  # a node's pending block may be later than another's last one
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +42,20 @@ def evidence_of(party: Party, study: Study, block: BlockNumber) -> Iterator[Evid
         if round_.finalized:
             manifest, _ = read_round_manifest(party.store, round_.manifest)
             yield Evidence(manifest.model, MODEL_KIND, number, study.center, round_.open_block)
+
+
+def lawful_tombstone(
+    party: Party, item: Evidence, refund_at: int, block: BlockNumber
+) -> Tombstone | None:
+    """The tombstone of whoever sealed it, by any of its keys since; None before `refund` (seconds).
+
+    A time that it states before `refund`, or in the future, makes it none.
+    """
+    now = party.chain.client.node.block(block).timestamp
+    if now < refund_at:
+        return None
+    for signer in signers_between(party.chain, item.account, item.block, block):
+        stone = find_tombstone(party.store, item.digest, signer)
+        if stone is not None and refund_at <= stone.erased_at <= now + _AHEAD_S:
+            return stone
+    return None

@@ -7,6 +7,7 @@ no proof of absence, for a member who kept copies of its own is not asked; see d
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Protocol, runtime_checkable
@@ -88,8 +89,8 @@ def erase(
     """
     if now < keep_until:
         raise EvidenceNeeded(
-            f"manifest {dag_cbor_cid(manifest_digest)} is evidence of a study for another "
-            f"{keep_until - now} s: erase it after that"
+            f"manifest {dag_cbor_cid(manifest_digest)} is evidence of a study until "
+            f"{date_of(keep_until)}, for another {keep_until - now} s: erase it after that"
         )
     envelopes, blocks = _found(nodes, manifest_digest, sender.signer)
     answers = {name: _unpinned(node, envelopes, blocks) for name, node in nodes.items()}
@@ -133,6 +134,14 @@ def read_tombstone(
     found = _opened(cid, store.get_block(cid), manifest_digest)
     expect_signer(f"tombstone {cid}", found.signer, signer)
     return found
+
+
+def date_of(second: int) -> str:
+    """A second of the chain or of a record for people to read, whatever number it is."""
+    try:
+        return f"{datetime.fromtimestamp(second, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except (OSError, OverflowError, ValueError):
+        return f"second {second}"
 
 
 def _tombstones(store: BlockStore, manifest_digest: bytes) -> list[Tombstone]:

@@ -6,46 +6,37 @@ must last no tombstone excuses anything, whatever time it states.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
-from chain.types import Address, BlockNumber, RoundNumber
+from chain.types import RoundNumber
 from federated.auditor.facts import Facts
-from federated.party import Party, signers_between
-from federated.published import read_result
+from federated.evidence import Evidence, lawful_tombstone
+from federated.judging import UPDATE_KIND
+from federated.party import Party
+from federated.published import MODEL_KIND, read_result
 from federated.study import Study
-from storage.erasure import find_tombstone
+from storage.erasure import date_of
+
+_MOST_SHOWN = 200  # a tombstone may hold any text
 
 
 def update_erased(party: Party, study: Study, facts: Facts, hospital: int) -> str:
     """When the hospital erased its update of this round, and why; empty where it did not."""
     event = facts.submitted[hospital]
-    since = BlockNumber(event.block)
-    return _erased(party, study, facts.block, event.manifest, event.hospital, since)
+    item = Evidence(event.manifest, UPDATE_KIND, facts.number, event.hospital, event.block)
+    return _said(party, study, facts, item)
 
 
-def model_erased(party: Party, study: Study, facts: Facts, number: int) -> str:
+def model_erased(party: Party, study: Study, facts: Facts, number: RoundNumber) -> str:
     """When the center erased the model that a round ended with, and why; empty where not."""
     if not number:  # the study's own state lies in its spec
         return ""
-    manifest, round_, _ = read_result(party, study, RoundNumber(number), facts.block)
-    since = round_.open_block
-    return _erased(party, study, facts.block, manifest.model, study.center, since)
+    manifest, round_, _ = read_result(party, study, number, facts.block)
+    item = Evidence(manifest.model, MODEL_KIND, number, study.center, round_.open_block)
+    return _said(party, study, facts, item)
 
 
-def _erased(
-    party: Party,
-    study: Study,
-    block: BlockNumber,
-    manifest: bytes,
-    account: Address,
-    since: BlockNumber,
-) -> str:
-    refund_at = study.terms.refund_at
-    if party.chain.client.node.block(block).timestamp < refund_at:
+def _said(party: Party, study: Study, facts: Facts, item: Evidence) -> str:
+    stone = lawful_tombstone(party, item, study.terms.refund_at, facts.block)
+    if stone is None:
         return ""
-    for signer in signers_between(party.chain, account, since, block):
-        stone = find_tombstone(party.store, manifest, signer)
-        if stone is not None and stone.erased_at >= refund_at:
-            at = datetime.fromtimestamp(stone.erased_at, UTC).strftime("%Y-%m-%d %H:%M:%S")
-            return f"erased {at} UTC by {account}, who sealed it: {stone.reason}"
-    return ""
+    reason = "".join(c if c.isprintable() else "?" for c in stone.reason[:_MOST_SHOWN])
+    return f"erased {date_of(stone.erased_at)} by {item.account}, who sealed it: {reason}"

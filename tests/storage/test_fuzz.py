@@ -40,6 +40,7 @@ from storage.dagpb import decode_node, encode_node
 from storage.envelope import read_envelope
 from storage.erasure import find_tombstone, read_tombstone
 from storage.errors import MalformedBlock, MalformedCid, MissingBlock, StorageError
+from storage.keywords import IndexKey, read_index
 from storage.kubo_config import swarm_key
 from storage.manifest import read_manifest
 from storage.own_file import read_own, write_own
@@ -175,6 +176,12 @@ def _signed_tombstone(store: EmbeddedStore, cid: Cid, body: Any) -> None:
         read_tombstone(store, cid, digest, SENDER.signer)
 
 
+def _signed_index(store: EmbeddedStore, cid: Cid, _: Any) -> None:
+    found = read_index(store, cid)
+    assert all(len(artefact) == 32 for artefact in found.entries)
+    assert found.matching(IndexKey.derived(bytes(32), CONTEXT), ["never"]) == []
+
+
 def kept_of_sealed(_: Path, data: bytes) -> None:
     try:
         fields = json.loads(data)
@@ -228,6 +235,7 @@ TARGETS: dict[str, Target] = {
     "signed_manifest": signed(tags.MANIFEST, _signed_manifest),
     "signed_envelope": signed(tags.ENVELOPE, _signed_envelope),
     "signed_tombstone": signed(tags.TOMBSTONE, _signed_tombstone),
+    "signed_index": signed(tags.INDEX, _signed_index),
     "kept_of_sealed": kept_of_sealed,
     "key_file": key_file,
     "own_file": own_file,
@@ -256,6 +264,10 @@ def fresh(name: str, folder: Path) -> Iterator[bytes]:
     if name == "invitation":
         known = Invitation(swarm_key(), cluster_secret(), [])
         yield invite(known, READER.recipient, SENDER)
+    if name == "signed_index":
+        entry = {"artefact": bytes(32), "tokens": bytes(1024)}
+        whole = {"context": CONTEXT, "entries": [entry], "key": bytes(32), "number": 1}
+        yield dagcbor.encode(whole | {"catalogue": bytes(32)})
     if name == "tensors":
         values = {"a": np.arange(3, dtype=np.int32), "b": np.ones((2, 2), dtype=np.int32)}
         yield encode_tensors(values, SCHEMA)
