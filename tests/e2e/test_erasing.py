@@ -18,6 +18,7 @@ from storage.signing import Sender, SigningKey
 from storage.store import BlockStore
 from tests.e2e import kit
 from tests.e2e.kit import World
+from tests.e2e.stores import NODES
 
 pytestmark = pytest.mark.engine("anvil")
 BOTH = (Level.KEYLESS, Level.KEYED)
@@ -169,6 +170,42 @@ def test_a_member_that_was_not_asked_collects_what_its_sender_erased(
     assert not any(store.has(cid) for cid in kept)
     assert finished.audit(Level.KEYLESS).outcome is Outcome.ERASED
     assert find_leftovers(harbor, store).blocks == ()
+
+
+@pytest.mark.engine("kubo")
+@pytest.mark.parametrize("backend", ["kubo"], indirect=True)
+def test_over_real_nodes_each_member_collects_what_the_sender_erased_at_its_own(
+    finished: World,
+) -> None:
+    end(finished)
+    digest = update_of(finished, 2, "harbor")
+    kit.assert_sound(finished)  # the auditor's node now has copies, too
+    for name in NODES:
+        _put_back(finished, name, _blocks(finished.party(name), digest))
+    erase_update(finished)
+    keyed = finished.audit(Level.KEYED)
+    assert keyed.ok  # by what other nodes still have
+    for name in NODES:
+        party = finished.party(name)
+        store = node_of(party.store)
+        assert remove(store, find_leftovers(party, store)) == []
+    keyed = finished.audit(Level.KEYED)
+    assert keyed.outcome is Outcome.ERASED
+    assert {check.name for check in keyed.failures} == {"update-manifest", "exclusion"}
+
+
+def _put_back(world: World, name: str, blocks: set[Cid]) -> None:
+    """After the test: the nodes serve other tests, too."""
+    store = world.party(name).store
+    kept = {cid: store.get_block(cid) for cid in blocks if store.has(cid)}
+    pins = set(store.pins()) & blocks
+
+    def put_back() -> None:
+        for cid, block in kept.items():
+            store.put_block(cid.codec, block)
+        store.pin(*pins)
+
+    world.spoiled.append(put_back)
 
 
 def _blocks(party: Party, digest: bytes) -> set[Cid]:
