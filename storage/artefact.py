@@ -108,7 +108,7 @@ def seal(
         commitment=plaintext_commitment(own.salt, context, size, sha256),
     )
     manifest = read_manifest(store, write_manifest(store, facts, sender).digest)
-    envelope = write_envelope(store, manifest, own.data_key, sender, recipients)
+    envelope = write_envelope(store, manifest, own.data_key, sender, recipients, payload_given=True)
     return Sealed(manifest.digest, envelope, manifest.commitment, own.salt, size)
 
 

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from tempfile import SpooledTemporaryFile
 
-from storage.cid import Cid
+from storage.cid import Cid, Codec
 from storage.cluster_config import MAX_COPIES
 from storage.cluster_heal import healed
 from storage.cluster_member import Member
@@ -76,6 +76,15 @@ class ClusterStore(KuboStore):
         Raises also TooFewCopies: some are there, and the cluster goes on; ask again.
         """
         super().pin(*cids)  # nothing is asked of others that the own node lacks
+        self._keep_all(cids)
+
+    def put_pinned(self, codec: Codec, block: bytes) -> Cid:
+        """See BlockStore. Returns, and raises, as `pin` does."""
+        cid = super().put_pinned(codec, block)
+        self._keep_all([cid])
+        return cid
+
+    def _keep_all(self, cids: Sequence[Cid]) -> None:
         deadline = time.monotonic() + self.pin_s
         with ThreadPoolExecutor(max(1, min(_AT_ONCE, len(cids)))) as pool:
             for wait in [pool.submit(self._keep, cid, deadline) for cid in cids]:

@@ -65,6 +65,12 @@ class EmbeddedStore:
         self._write(cid, block)
         return cid
 
+    def put_pinned(self, codec: Codec, block: bytes) -> Cid:
+        """See BlockStore. Here a pin looks no further than names."""
+        cid = self.put_block(codec, block)
+        self.pin(cid)
+        return cid
+
     def get_block(self, cid: Cid) -> bytes:
         """See BlockStore."""
         self._check_present()

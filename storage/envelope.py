@@ -45,8 +45,13 @@ def write_envelope(
     data_key: bytes,
     wrapper: Sender,
     recipients: Sequence[RecipientKey],
+    *,
+    payload_given: bool = False,
 ) -> Cid:
-    """Wrap the data key for each recipient, sign, keep, pin and announce the envelope."""
+    """Wrap the data key for each recipient, sign, keep, pin and announce the envelope.
+
+    `payload_given`: this store has just been given the payload, so nothing of it is looked for.
+    """
     wraps = [
         {
             "profile": recipient.profile.value,
@@ -56,7 +61,12 @@ def write_envelope(
         for key_id, recipient in sorted({key.key_id: key for key in recipients}.items())
     ]
     body = {"context": manifest.context, "manifest": manifest.cid, "wraps": wraps}
-    cid = store.put_block(Codec.DAG_CBOR, sign_record(tags.ENVELOPE, body, wrapper))
+    block = sign_record(tags.ENVELOPE, body, wrapper)
+    if payload_given:
+        cid = store.put_pinned(Codec.DAG_CBOR, block)
+        store.announce(manifest.digest, cid)
+        return cid
+    cid = store.put_block(Codec.DAG_CBOR, block)
     publish_envelope(store, manifest.digest, cid)
     return cid
 

@@ -26,6 +26,13 @@ class BlockStore(Protocol):
         """Keep one block, durably, and return its CID. Raises BlockTooLarge, Unreachable."""
         ...
 
+    def put_pinned(self, codec: Codec, block: bytes) -> Cid:
+        """Keep and pin a block above files that this store itself was given just now.
+
+        As `put_block` and `pin`, but leaves are not looked at again. Raises what those two do.
+        """
+        ...
+
     def get_block(self, cid: Cid) -> bytes:
         """The block's verified bytes. Raises MissingBlock, CorruptBlock, Unreachable."""
         ...

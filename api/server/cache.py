@@ -85,6 +85,10 @@ class CachedStore:
         """See BlockStore."""
         return self._store.put_block(codec, block)
 
+    def put_pinned(self, codec: Codec, block: bytes) -> Cid:
+        """See BlockStore."""
+        return self._store.put_pinned(codec, block)
+
     def has(self, cid: Cid) -> bool:
         """See BlockStore."""
         return self._store.has(cid)

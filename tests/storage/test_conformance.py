@@ -15,12 +15,14 @@ from storage import (
     Identity,
     Sender,
     SigningKey,
+    dagcbor,
     get_record,
     open_artefact,
     put_record,
     raw_cid,
     seal,
 )
+from storage.erasure import Node
 from storage.errors import (
     BlockTooLarge,
     CorruptBlock,
@@ -210,6 +212,33 @@ def test_what_lacks_a_block_far_below_cannot_be_pinned(backend: kit.Backend) -> 
     with pytest.raises(MissingBlock, match=str(leaf)):
         store.pin(record)
     assert record not in store.pins()
+
+
+def test_a_block_above_a_file_just_given_is_kept_and_pinned_with_it(backend: kit.Backend) -> None:
+    store, content = backend.store, fresh(2 * CHUNK_SIZE)
+    root = store.add_file(io.BytesIO(content))
+    above = dagcbor.encode({"file": [root]})
+    cid = store.put_pinned(Codec.DAG_CBOR, above)
+    assert cid == Cid.of(Codec.DAG_CBOR, above)
+    assert cid in store.pins()
+    below = [root, *links(root, store.get_block(root))]
+    assert isinstance(store, Node)
+    assert set(store.forget(below)) == set(below)
+    assert b"".join(store.cat(root)) == content
+
+
+def test_what_was_collected_before_its_pin_came_is_said_to_be_missing(
+    backend: kit.Backend,
+) -> None:
+    """A hospital must not submit what its node counts as pinned and has lost."""
+    store = backend.store
+    root = store.add_file(io.BytesIO(fresh(2 * CHUNK_SIZE)))
+    assert isinstance(store, Node)
+    assert not store.forget([root, *links(root, store.get_block(root))])
+    above = dagcbor.encode({"file": [root]})
+    with pytest.raises(MissingBlock, match=str(root)):
+        store.put_pinned(Codec.DAG_CBOR, above)
+    assert Cid.of(Codec.DAG_CBOR, above) not in store.pins()
 
 
 def test_announcements_are_listed_by_topic(store: BlockStore) -> None:
