@@ -1,12 +1,18 @@
 """What may go from a store: roots that are given up, and below them what no other pin needs."""
 
+import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from storage.cid import Cid, Codec
+from storage.embedded import EmbeddedStore
 from storage.erasure import Node
 from storage.errors import MissingBlock
 from storage.store import links
+
+OLD_S = 24 * 3600.0
+"""Who writes blocks pins them within that time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,22 @@ def remove(store: Node, garbage: Garbage) -> list[Cid]:
     for cid in garbage.roots:
         store.unpin(cid)
     return store.forget(garbage.blocks)
+
+
+def unneeded(store: EmbeddedStore, *, min_age_s: float = OLD_S) -> tuple[int, int]:
+    """How many blocks `store.collect` would remove now, and how many bytes they have.
+
+    Raises MissingBlock, CorruptBlock where what a pin needs cannot be told.
+    """
+    oldest = time.time() - min_age_s
+    needed = {cid.digest.hex() for cid in _below(store, store.pins(), complete=True)}
+    count = size = 0
+    for path in (store.path / "blocks").glob("*/*"):
+        with suppress(FileNotFoundError):  # another process collects
+            found = path.stat()
+            if path.name not in needed and found.st_mtime < oldest:
+                count, size = count + 1, size + found.st_size
+    return count, size
 
 
 def _below(store: Node, roots: Iterable[Cid], *, complete: bool) -> set[Cid]:

@@ -20,10 +20,11 @@ from storage.cid import Cid, Codec, dag_cbor_cid
 from storage.embedded import EmbeddedStore
 from storage.erasure import Node, Tombstone
 from storage.errors import MalformedCid
-from storage.garbage import remove
+from storage.garbage import OLD_S, remove, unneeded
 from storage.store import BlockStore
 
 _SEALING = (HomeRole.CENTER, HomeRole.HOSPITAL)
+_STORING = (*_SEALING, HomeRole.AUDITOR, HomeRole.OPERATOR, HomeRole.RELAYER)
 
 app = group(
     """List and erase what this home sealed; collect what studies left in its store.
@@ -104,27 +105,26 @@ def collect(
 
     Example: consilium --home homes/north storage collect --give-up 1 --dry-run
     """
-    party = open_party()
+    party = open_party(*_STORING)
     store = _node(party.store)
     garbage = find_leftovers(party, store, [StudyId(number) for number in give_up or ()])
     kept = [] if dry_run else remove(store, garbage)
-    old = 0 if dry_run or not isinstance(store, EmbeddedStore) else store.collect()
-    found = {
-        "removed": not dry_run,
-        "pins": [str(cid) for cid in garbage.roots],
-        "blocks": len(garbage.blocks) - len(kept),
-        "bytes": garbage.size,
-        "unneeded": old,
-    }
+    old = (0, 0)
+    if isinstance(store, EmbeddedStore):
+        old = unneeded(store, min_age_s=OLD_S)
+        if not dry_run:
+            store.collect(min_age_s=OLD_S)
     if as_json:
-        json_object(found)
+        names = ("pins", "blocks", "bytes", "unneeded_blocks", "unneeded_bytes")
+        pins = [str(cid) for cid in garbage.roots]
+        values = (pins, len(garbage.blocks) - len(kept), garbage.size, *old)
+        json_object({"removed": not dry_run, **dict(zip(names, values, strict=True))})
         return
     for cid in garbage.roots:
         say(f"{'would unpin' if dry_run else 'unpinned'} {cid}")
-    verb = "would remove" if dry_run else "removed"
-    say(f"{verb} {found['blocks']} blocks of {garbage.size} bytes, with {len(garbage.roots)} pins")
-    if old:
-        say(f"removed {old} blocks that no pin needed and nobody wrote for a day")
+    verb, count = "would remove" if dry_run else "removed", len(garbage.blocks) - len(kept)
+    say(f"{verb} {count} blocks of {garbage.size} bytes, which {len(garbage.roots)} pins kept")
+    say(f"{verb} {old[0]} blocks of {old[1]} bytes that no pin needs and nobody wrote for a day")
 
 
 def _tell(stone: Tombstone) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from storage import Cid, Codec, EmbeddedStore, put_record
 from storage.errors import CorruptBlock, MissingBlock
+from storage.garbage import unneeded
 from storage.store import links
 
 DAY_S = 24 * 3600
@@ -53,6 +54,8 @@ def test_exactly_what_is_old_and_below_no_pin_goes(
     store.pin(*roots)
     live = {cid for root in roots for cid in below(store, root)}
     old = set(made[:fresh])
+    sizes = [len(store.get_block(cid)) for cid in old - live]
+    assert unneeded(store, min_age_s=DAY_S) == (len(sizes), sum(sizes))
     removed = store.collect(min_age_s=DAY_S)
     assert {cid for cid in made if store.has(cid)} == live | (set(made) - old)
     assert removed == len(old - live)
