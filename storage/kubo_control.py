@@ -58,7 +58,8 @@ class KuboControl:
     def pins(self) -> list[str]:
         """The text of every root that is pinned with all below it. Raises Unreachable."""
         with self._reported():
-            return list(self._client.pin.ls(type="recursive", **self._limits())["Keys"] or ())
+            found = self._client.pin.ls(type="recursive", **self._limits())
+            return list(found["Keys"] if found else ())  # of none, it answers {}
 
     def _limits(self, timeout_s: float | None = None) -> dict[str, Any]:
         wait_s = timeout_s or self.timeout_s

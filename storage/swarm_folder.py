@@ -14,9 +14,11 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from storage.cluster_config import cluster_secret
 from storage.cluster_swarm import SECRET, ClusterSwarm
 from storage.errors import MalformedRecord, NodeFailed, Unreachable
 from storage.files import write_durably
+from storage.kubo_config import swarm_key
 from storage.swarm_card import NAME, Card, read_card, write_card
 from storage.swarm_invitation import Invitation
 
@@ -67,8 +69,7 @@ class SwarmFolder:
         if name in {card.name for card in invitation.members}:
             raise NodeFailed(f"a member of that swarm is called {name} already: take another name")
         joined = cls.create(folder, [name], host)
-        write_durably(folder / "swarm.key", invitation.swarm_key.encode(), 0o600)
-        write_durably(folder / SECRET, invitation.cluster_secret.encode(), 0o600)
+        joined._keep_secrets(invitation.swarm_key, invitation.cluster_secret)
         for card in invitation.members:
             joined.admit(card)
         return joined
@@ -80,6 +81,35 @@ class SwarmFolder:
                 f"{card.name} is a member of this folder: the other needs another name"
             )
         write_card(self.path / "members" / f"{card.name}.json", card)
+
+    def rekey(self, without: Sequence[str] = ()) -> None:
+        """Make both secrets anew, and forget members that others run. Raises NodeFailed.
+
+        Who has the old ones is outside from the next start on, until an invitation brings the new.
+        """
+        self._expect_stopped()
+        cards = {name: self.path / "members" / f"{name}.json" for name in without}
+        for name, card in cards.items():
+            if not card.is_file():
+                raise NodeFailed(f"{name} is no member that others run: name one of {self._others}")
+        for card in cards.values():
+            card.unlink()
+        self._keep_secrets(swarm_key(), cluster_secret())
+
+    def renew(self, invitation: Invitation) -> None:
+        """Go on under the secrets and among the members of an invitation; the blocks stay.
+
+        Raises NodeFailed.
+        """
+        self._expect_stopped()
+        others = [card for card in invitation.members if card.name not in self.names]
+        known = {card.name for card in others}
+        for path in (self.path / "members").glob("*.json"):
+            if path.stem not in known:
+                path.unlink()
+        for card in others:
+            self.admit(card)
+        self._keep_secrets(invitation.swarm_key, invitation.cluster_secret)
 
     def swarm(self, say: Callable[[str], None] | None = None) -> ClusterSwarm:
         """The nodes and peers, not started yet."""
@@ -122,6 +152,21 @@ class SwarmFolder:
                 raise NodeFailed(f"the swarm in {self.path} does not end: look at its logs")
             time.sleep(_TICK_S)
         return True
+
+    @property
+    def _others(self) -> str:
+        return ", ".join(card.name for card in self._abroad()) or "none"
+
+    def _expect_stopped(self) -> None:
+        if self.is_running():
+            raise NodeFailed(f"the swarm in {self.path} runs: end it by `consilium swarm down`")
+
+    def _keep_secrets(self, *secrets: str) -> None:
+        for name, secret in zip(_SECRETS, secrets, strict=True):
+            beside = self.path / f".{name}.new"
+            beside.unlink(missing_ok=True)
+            write_durably(beside, secret.encode(), 0o600)
+            beside.replace(self.path / name)
 
     def _abroad(self) -> list[Card]:
         return [read_card(path) for path in sorted((self.path / "members").glob("*.json"))]

@@ -17,6 +17,7 @@ from api.errors import ApiError
 
 if TYPE_CHECKING:
     from storage.signing import Signer
+    from storage.swarm_invitation import Invitation
 
 app = group(
     """Run, join and check a private IPFS with copies at several members.
@@ -28,6 +29,7 @@ app = group(
 app.command()(check)
 
 Folder = Annotated[Path, typer.Argument(help="Where the swarm's nodes are kept.")]
+Inviter = Annotated[str, typer.Option(help="ADDRESS:KEY, as who invites told you on another way.")]
 Host = Annotated[str, typer.Option(help="The IP address at which other members reach these nodes.")]
 
 
@@ -145,9 +147,7 @@ def join(
     invitation: Annotated[Path, typer.Argument(help="The file that you were sent.")],
     folder: Folder,
     name: Annotated[str, typer.Option(help="How the other members call you.")],
-    inviter: Annotated[
-        str, typer.Option(help="ADDRESS:KEY, as who invites told you on another way.")
-    ],
+    inviter: Inviter,
     host: Host,
 ) -> None:
     """Open an invitation with the home's key, and make a node that is a member.
@@ -158,11 +158,8 @@ def join(
     0xaa00…:bb11… --host 192.0.2.7
     """
     from storage.swarm_folder import SwarmFolder
-    from storage.swarm_invitation import MAX_SIZE, open_invitation
 
-    with invitation.open("rb") as file:
-        content = file.read(MAX_SIZE + 1)
-    opened = open_invitation(content, open_home().identity(), _signer(inviter))
+    opened = _opened(invitation, inviter)
     SwarmFolder.join(folder, name, host, opened)
     others = ", ".join(card.name for card in opened.members)
     say(f"a member beside {others}; start it with `consilium swarm up {folder}`")
@@ -184,6 +181,50 @@ def admit(
     member = read_card(card)
     SwarmFolder(folder).admit(member)
     say(f"{member.name} is a member; start the swarm anew, so that its nodes know")
+
+
+@app.command()
+def rekey(
+    folder: Folder,
+    without: Annotated[
+        list[str] | None, typer.Option("--without", help="A member who leaves; once for each.")
+    ] = None,
+) -> None:
+    """Make the swarm's secrets anew: who has the old ones is outside from the next `up` on.
+
+    Then `swarm invite` each member who stays, who takes it in by `swarm renew`.
+
+    Example: consilium swarm rekey swarm --without north
+    """
+    from storage.swarm_folder import SwarmFolder
+
+    SwarmFolder(folder).rekey(without or [])
+    say(f"new secrets in {folder}; invite every member who stays, then `consilium swarm up`")
+
+
+@app.command()
+def renew(
+    invitation: Annotated[Path, typer.Argument(help="The file that you were sent.")],
+    folder: Folder,
+    inviter: Inviter,
+) -> None:
+    """Take over the secrets and members of a swarm that was rekeyed; one's own blocks stay.
+
+    Example: consilium --home homes/north swarm renew north.invitation swarm --inviter 0xaa00…:bb11…
+    """
+    from storage.swarm_folder import SwarmFolder
+
+    opened = _opened(invitation, inviter)
+    SwarmFolder(folder).renew(opened)
+    say(f"one of {len(opened.members)} members; start it with `consilium swarm up {folder}`")
+
+
+def _opened(path: Path, inviter: str) -> Invitation:
+    from storage.swarm_invitation import MAX_SIZE, open_invitation
+
+    with path.open("rb") as file:
+        content = file.read(MAX_SIZE + 1)
+    return open_invitation(content, open_home().identity(), _signer(inviter))
 
 
 def _signer(text: str) -> Signer:
