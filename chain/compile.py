@@ -149,7 +149,7 @@ def _run_solc(sources: dict[str, str]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         try:
             output: dict[str, Any] = compile_standard(
-                request, solc_binary=_solc_wrapper(Path(folder))
+                request, solc_binary=solc_wrapper(Path(folder))
             )
         except SolcError as exc:
             raise CompileFailed(_messages(exc)) from exc
@@ -160,7 +160,7 @@ def _run_solc(sources: dict[str, str]) -> dict[str, Any]:
     return output
 
 
-def _solc_wrapper(folder: Path) -> Path:
+def solc_wrapper(folder: Path) -> Path:
     """npm's solc prints a line that starts with >>> before its answer, which is dropped here.
 
     Input and output go through files: on a pipe Node fails with EAGAIN where the writer is slow,

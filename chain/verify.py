@@ -28,7 +28,7 @@ _WIRED = {
 def check_code(name: str, code: bytes, addresses: Mapping[str, Address], chain_id: int) -> None:
     """Raises CodeMismatch unless `code` is the artifact of `name` with these immutables."""
     artifact = artifacts.load(name)
-    values = _immutables(addresses, addresses[name], chain_id)
+    values = immutables(addresses, addresses[name], chain_id)
     if unknown := artifact.immutables.keys() - values.keys():
         raise CodeMismatch(f"{name} has immutables that nobody checks: {', '.join(unknown)}")
     if code != artifact.filled(values):
@@ -38,7 +38,7 @@ def check_code(name: str, code: bytes, addresses: Mapping[str, Address], chain_i
         )
 
 
-def _immutables(addresses: Mapping[str, Address], own: Address, chain_id: int) -> dict[str, bytes]:
+def immutables(addresses: Mapping[str, Address], own: Address, chain_id: int) -> dict[str, bytes]:
     """Every immutable's word: addresses of others, and OpenZeppelin's cache of the domain."""
     words = {key: _word(addresses[name]) for key, name in _WIRED.items()}
     return words | {

@@ -7,6 +7,7 @@ import subprocess
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,8 @@ class World:
         return int(self.w3.eth.block_number)
 
     def rpc(self, method: str, *params: Any) -> Any:
-        answer = self.w3.provider.make_request(method, list(params))  # type: ignore[arg-type]
+        provider: Any = self.w3.provider
+        answer = provider.make_request(method, list(params))
         if "error" in answer:
             raise self._refusal(answer["error"])
         return answer["result"]
@@ -160,14 +162,16 @@ class World:
         )
         receipt = self.w3.eth.wait_for_transaction_receipt(tx_hash, poll_latency=0.01)
         assert receipt["status"] == 1, name
-        return self.w3.eth.contract(address=receipt["contractAddress"], abi=artifact.abi)
+        return _contract(self.w3, str(receipt["contractAddress"]), name)
 
     def know(self, contract: Contract) -> None:
         """Decode this contract's errors and events from now on."""
-        for entry in contract.abi:
+        entries: Any = contract.abi
+        for entry in entries:
             if entry["type"] == "error":
                 kinds = [_kind(parameter) for parameter in entry["inputs"]]
-                selector = function_abi_to_4byte_selector({**entry, "type": "function"})
+                function: Any = {**entry, "type": "function"}
+                selector = function_abi_to_4byte_selector(function)
                 self.errors[selector] = (entry["name"], kinds)
             if entry["type"] == "event":
                 topic = event_abi_to_log_topic(entry)
@@ -213,6 +217,23 @@ def deploy_world(w3: Web3) -> World:
         world.contracts[name.lower()] = world.deploy(name, *arguments)
         world.know(world.contracts[name.lower()])
     _give_roles(world)
+    return world
+
+
+def _contract(w3: Web3, address: str, name: str) -> Contract:
+    bound: Any = w3.eth.contract
+    contract: Contract = bound(
+        address=Web3.to_checksum_address(address), abi=artifacts.load(name).abi
+    )
+    return contract
+
+
+def attached(w3: Web3, addresses: dict[str, str], accounts: dict[str, str]) -> World:
+    """What `deploy_world` made, over another connection to the same node."""
+    world = World(w3, {}, accounts)
+    for name, address in addresses.items():
+        world.contracts[name.lower()] = _contract(w3, address, name)
+        world.know(world.contracts[name.lower()])
     return world
 
 
@@ -306,7 +327,8 @@ def open_tier(world: World, study: int, hospital: str, **changes: Any) -> int:
 
 def patient(number: int, agreement: int = 0) -> LocalAccount:
     """A one-time key; a test's own, which guards nothing."""
-    return Account.from_key(keccak(text=f"patient {number} of agreement {agreement}"))
+    key: LocalAccount = Account.from_key(keccak(text=f"patient {number} of agreement {agreement}"))
+    return key
 
 
 def consent_id(key: str, agreement: int, nonce: int = 0) -> bytes:
@@ -355,9 +377,9 @@ def signer_of(world: World, contract: str) -> Signer:
     return Signer(world.contracts[contract].address, int(world.w3.eth.chain_id))
 
 
-@pytest.fixture(scope="session")
-def deployed() -> Iterator[World]:
-    """One anvil with every contract on it, for the whole run."""
+@contextmanager
+def started() -> Iterator[World]:
+    """Every contract on an anvil of its own, which ends with the block."""
     node = subprocess.Popen(
         [str(toolchain.anvil()), "--port", "0"],
         stdout=subprocess.PIPE,
@@ -378,6 +400,13 @@ def deployed() -> Iterator[World]:
         drain.join(timeout=10)
         assert node.stdout is not None
         node.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def deployed() -> Iterator[World]:
+    """One anvil with every contract on it, for the whole run."""
+    with started() as world:
+        yield world
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from tests.contracts.test_consents import Desk, desk_of
 pytestmark = pytest.mark.engine("anvil")
 
 PATIENT, PAPER, KEY_LOST, DIED, ERASURE, SUPERSEDED = range(1, 7)
+ALREADY_USED = 3
 RECORD = keccak(text="statement")
 
 
@@ -121,6 +122,15 @@ def test_a_strangers_consent_is_no_successor(desks: tuple[Desk, Desk]) -> None:
     late = supersede(old, key, new, stranger, deadline=world.now - 1)
     assert world.refused(late, world.relayer)[0] == "Refused"
     assert old.active(key)
+
+
+def test_a_consent_that_nobody_granted_is_not_superseded(desks: tuple[Desk, Desk]) -> None:
+    """The same patient's first consent holds; the id that never did gets no end in its favour."""
+    (old, new), (key, successor) = desks, (kit.patient(1), kit.patient(2))
+    old.grant(kit.patient(3))
+    new.grant(successor)
+    refusal = ("Refused", old.id(key), ALREADY_USED)
+    assert old.world.refused(supersede(old, key, new, successor), old.world.relayer) == refusal
 
 
 def test_only_a_consent_that_holds_for_the_same_hospital_and_study_is_a_successor(

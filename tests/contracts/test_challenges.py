@@ -305,6 +305,14 @@ def test_a_freeze_altered_in_any_field_is_not_the_committed_one(
     assert leaf_call(study, cohort, 1).call() == []
 
 
+def test_a_freeze_of_a_place_that_nobody_has_is_none(study: Study, round_: int) -> None:
+    cohort = study.frozen(round_, 0, study.grant(0, 2), n=1, weight=1)
+    place = list(cohort.freeze).index(0, 2)
+    fields = [*cohort.freeze[:place], 200, *cohort.freeze[place + 1 :]]
+    call = leaf_call(study, replace(cohort, freeze=tuple(fields)), 1)
+    assert study.world.refused(call, study.world.stranger) == ("WrongFreeze",)
+
+
 def test_a_hospital_that_never_froze_cannot_be_voided(study: Study, round_: int) -> None:
     cohort = study.cohort(round_, 0, study.grant(0, 2), n=1)
     call = leaf_call(study, cohort, 1)

@@ -56,6 +56,13 @@ def test_opening_a_study_moves_its_money_and_sets_the_hospitals_share_aside(
     assert world.escrow.unreserved(study.number).call() == FUNDING - HALF
 
 
+def test_no_account_opens_with_more_set_aside_than_there_is(study: Study) -> None:
+    """Studies refuses such terms; the escrow does not rely on it."""
+    world, studies = study.world, study.world.contracts["studies"].address
+    call = world.escrow.openAccount(study.number, world.center, study.terms.token, 2, 1)
+    assert world.refused(call, studies) == ("NoMoney", study.number, 2, 1)
+
+
 def test_anyone_adds_money_until_the_study_ends(study: Study) -> None:
     world = study.world
     receipt = world.send(world.escrow.fund(study.number, 7), world.auditor)
