@@ -1,4 +1,4 @@
-"""What a relayer checks of signed grants before it pays for sending them: as Consents would judge.
+"""What a relayer checks of signed messages before it pays for them: as Consents would judge.
 
 Pure: what the chain says of a tier and of ids is given. The contract judges again; a message that
 passes here may still be skipped there, where the chain changed meanwhile.
@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from chain.consents import GrantMessage, Skip
+from chain.consents import GrantMessage, RevokeMessage, Skip, consent_id
 from chain.errors import BadSignature
 from chain.keccak import keccak
-from chain.typed_data import Domain, Grant, expand, recover_bytes
+from chain.typed_data import Domain, Grant, Revoke, expand, recover_bytes
 from chain.types import AgreementId, ConsentId, StudyId, Wei
 
 _NONCE_BYTES = 8
@@ -52,6 +52,21 @@ def check_grants(
             seen.add(message.id)  # by its key alone: a forged one before it must not bar it
         found.append(reason)
     return found
+
+
+def check_revocation(message: RevokeMessage, domain: Domain, *, now: int) -> Skip:
+    """Why Consents would skip a withdrawal, as far as the message itself tells."""
+    if message.deadline < now:
+        return Skip.EXPIRED
+    if not 0 <= message.nonce < 1 << 8 * _NONCE_BYTES or len(message.r + message.vs) != 64:
+        return Skip.BAD_SIGNATURE
+    try:
+        own = consent_id(message.key, message.agreement, message.nonce)
+        digest = Revoke(own, message.deadline).digest(domain)
+        key = recover_bytes(expand(message.r, message.vs), digest)
+    except (BadSignature, ValueError, OverflowError):
+        return Skip.BAD_SIGNATURE
+    return Skip.NONE if key == bytes.fromhex(message.key[2:]) else Skip.BAD_SIGNATURE
 
 
 def _judge(message: GrantMessage, offered: Offered, domain: Domain, now: int) -> Skip:

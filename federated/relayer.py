@@ -19,6 +19,7 @@ from chain.rounds import Freeze
 from chain.types import Address, AgreementId, Call, ConsentId, Receipt
 from federated.mail import Mail, mail_for
 from federated.party import Party
+from federated.worth import why_no_grant, why_no_withdrawal
 
 
 @dataclass(slots=True)
@@ -42,7 +43,12 @@ def relay(party: Party, progress: Callable[[str], None] = lambda _: None) -> Rel
     calls = []
     for mail in waiting:
         try:
-            calls.append((mail, _call(party, mail)))
+            call = _call(party, mail)  # first: it finds what is no message of its kind
+            why = _why_not(party, mail)
+            if why is not None:
+                _done(party, mail, report, f"{mail.kind} {mail.cid}: {why}")
+                continue
+            calls.append((mail, call))
         except (KeyError, TypeError, ValueError, IndexError, EncodingError):
             _done(party, mail, report, f"{mail.kind} {mail.cid}: not a message of that kind")
     progress(f"{len(calls)} messages")
@@ -87,17 +93,32 @@ def _call(party: Party, mail: Mail) -> Call:
     return _CALLS[mail.kind](party, mail.body)
 
 
+def _why_not(party: Party, mail: Mail) -> str | None:
+    """Why a batch is not worth its gas; other messages revert in the simulation, and cost none."""
+    if mail.kind == "grants":
+        messages = _granted(mail.body)
+        return why_no_grant(party.chain, AgreementId(mail.body["agreement"]), messages)
+    if mail.kind == "revocations":
+        return why_no_withdrawal(party.chain, _withdrawn(mail.body))
+    return None
+
+
+def _granted(body: Mapping[str, Any]) -> list[GrantMessage]:
+    return [GrantMessage(ConsentId(m[0]), *m[1:]) for m in body["messages"]]
+
+
+def _withdrawn(body: Mapping[str, Any]) -> list[RevokeMessage]:
+    return [RevokeMessage(Address(m[0]), *m[1:]) for m in body["messages"]]
+
+
 def _grants(party: Party, body: Mapping[str, Any]) -> Call:
-    messages = [GrantMessage(ConsentId(m[0]), *m[1:]) for m in body["messages"]]
-    agreement = AgreementId(body["agreement"])
     return party.chain.consents.grant_batch(
-        agreement, messages, body["deadline"], body["admission"]
+        AgreementId(body["agreement"]), _granted(body), body["deadline"], body["admission"]
     )
 
 
 def _revocations(party: Party, body: Mapping[str, Any]) -> Call:
-    messages = [RevokeMessage(Address(m[0]), *m[1:]) for m in body["messages"]]
-    return party.chain.consents.revoke_batch(messages)
+    return party.chain.consents.revoke_batch(_withdrawn(body))
 
 
 def _claim(party: Party, body: Mapping[str, Any]) -> Call:
