@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from federated.cells import EXACT, Adder, Cells, peak
+from federated.cells import EXACT, Cells, peak
 from federated.errors import AggregationError
 from federated.grid import Grid
 from federated.schema import Array, Parameters, Schema
@@ -60,11 +60,11 @@ class WeightedSum:
         readers = [(stored.reader(self._schema), weight) for stored, weight in updates]
 
         def add_cells(cells: Iterator[int]) -> None:
-            adder = Adder(self._cells)
-            for cell in cells:
-                for read, weight in readers:
-                    part = read(self._cells.bounds[cell])
-                    adder.add(cell, part, weight, self._peak(part))
+            with self._cells.adder() as adder:
+                for cell in cells:
+                    for read, weight in readers:
+                        part = read(self._cells.bounds[cell])
+                        adder.add(cell, part, weight, self._peak(part))
 
         self._unusable = _IN_PART
         on_all_cores(add_cells, range(len(self._cells)))
@@ -113,12 +113,12 @@ class WeightedSum:
 
     def _accumulate(self, segments: Iterable[Array], weight: int) -> None:
         offset, self._unusable = 0, _IN_PART
-        adder = Adder(self._cells)
         for segment in segments:
             if offset + len(segment) > self._schema.size:
                 raise AggregationError("an update is longer than the schema; judge updates first")
-            for cell, skip, part in self._cells.split(offset, segment):
-                adder.add(cell, part, weight, self._peak(part), skip)
+            with self._cells.adder() as adder:
+                for cell, skip, part in self._cells.split(offset, segment):
+                    adder.add(cell, part, weight, self._peak(part), skip)
             offset += len(segment)
         if offset != self._schema.size:
             raise AggregationError(f"an update has {offset} of {self._schema.size} elements")

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
+from federated.grid import SEGMENT, norm_and_peak
 from federated.schema import DTYPES, Array, Schema
 from federated.tensors import data_offset
 from storage.payload import SEGMENT_SIZE
@@ -38,6 +40,7 @@ class Cells:
         self._wide: Array = np.zeros(schema.size)
         room = _INT32_MAX if item == 4 else -1
         self._room = [room] * len(self)  # what may still be added in 32 bits; -1: it is wide
+        self._idle: list[Adder] = []
 
     def __len__(self) -> int:
         return len(self.bounds)
@@ -57,10 +60,23 @@ class Cells:
             yield cell, offset + at - bounds.start, piece
             at += len(piece)
 
+    @contextmanager
+    def adder(self) -> Iterator[Adder]:
+        """One for this thread alone. It is kept for the next: a buffer's new pages cost as much as
+        what is done in it, and threads end with each update."""
+        try:
+            found = self._idle.pop()
+        except IndexError:
+            found = Adder(self)
+        try:
+            yield found
+        finally:
+            self._idle.append(found)
+
     def copy(self) -> Cells:
         """Another of the same sums."""
         twin = copy.copy(self)
-        twin._wide, twin._room = self._wide.copy(), list(self._room)
+        twin._wide, twin._room, twin._idle = self._wide.copy(), list(self._room), []
         return twin
 
     def memory(self) -> Array:
@@ -98,11 +114,15 @@ class Cells:
 
 
 class Adder:
-    """Adds weighted integers to cells; each thread has one, for the buffer that it keeps."""
+    """Adds weighted integers to cells; `Cells.adder` gives each thread one."""
 
     def __init__(self, cells: Cells) -> None:
         self._cells = cells
-        self._buffer = np.empty(cells.size)
+        self._buffer = np.empty(max(cells.size, SEGMENT))
+
+    def measure(self, part: Array) -> tuple[int, int]:
+        """`norm_and_peak`, in the buffer that is here anyway."""
+        return norm_and_peak(part, self._buffer)
 
     def add(self, cell: int, part: Array, weight: int, most: int, skip: int = 0) -> None:
         """Sums of the cell from its element `skip` on, plus weight · `part`.

@@ -7,15 +7,14 @@ which code the update gets, `federated/exclusion.py` alone finds.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
 
-from federated.cells import Adder, Cells, peak
+from federated.cells import Cells, peak
 from federated.errors import AggregationError
-from federated.grid import SEGMENT, Grid, norm_and_peak
+from federated.grid import Grid
 from federated.schema import DTYPES, Array, Schema
 from federated.tensors import encoded_size, header_of
 from storage.errors import StorageError
@@ -48,7 +47,6 @@ class Trial:
         self._weight = weight
         self._added: dict[int, int] = {}  # by cell, what it adds to the squared norm
         self._broken = False
-        self._own = threading.local()
 
     def put(self, offset: int, piece: memoryview) -> None:
         """Judge and add one segment. One that comes again, as reading began anew, is the same."""
@@ -65,13 +63,13 @@ class Trial:
 
     def undo(self, source: Plaintext) -> None:
         """Take out again what was added. Raises `AggregationError` where it cannot be read."""
-        adder = Adder(self._cells)
         try:
             for cell in sorted(self._added):
                 piece = source.segment(cell)
                 header = self._header[cell * SEGMENT_SIZE :][: len(piece)]
                 elements = self._elements(piece, len(header))
-                adder.add(cell, elements, -self._weight, peak(elements))
+                with self._cells.adder() as adder:
+                    adder.add(cell, elements, -self._weight, peak(elements))
         except StorageError as exc:
             raise AggregationError(
                 f"an update that is left out cannot be taken out of the sum again ({exc}): "
@@ -83,11 +81,10 @@ class Trial:
         return np.frombuffer(piece, self._dtype, count, start)
 
     def _add(self, cell: int, elements: Array) -> None:
-        if not hasattr(self._own, "adder"):
-            self._own.adder, self._own.buffer = Adder(self._cells), np.empty(SEGMENT)
-        squares, most = norm_and_peak(elements, self._own.buffer)
-        if squares > self._most:
-            self._broken = True
-            return
-        self._own.adder.add(cell, elements, self._weight, most)
+        with self._cells.adder() as adder:
+            squares, most = adder.measure(elements)
+            if squares > self._most:
+                self._broken = True
+                return
+            adder.add(cell, elements, self._weight, most)
         self._added[cell] = squares
