@@ -15,6 +15,7 @@ from statistics import median
 
 from bench.claims import Claim, Item, judged
 from bench.storage_kit import CONTEXT, KIB, MIB, Contest, Fresh, Parties, costs
+from bench.storage_profile import profile
 from storage.artefact import rewrap
 from storage.cores import on_all_cores
 from storage.embedded import EmbeddedStore
@@ -54,8 +55,17 @@ def _gets(folder: Path, size: int, pairs: int, *, judge: bool) -> Iterator[Item]
     hashing = Contest(_nothing, ours, lambda _: _hash(leaves)).run(pairs)
     yield reading.claim("get_100m", 2.0, judge=judge)
     yield hashing.claim("get_hash_100m", 1.3, judge=judge)
-    lines = [reading.line("over reading the plain file"), hashing.line("over SHA-256 alone")]
+    opened, room = parties.open(store, sealed), memoryview(bytearray(size))
+    keeping = Contest(
+        _nothing, lambda _: opened.payload.read_into(room), lambda _: _hash(leaves)
+    ).run(pairs)
+    lines = [
+        reading.line("over reading the plain file"),
+        hashing.line("over SHA-256 alone"),
+        keeping.line("into kept memory, over SHA-256 alone"),
+    ]
     yield costs("verified, decrypted read of 100 MiB", lines)
+    yield profile(plain, opened)
 
 
 def _nothing() -> None:
