@@ -15,10 +15,11 @@ from storage.cluster import PIN_S, ClusterStore, Told
 from storage.cluster_config import MIN_COPIES, ClusterMember, Rest, cluster_secret
 from storage.cluster_member import ADDRESS, Member, read_member
 from storage.cluster_node import START_S, ClusterPeer
+from storage.cluster_tunnel import LOOPBACK, lead, open_door
 from storage.files import write_durably
 from storage.kubo import FIND_S
 from storage.kubo_config import Peer
-from storage.private_swarm import PrivateSwarm
+from storage.private_swarm import CONNECT_S, PrivateSwarm, free_ports
 from storage.swarm_card import Card, write_card
 
 SECRET = "cluster.secret"  # noqa: S105 - the name of a file
@@ -38,11 +39,17 @@ class ClusterSwarm(PrivateSwarm):
         say: Callable[[str], None] | None = None,
         host: str = "127.0.0.1",
         abroad: Sequence[tuple[Peer, ClusterMember]] = (),
+        one_port: bool = False,
     ) -> None:
-        """As PrivateSwarm; of members abroad also the peer is known."""
+        """As PrivateSwarm; of members abroad also the peer is known. With `one_port`, which all
+        members have then, peers reach those abroad through the nodes alone."""
         super().__init__(folder, names, say=say, host=host, abroad=[node for node, _peer in abroad])
         self.peers = {name: ClusterPeer(folder / name) for name in names}
-        self._peers_abroad = [peer for _node, peer in abroad]
+        self._members_abroad = list(abroad)
+        self._peer_host = LOOPBACK if one_port else host
+        self._ways: dict[str, list[int]] = {name: [] for name in names}
+        self.streams = one_port
+        self._peer_ports: dict[str, int] = {}
 
     def address(self, name: str) -> str:
         """See PrivateSwarm."""
@@ -70,6 +77,12 @@ class ClusterSwarm(PrivateSwarm):
             told=told,
         )
 
+    def restart(self, *names: str, timeout_s: float = CONNECT_S) -> None:
+        """See PrivateSwarm. Their doors are opened anew, too."""
+        super().restart(*names, timeout_s=timeout_s)
+        for name in names:
+            self._open_ways(name)
+
     def restart_peer(self, name: str, timeout_s: float = START_S) -> None:
         """Start one cluster peer again, after a crash say. Raises NodeFailed."""
         peer = self.peers[name]
@@ -90,13 +103,14 @@ class ClusterSwarm(PrivateSwarm):
         for peer in self.peers.values():
             peer.create()
         members = {
-            name: ClusterMember(peer.peer_id, self.host, ports[name][2])
+            name: ClusterMember(peer.peer_id, self._peer_host, ports[name][2])
             for name, peer in self.peers.items()
         }
         for name, peer in self.peers.items():
             self._say(f"cluster peer of {name}")
             rest = Rest(ports[name][3], _USER, secrets.token_urlsafe(24))
-            known = [*members.values(), *self._peers_abroad]
+            self._peer_ports[name] = ports[name][2]
+            known = [*members.values(), *self._open_ways(name)]
             kubo = self.nodes[name].api_url
             peer.configure(members[name], known, secret, urlsplit(kubo).port or 0, rest)
             member = Member(kubo, peer.url, rest.user, rest.password, MIN_COPIES)
@@ -108,6 +122,16 @@ class ClusterSwarm(PrivateSwarm):
         names = {peer.peer_id: name for name, peer in self.peers.items()}
         for peer in self.peers.values():
             peer.await_members(names)
+
+    def _open_ways(self, name: str) -> list[ClusterMember]:
+        """Where the peers abroad are for the peer of that name, whose node runs."""
+        if not self.streams:
+            return [peer for _node, peer in self._members_abroad]
+        if not self._ways[name]:
+            self._ways[name] = free_ports(LOOPBACK, len(self._members_abroad))
+        with self.nodes[name].store() as node:
+            open_door(node.rpc, self._peer_ports[name])
+            return lead(node.rpc, self._members_abroad, self._ways[name])
 
     def _secret(self) -> str:
         path = self.folder / SECRET

@@ -47,6 +47,7 @@ _CLOSED: dict[str, Any] = {
     "Swarm.RelayClient.Enabled": False,
     "Swarm.Transports.Network.QUIC": False,
 }
+_STREAMS: dict[str, Any] = {"Experimental": {"Libp2pStreamMounting": True}}
 # Announcements (storage.feeds) are names that members tell each other; nobody else is asked.
 _FEEDS: dict[str, Any] = {
     "Ipns": {"MaxCacheTTL": "0s", "RecordLifetime": "720h", "UsePubsub": True},
@@ -74,15 +75,23 @@ def swarm_key() -> str:
 
 
 def hardened(
-    initial: dict[str, Any], own: Peer, members: Sequence[Peer], api_port: int = 0
+    initial: dict[str, Any],
+    own: Peer,
+    members: Sequence[Peer],
+    api_port: int = 0,
+    *,
+    streams: bool = False,
 ) -> dict[str, Any]:
     """What `ipfs init` with PROFILES wrote, closed to all but the members.
 
     Its RPC listens on loopback alone: whoever reaches it is the member. Port 0 is any free one.
+    `streams` lets other programs of members talk through their nodes (storage.cluster_tunnel).
     """
     config = copy.deepcopy(initial)
     _merge(config, _OFF)
     _merge(config, _FEEDS)
+    if streams:
+        _merge(config, _STREAMS)
     api = f"/ip4/127.0.0.1/tcp/{api_port}"
     addresses = {"Swarm": [own.address], "API": api, "Gateway": "", "Announce": [own.address]}
     _merge(config, {"Addresses": addresses})

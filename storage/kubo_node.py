@@ -66,11 +66,17 @@ class KuboNode:
         (self.repo / "initial").chmod(0o600)
 
     def configure(
-        self, own: Peer, members: Sequence[Peer], swarm_key: str, api_port: int = 0
+        self,
+        own: Peer,
+        members: Sequence[Peer],
+        swarm_key: str,
+        api_port: int = 0,
+        *,
+        streams: bool = False,
     ) -> None:
         """Write what `storage.kubo_config` says, and the swarm's key, with mode 600 each."""
         initial = json.loads((self.repo / "initial").read_text("utf-8"))
-        text = json.dumps(hardened(initial, own, members, api_port), indent=2)
+        text = json.dumps(hardened(initial, own, members, api_port, streams=streams), indent=2)
         for name, content in (("config", text), ("swarm.key", swarm_key)):
             temporary = self.repo / f"{name}.{os.getpid()}"
             temporary.unlink(missing_ok=True)

@@ -32,6 +32,8 @@ class PrivateSwarm:
     """The members' nodes; a context manager. They die with the process that started them."""
 
     ports_each = 2
+    streams = False
+    """Whether other programs of the members talk through their nodes."""
 
     def __init__(
         self,
@@ -72,7 +74,7 @@ class PrivateSwarm:
             }
             for name, node in self.nodes.items():
                 known = [*members.values(), *self._abroad]
-                node.configure(members[name], known, key, ports[name][1])
+                node.configure(members[name], known, key, ports[name][1], streams=self.streams)
                 node.launch()
             for node in self.nodes.values():
                 node.await_api(START_S)
@@ -182,6 +184,12 @@ class PrivateSwarm:
                         f"{timeout_s:.0f} s: look at {node.log}"
                     )
                 time.sleep(_TICK_S)
+
+
+def free_ports(host: str, count: int) -> list[int]:
+    """So many ports that nobody listens on now. Raises NodeFailed."""
+    with ExitStack() as held:
+        return [_free_port(held, host, 0) for _ in range(count)]
 
 
 def _free_port(held: ExitStack, host: str, wanted: int) -> int:

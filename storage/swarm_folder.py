@@ -38,6 +38,7 @@ class SwarmFolder:
             tree = json.loads((folder / "swarm.json").read_bytes())
             self.names = [str(name) for name in tree["names"]]
             self.host = str(tree["host"])
+            self.one_port = tree.get("one_port") is True
         except OSError as exc:
             raise Unreachable(
                 f"{folder} holds no swarm ({exc.strerror}): make one with `consilium swarm init`, "
@@ -47,7 +48,9 @@ class SwarmFolder:
             raise MalformedRecord(f"{folder / 'swarm.json'} is damaged: restore it") from exc
 
     @classmethod
-    def create(cls, folder: Path, names: Sequence[str], host: str = LOOPBACK) -> "SwarmFolder":
+    def create(
+        cls, folder: Path, names: Sequence[str], host: str = LOOPBACK, *, one_port: bool = False
+    ) -> "SwarmFolder":
         """A new one; nothing is started. Raises NodeFailed where there is one already."""
         if not names or len(set(names)) != len(names) or not all(map(NAME.fullmatch, names)):
             raise NodeFailed(
@@ -55,7 +58,7 @@ class SwarmFolder:
             )
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            content = json.dumps({"names": list(names), "host": host})
+            content = json.dumps({"names": list(names), "host": host, "one_port": one_port})
             write_durably(folder / "swarm.json", content.encode(), 0o600)
         except FileExistsError as exc:
             raise NodeFailed(f"{folder} holds a swarm already: use it, or another folder") from exc
@@ -64,11 +67,19 @@ class SwarmFolder:
         return cls(folder)
 
     @classmethod
-    def join(cls, folder: Path, name: str, host: str, invitation: Invitation) -> "SwarmFolder":
+    def join(
+        cls,
+        folder: Path,
+        name: str,
+        host: str,
+        invitation: Invitation,
+        *,
+        one_port: bool = False,
+    ) -> "SwarmFolder":
         """One's own member of a swarm to which one is invited."""
         if name in {card.name for card in invitation.members}:
             raise NodeFailed(f"a member of that swarm is called {name} already: take another name")
-        joined = cls.create(folder, [name], host)
+        joined = cls.create(folder, [name], host, one_port=one_port)
         joined._keep_secrets(invitation.swarm_key, invitation.cluster_secret)
         for card in invitation.members:
             joined.admit(card)
@@ -114,7 +125,14 @@ class SwarmFolder:
     def swarm(self, say: Callable[[str], None] | None = None) -> ClusterSwarm:
         """The nodes and peers, not started yet."""
         abroad = [(card.node, card.peer) for card in self._abroad()]
-        return ClusterSwarm(self.path, self.names, say=say, host=self.host, abroad=abroad)
+        return ClusterSwarm(
+            self.path,
+            self.names,
+            say=say,
+            host=self.host,
+            abroad=abroad,
+            one_port=self.one_port,
+        )
 
     def invitation(self) -> Invitation:
         """What a new member needs. Raises Unreachable before the first start."""

@@ -29,6 +29,12 @@ app = group(
 app.command()(check)
 
 Folder = Annotated[Path, typer.Argument(help="Where the swarm's nodes are kept.")]
+OnePort = Annotated[
+    bool,
+    typer.Option(
+        "--one-port", help="Cluster peers talk through the IPFS nodes; then at all members."
+    ),
+]
 Inviter = Annotated[str, typer.Option(help="ADDRESS:KEY, as who invites told you on another way.")]
 Host = Annotated[str, typer.Option(help="The IP address at which other members reach these nodes.")]
 
@@ -40,6 +46,7 @@ def init(
         list[str] | None, typer.Option("--name", help="A member; once for each. Three if none.")
     ] = None,
     host: Host = "127.0.0.1",
+    one_port: OnePort = False,
 ) -> None:
     """Make a new swarm in a folder; nothing is started.
 
@@ -47,7 +54,7 @@ def init(
     """
     from storage.swarm_folder import SwarmFolder
 
-    made = SwarmFolder.create(folder, names or ["one", "two", "three"], host)
+    made = SwarmFolder.create(folder, names or ["one", "two", "three"], host, one_port=one_port)
     say(f"a swarm of {', '.join(made.names)}; start it with `consilium swarm up {folder}`")
 
 
@@ -149,6 +156,7 @@ def join(
     name: Annotated[str, typer.Option(help="How the other members call you.")],
     inviter: Inviter,
     host: Host,
+    one_port: OnePort = False,
 ) -> None:
     """Open an invitation with the home's key, and make a node that is a member.
 
@@ -160,7 +168,7 @@ def join(
     from storage.swarm_folder import SwarmFolder
 
     opened = _opened(invitation, inviter)
-    SwarmFolder.join(folder, name, host, opened)
+    SwarmFolder.join(folder, name, host, opened, one_port=one_port)
     others = ", ".join(card.name for card in opened.members)
     say(f"a member beside {others}; start it with `consilium swarm up {folder}`")
     say(f"then hand {folder / name / 'card.json'} to them")

@@ -53,7 +53,11 @@ class Machines:
 
 @contextmanager
 def machines(
-    folder: Path, names: Sequence[str], *, closed: Sequence[str] = ()
+    folder: Path,
+    names: Sequence[str],
+    *,
+    closed: Sequence[str] = (),
+    one_port: bool = False,
 ) -> Iterator[Machines]:
     """All of them run. Of the `closed` ones no port can be reached from outside."""
     network = Network(names)
@@ -82,6 +86,7 @@ def machines(
             [name],
             host=hosts[name],
             abroad=[known[other] for other in names if other != name],
+            one_port=one_port,
         )
         for name in names
     }

@@ -4,6 +4,8 @@ import io
 import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from socket import inet_ntoa
 
 import pytest
 
@@ -12,6 +14,7 @@ from storage.cluster import ClusterStore
 from storage.errors import MissingBlock, TooFewCopies, Unreachable
 from tests.storage.kit import LONG, eventually
 from tests.storage.machines import Machines, machines
+from tests.storage.networks import Network
 
 pytestmark = [LONG, pytest.mark.engine("kubo", "cluster"), pytest.mark.processes]
 NAMES = ["center", "north", "harbor"]
@@ -101,3 +104,54 @@ def test_what_one_side_unpinned_stays_unpinned_after_healing(three: Machines) ->
     for name in NAMES:
         with three.store(name) as store:
             assert eventually(lambda s=store: str(cid) not in (ordered(s) or {str(cid)}), 300)
+
+
+def reached_by(network: Network, name: str) -> set[tuple[str, int]]:
+    """Where that machine has connections to, beyond itself."""
+    with network.of(name):
+        lines = Path("/proc/thread-self/net/tcp").read_text().splitlines()[1:]
+    ends = [line.split()[2].split(":") for line in lines if line.split()[3] == "01"]
+    found = {(inet_ntoa(bytes.fromhex(host)[::-1]), int(port, 16)) for host, port in ends}
+    own = ("127.0.0.1", network.hosts[name])
+    return {(host, port) for host, port in found if host not in own}
+
+
+def test_a_hospital_that_lets_nobody_in_is_a_member_over_one_port(tmp_path: Path) -> None:
+    """All of the swarm and of the cluster goes to the others' 4001."""
+    with machines(tmp_path, NAMES, closed=["north"], one_port=True) as three:
+        three.await_connected(NAMES)
+        for name in NAMES:
+            with three.store(name) as store:
+                store.copies = 3
+                content = os.urandom(3 << 20)
+                cid = store.add_file(io.BytesIO(content))
+                store.pin(cid)
+        assert reached_by(three.network, "north") == {
+            (three.network.hosts[name], 4001) for name in ("center", "harbor")
+        }
+        with three.network.of("north"):  # its node's end takes the tunnels with it
+            three.swarms["north"].nodes["north"].kill()
+            three.swarms["north"].restart("north", timeout_s=300)
+        three.await_connected(NAMES)
+        with three.store("north") as north:
+            north.copies = 3
+            north.pin(north.add_file(io.BytesIO(os.urandom(99))))
+            assert b"".join(north.cat(cid)) == content
+
+
+def test_hospitals_that_let_nobody_in_have_copies_at_who_does(tmp_path: Path) -> None:
+    """Of each other they see nothing: two copies, at the center and at themselves, are enough."""
+    names, shy = ["center", "north", "lake"], ["north", "lake"]
+    with machines(tmp_path, names, closed=shy, one_port=True) as three:
+        for name in shy:
+            three.await_connected(["center", name])
+        for name in shy:
+            with three.store(name) as store:
+                content = os.urandom(3 << 20)
+                cid = store.add_file(io.BytesIO(content))
+                store.pin(cid)
+            (other,) = set(shy) - {name}
+            with three.store("center") as center:
+                assert b"".join(center.cat(cid)) == content
+            with three.store(other, find_s=60) as there:
+                assert b"".join(there.cat(cid)) == content
