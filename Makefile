@@ -28,7 +28,7 @@ help:
 	@echo "make test       every test: TESTS=tests/storage for a part, WORKERS=$(WORKERS)"
 	@echo "make test-chain what chain/ needs of a node: CONSILIUM_RPC=http://… [CONSILIUM_RPC_KEY_FILE=…]"
 	@echo "make test-bft   the same, and deaths, on four real validators in a network of their own"
-	@echo "make test-swarm a study, losses and an invitation on real nodes and cluster peers: five minutes"
+	@echo "make test-swarm a study, losses, partitions, members on real nodes and cluster peers: half an hour"
 	@echo "make engines    Kubo, IPFS Cluster, the Compose loader: built once on a machine (make test does it)"
 	@echo "make compose-init  keys and configuration for docker-compose.yml; as root OWNER=1000:1000"
 	@echo "make seeds      the real studies on three seeds each (make test runs one of the X-rays)"
@@ -67,9 +67,13 @@ test-bft: setup
 
 test-swarm: setup engines
 	CONSILIUM_SWARM=1 $(BIN)/python -m pytest tests/storage/test_cluster_faults.py \
-		tests/storage/test_cluster_mend.py tests/storage/test_faults_*.py \
+		tests/storage/test_cluster_mend.py tests/storage/test_faults_blocks.py \
+		tests/storage/test_faults_kill.py tests/storage/test_faults_load.py \
+		tests/storage/test_swarm_rekey.py \
 		tests/storage/test_hardening_cluster.py \
 		tests/api/test_cli_swarm.py tests/e2e/test_cluster_study.py
+	CONSILIUM_SWARM=1 $(BIN)/python tools/own_network.py \
+		$(BIN)/python -m pytest tests/storage/test_faults_network.py
 
 seeds: setup
 	CONSILIUM_ALL_SEEDS=1 $(BIN)/python -m pytest tests/federated/test_real_studies.py

@@ -77,6 +77,7 @@ def holders(store: ClusterStore, cid: Cid) -> set[str]:
 
 
 @LONG
+@pytest.mark.timeout(1800)
 @pytest.mark.engine("kubo", "cluster")
 @pytest.mark.processes
 @pytest.mark.usefixtures("whole")
@@ -104,6 +105,7 @@ def test_the_third_copy_is_made_elsewhere_when_its_holder_is_lost(
 
 
 @LONG
+@pytest.mark.timeout(1800)
 @pytest.mark.engine("kubo", "cluster")
 @pytest.mark.processes
 @pytest.mark.usefixtures("whole")
@@ -119,6 +121,7 @@ def test_a_wait_for_three_copies_asks_another_where_a_holders_node_is_dead(
 
 
 @LONG
+@pytest.mark.timeout(1800)
 @pytest.mark.engine("kubo", "cluster")
 @pytest.mark.processes
 def test_of_three_members_the_loss_of_one_is_shown_and_mends_itself(tmp_path: Path) -> None:

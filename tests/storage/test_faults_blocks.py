@@ -204,6 +204,7 @@ def small_disks(tmp_path: Path) -> Iterator[Path]:
 
 
 @LONG
+@pytest.mark.timeout(1800)
 def test_full_disks_of_members_are_said_and_work_goes_on_once_there_is_space(
     small_disks: Path,
 ) -> None:

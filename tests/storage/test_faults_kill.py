@@ -20,7 +20,12 @@ from storage.errors import StorageError
 from storage.unixfs import CHUNK_SIZE
 from tests.storage.kit import LONG, eventually
 
-pytestmark = [LONG, pytest.mark.engine("kubo", "cluster"), pytest.mark.processes]
+pytestmark = [
+    LONG,
+    pytest.mark.engine("kubo", "cluster"),
+    pytest.mark.processes,
+    pytest.mark.timeout(1800),
+]
 NAMES = ["harbor", "hill", "lake", "center"]
 OTHER = "hill"
 AROUND = 3  # how often each is done before the kill, and after the return

@@ -76,6 +76,7 @@ def dying(swarm: ClusterSwarm, names: list[str]) -> Iterator[list[str]]:
 
 
 @LONG
+@pytest.mark.timeout(1800)
 def test_a_thousand_puts_and_gets_while_daemons_die_are_all_right(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:

@@ -16,7 +16,12 @@ from tests.storage.kit import LONG, eventually
 from tests.storage.machines import Machines, machines
 from tests.storage.networks import Network
 
-pytestmark = [LONG, pytest.mark.engine("kubo", "cluster"), pytest.mark.processes]
+pytestmark = [
+    LONG,
+    pytest.mark.engine("kubo", "cluster"),
+    pytest.mark.processes,
+    pytest.mark.timeout(1800),
+]
 NAMES = ["center", "north", "harbor"]
 SILENT_S = 30  # longer than a silent member counts as living
 

@@ -90,6 +90,7 @@ def all_meet(parties: list[SwarmFolder]) -> None:
 
 
 @LONG
+@pytest.mark.timeout(1800)
 @pytest.mark.engine("kubo", "cluster")
 @pytest.mark.processes
 def test_who_left_is_outside_and_the_others_keep_what_they_had(tmp_path: Path) -> None:
@@ -121,6 +122,7 @@ def test_who_left_is_outside_and_the_others_keep_what_they_had(tmp_path: Path) -
 
 
 @LONG
+@pytest.mark.timeout(1800)
 @pytest.mark.engine("kubo", "cluster")
 @pytest.mark.processes
 def test_a_member_goes_on_from_its_backup_and_gets_its_blocks_again(tmp_path: Path) -> None:
