@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from chain.types import Address, StudyId
+from federated.catalogue import read_catalogue
 from federated.errors import FederatedError
 from federated.index_keys import keys_of
-from federated.indexing import STUDY_KIND, Listed, keywords_in, latest_indexes, listable
+from federated.indexing import STUDY_KIND, Listed, latest_indexes, listable
 from federated.party import Party
 from federated.study import Study, read_study
 from storage.cid import dag_cbor_cid
@@ -74,14 +75,14 @@ def _find_in(party: Party, study: Study, wanted: frozenset[str], found: Found) -
         if not digests:
             continue
         try:
-            words = keywords_in(party, study, index)
+            catalogue = read_catalogue(party, study, index)
         except Unreachable:
             raise
         except (FederatedError, StorageError) as exc:
             found.refused.append(f"study {study.number}: the index of {author}: {exc}")
             continue
         for digest in digests:
-            listed, has = known.get(digest), words.get(digest, frozenset())
+            listed, has = known.get(digest), frozenset(catalogue.get(digest, ()))
             if why := _fault(party, index, author, listed, has, wanted):
                 cid = dag_cbor_cid(digest)
                 found.refused.append(f"study {study.number}: {author} lists {cid}: {why}")

@@ -13,20 +13,19 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from chain.types import Address
-from federated.canonical import decode, encode, tagged_hash
-from federated.errors import FederatedError, RecordError, StepError
+from federated.canonical import tagged_hash
+from federated.catalogue import read_catalogue, seal_catalogue
+from federated.errors import StepError
 from federated.evidence import evidence_of
 from federated.index_keys import (
     FIRST,
     index_context,
     keys_of,
-    members_keys,
     shared_secrets,
     wrap_for_members,
 )
 from federated.party import Party, signers_between
 from federated.study import Study
-from storage.artefact import open_artefact, seal
 from storage.cid import Cid
 from storage.erasure import envelopes_of
 from storage.errors import (
@@ -34,11 +33,11 @@ from storage.errors import (
     CorruptBlock,
     MalformedBlock,
     MissingBlock,
+    NotARecipient,
     StorageError,
     Unreachable,
 )
 from storage.keywords import (
-    MOST_ENTRIES,
     MOST_KEYWORDS,
     Index,
     normalised,
@@ -48,10 +47,6 @@ from storage.keywords import (
 from storage.manifest import read_manifest
 
 STUDY_KIND = "study"
-CATALOGUE_KIND = "catalogue"
-_SCHEMA = tagged_hash("consilium/catalogue/1")
-_ENTRY_SIZE = 16 << 10  # more than 32 keywords of 64 characters take
-_LENGTH_SIZE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +87,7 @@ def index_own(
     if not own:
         raise StepError(f"study {study.number}: {party.address} has sealed nothing for it yet")
     last = latest_indexes(party, study).get(party.address)
-    known = {} if last is None else _catalogue(party, study, last)
+    known = {} if last is None else _known(party, study, last)
     entries = {}
     for item in own:
         more = keywords if not rounds or item.round_number in rounds else ()
@@ -108,7 +103,7 @@ def index_own(
         key=keys[0],
         context=context,
         number=1 if last is None else last.number + 1,
-        catalogue=_seal_catalogue(party, study, entries, context),
+        catalogue=seal_catalogue(party, study, entries, context),
         sender=party.sender,
     )
     party.store.announce(index_topic(context), cid)
@@ -143,14 +138,6 @@ def latest_indexes(party: Party, study: Study) -> dict[Address, Index]:
     return found
 
 
-def keywords_in(party: Party, study: Study, index: Index) -> Mapping[bytes, frozenset[str]]:
-    """The keywords by artefact that the author stands by, from its catalogue, for a member.
-
-    Raises `RecordError` for a malformed one, and what the store does.
-    """
-    return {digest: frozenset(words) for digest, words in _catalogue(party, study, index).items()}
-
-
 def index_topic(context: bytes) -> bytes:
     """Where indexes are announced (32 bytes)."""
     return tagged_hash("consilium/index-topic/1", context)
@@ -173,6 +160,14 @@ def _pinned_for(party: Party, index: Index) -> list[Cid]:
     return [index.cid]
 
 
+def _known(party: Party, study: Study, last: Index) -> Mapping[bytes, Sequence[str]]:
+    """The author's own keywords of before; none once its key was exchanged, or nobody has them."""
+    try:
+        return read_catalogue(party, study, last)
+    except (MissingBlock, NotARecipient):
+        return {}
+
+
 def _given(party: Party, study: Study, item: Listed) -> list[str]:
     """Keywords that every artefact has: what it is, of which round, author and study."""
     spec = study.spec
@@ -182,43 +177,3 @@ def _given(party: Party, study: Study, item: Listed) -> list[str]:
         first.append(f"round {item.round_number}")
     found = dict.fromkeys(normalised(word) for word in [*first, *spec.purposes, *words] if word)
     return sorted(list(found)[: MOST_KEYWORDS // 2])
-
-
-def _seal_catalogue(
-    party: Party, study: Study, entries: Mapping[bytes, Sequence[str]], context: bytes
-) -> bytes:
-    """Its size tells how many artefacts are listed, and nothing of their keywords."""
-    listed = [{"artefact": digest, "keywords": entries[digest]} for digest in sorted(entries)]
-    data = encode(listed)
-    padding = bytes(_ENTRY_SIZE * (len(entries) + 1) - _LENGTH_SIZE - len(data))
-    sealed = seal(
-        party.store,
-        len(data).to_bytes(_LENGTH_SIZE, "big") + data + padding,
-        kind=CATALOGUE_KIND,
-        schema=_SCHEMA,
-        context=context,
-        sender=party.sender,
-        recipients=members_keys(party, study),
-    )
-    return sealed.manifest_digest
-
-
-def _catalogue(party: Party, study: Study, index: Index) -> dict[bytes, list[str]]:
-    opened = open_artefact(
-        party.store,
-        index.catalogue,
-        party.identity,
-        expected_context=index_context(party, study),
-        expected_signer=index.signer,
-    )
-    where = f"the catalogue of index {index.cid}"
-    most = _ENTRY_SIZE * (MOST_ENTRIES + 1)
-    if opened.manifest.kind != CATALOGUE_KIND or opened.manifest.plaintext_size > most:
-        raise RecordError(f"{where} is none: ask its author to index again")
-    data = opened.read()
-    length = int.from_bytes(data[:_LENGTH_SIZE], "big")
-    try:
-        listed = decode(data[_LENGTH_SIZE : _LENGTH_SIZE + length])
-        return {bytes(item["artefact"]): [str(w) for w in item["keywords"]] for item in listed}
-    except (FederatedError, KeyError, TypeError, ValueError) as exc:
-        raise RecordError(f"{where} is malformed: ask its author to index again") from exc

@@ -110,6 +110,25 @@ def test_another_secret_is_for_those_who_are_members_then(finished: World) -> No
         share_key(north, study)
 
 
+def test_an_author_whose_key_was_exchanged_begins_its_keywords_anew(finished: World) -> None:
+    indexed(finished)
+    study, north = finished.read(), finished.party("north")
+    anew = replace(north, identity=Identity.generate())
+    kit.register(anew)
+    share_key(finished.center, study)
+    assert index_own(anew, study, ["biopsy"]).number == 2
+    assert hits(finished.auditor, "biopsy") == {("update", n, north.address) for n in (1, 2)}
+    assert hits(finished.auditor, HIDDEN) == set()
+    found = find(anew, ["round 1", "update"])
+    assert [hit.listed.account for hit in found.hits] == [north.address]
+    assert all("ask its sender" in reason for reason in found.refused)
+    assert len(found.refused) == 2
+    for name in "harbor", "valley":
+        index_own(finished.party(name), study)  # wraps the catalogue for the new key
+    hospitals = {finished.keys[name].address for name in kit.HOSPITALS}
+    assert hits(anew, "round 1", "update") == {("update", 1, item) for item in hospitals}
+
+
 def _forge(
     world: World, author: Party, entries: dict[bytes, Sequence[str]], key: IndexKey | None = None
 ) -> None:
