@@ -13,8 +13,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import sqlalchemy as sa
+
 from chain.errors import NodeError
+from chain.index import Index
+from chain.node import Node
 from chain.rpc import request
+from chain.types import BlockNumber
 
 VALIDATORS = 4
 CHAIN_ID = 31415
@@ -165,3 +170,29 @@ class Network:
 def has_own_network() -> bool:
     """Whether this process sees loopback alone."""
     return [name for _, name in socket.if_nameindex()] == ["lo"]
+
+
+def grows(network: Network, number: int, blocks: int = 2) -> None:
+    """Returns once a validator has more blocks than now."""
+    wanted = network.height(number) + blocks
+    network.until(lambda: network.height(number) >= wanted, f"block {wanted} at {number}")
+
+
+def agree(network: Network) -> None:
+    """Every validator has every other's blocks."""
+    network.until(lambda: min(map(network.height, range(VALIDATORS))) >= 0, "answer of all")
+    wanted = max(map(network.height, range(VALIDATORS)))
+    network.until(
+        lambda: min(map(network.height, range(VALIDATORS))) >= wanted, f"block {wanted} everywhere"
+    )
+    hashes = {Node(network.url(n)).block(BlockNumber(wanted)).hash for n in range(VALIDATORS)}
+    assert len(hashes) == 1
+
+
+def content(index: Index) -> dict[str, list[tuple[object, ...]]]:
+    """All rows of an index's events."""
+    with index.begin() as connection:
+        return {
+            table.name: [tuple(row) for row in connection.execute(sa.select(table))]
+            for table in index.metadata.sorted_tables
+        }

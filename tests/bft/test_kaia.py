@@ -6,50 +6,21 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from chain.client import Client
 from chain.contracts import Contracts
-from chain.deploy import Deployment, deploy
 from chain.errors import NodeDown, TxTimeout
 from chain.index import Index
 from chain.indexer import Indexer
 from chain.node import Node
-from chain.types import BlockNumber, Wei
-from tests.bft.kaia import VALIDATORS, Network, has_own_network
+from chain.types import Wei
+from tests.bft.kaia import VALIDATORS, Network, agree, content, grows
 from tests.chain.conformance import Conformance, balance, tokens
-from tests.chain.engines import GivenNode
 from tests.chain.kit import Chain, RoundPath
-from tests.tooling.kit import ROOT, load
 
 pytestmark = pytest.mark.timeout(600)
-
-
-@pytest.fixture(scope="module")
-def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
-    assert has_own_network(), "Kaia listens on every address: run `make test-bft`"
-    programs = load(ROOT / "tools" / "engine_kaia.py").folder()
-    with Network(programs, tmp_path_factory.mktemp("kaia")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def deployed(
-    network: Network, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Client, Deployment]:
-    home = tmp_path_factory.mktemp("operator")
-    client = Client(Node(network.url(0)), os.urandom(32), home / "outbox.sqlite")
-    return client, deploy(client, token=True)
-
-
-@pytest.fixture
-def chain(network: Network, deployed: tuple[Client, Deployment], tmp_path: Path) -> Chain:
-    """Gas costs nothing, and the operator's node is never killed for good."""
-    return Chain(GivenNode(network.url(0), None, tmp_path), Contracts(*deployed), tmp_path)
 
 
 class TestConformance(Conformance):
@@ -61,47 +32,6 @@ def at(network: Network, number: int, chain: Chain, name: str) -> Contracts:
     home = chain.home / f"{name}-{number}"
     client = Client(Node(network.url(number)), os.urandom(32), home / "outbox.sqlite", timeout_s=60)
     return Contracts(client, chain.operator.deployment)
-
-
-def grows(network: Network, number: int, blocks: int = 2) -> None:
-    wanted = network.height(number) + blocks
-    network.until(lambda: network.height(number) >= wanted, f"block {wanted} at {number}")
-
-
-def agree(network: Network) -> None:
-    """Every validator has every other's blocks."""
-    network.until(lambda: min(map(network.height, range(VALIDATORS))) >= 0, "answer of all")
-    wanted = max(map(network.height, range(VALIDATORS)))
-    network.until(
-        lambda: min(map(network.height, range(VALIDATORS))) >= wanted, f"block {wanted} everywhere"
-    )
-    hashes = {Node(network.url(n)).block(BlockNumber(wanted)).hash for n in range(VALIDATORS)}
-    assert len(hashes) == 1
-
-
-def content(index: Index) -> dict[str, list[tuple[object, ...]]]:
-    with index.begin() as connection:
-        return {
-            table.name: [tuple(row) for row in connection.execute(sa.select(table))]
-            for table in index.metadata.sorted_tables
-        }
-
-
-def test_a_round_goes_on_while_one_validator_of_four_is_dead(
-    network: Network, chain: Chain
-) -> None:
-    path = RoundPath(chain, submitted=False)
-    path.hospital.client.send(path.hospital.rounds.freeze(path.make_freeze()), step="freeze")
-    network.kill(3)
-    path.hospital.client.send(path.submission(), step="submit")
-    block = path.center.client.block_number()
-    found = path.center.rounds.round(path.study, path.round, block_identifier=block)
-    assert (found.frozen, found.submitted) == (1, 1)
-    network.start(3)
-    agree(network)
-    again = at(network, 3, chain, "witness")
-    seen = again.rounds.round(path.study, path.round, block_identifier=block)
-    assert seen == found
 
 
 def test_with_two_dead_nothing_is_acknowledged_and_with_them_back_all_takes_effect_once(
