@@ -72,10 +72,10 @@ def _refused(desk: Desk, view: View, left: Left) -> str | None:
         found = view.chain.client.node.receipt(entry.hash)
         if found is not None and (why := _skipped(view, found[0])):
             return f"the contract skipped it: {why}"
+    if view.chain.client.node.block(view.block).timestamp > left.deadline:
+        return "it expired: its deadline passed before it took effect; sign anew"
     if desk.refusal(left.mail) is not None:
         return "the contract refuses it as it is: look up the consent, and sign anew"
-    if view.chain.client.node.block(view.block).timestamp > left.deadline:
-        return "its deadline passed before it took effect: sign anew"
     return None
 
 
