@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from chain.types import StudyId
+from chain.types import BlockNumber, RoundNumber, StudyId
 from federated.errors import StepError
 from federated.evidence import Evidence, evidence_of
 from federated.party import Party
@@ -49,19 +49,26 @@ def erase_own(
 
 
 def keep_until(party: Party, digest: bytes, study: Study) -> int:
-    """Until when evidence must last (seconds): `refund` of the last study that names it.
+    """Until when evidence must last (seconds): `refund` of the last study it was submitted to.
 
     Else a hospital could submit an update of a running study to one that is over, and erase it as
-    evidence of that.
+    evidence of that. Asks the chain alone: a study whose spec nobody has must not stop an erasure.
     """
     block = party.head()
     latest = study.terms.refund_at
     for place in range(1, party.chain.studies.count(block_identifier=block) + 1):
         number = StudyId(place)
-        terms = party.chain.studies.terms(number, block_identifier=block)
-        if terms.refund_at <= latest:
-            continue
-        other = read_study(party.chain, party.store, number, block)
-        if digest in {item.digest for item in own_evidence(party, other)}:
-            latest = terms.refund_at
+        refund_at = party.chain.studies.terms(number, block_identifier=block).refund_at
+        if refund_at > latest and _submitted(party, number, digest, block):
+            latest = refund_at
     return latest
+
+
+def _submitted(party: Party, study: StudyId, digest: bytes, block: BlockNumber) -> bool:
+    """Whether this party did; another one could name any manifest, to have it kept."""
+    rounds = party.chain.rounds
+    return any(
+        event.manifest == digest and event.hospital == party.address
+        for place in range(1, rounds.count(study, block_identifier=block) + 1)
+        for event in rounds.submissions(study, RoundNumber(place), to_block=block)
+    )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from chain.types import StudyId
 from federated.auditor import Level, Outcome
 from federated.collecting import find_leftovers
-from federated.erasing import erase_own, own_evidence
+from federated.erasing import erase_own, keep_until, own_evidence
 from federated.errors import StepError
 from federated.party import Party
+from federated.study import read_study, terms_of
 from storage.cid import Cid, Codec, dag_cbor_cid
 from storage.erasure import Node, envelopes_of, erase
 from storage.errors import EvidenceNeeded, MissingBlock
@@ -232,3 +234,42 @@ def test_a_study_is_given_up_after_its_refund_and_nothing_of_others_goes(finishe
     assert own <= set(store.pins())  # published keys
     assert all(store.has(cid) for cid in store.pins())
     assert find_leftovers(auditor, store, [finished.study]).blocks == ()
+
+
+def _open_again(world: World) -> StudyId:
+    """Another study by the very same spec, which runs."""
+    study, center = world.read(), world.center
+    token, client = center.chain.token(study.terms.token), center.chain.client
+    budget = study.spec.reward.budget_wei
+    terms = terms_of(study.spec, token=study.terms.token, opened_at=world.clock.now())
+    client.send(token.mint(center.address, budget))
+    client.send(token.approve(center.chain.escrow.address, budget))
+    client.send(center.chain.studies.open(terms, list(study.auditors), budget))
+    return StudyId(center.chain.studies.count(block_identifier=center.head()))
+
+
+def test_what_a_running_study_shares_with_one_that_is_given_up_stays(finished: World) -> None:
+    end(finished)
+    running = _open_again(finished)
+    auditor, spec = finished.auditor, dag_cbor_cid(finished.read().spec_digest)
+    store = node_of(auditor.store)
+    found = find_leftovers(auditor, store, [finished.study])
+    assert found.size > 0
+    assert spec not in {*found.roots, *found.blocks}
+    remove(store, found)
+    assert read_study(auditor.chain, store, running, auditor.head()).spec.name
+    with pytest.raises(StepError, match=f"study {running} is not over"):
+        find_leftovers(auditor, store, [running])
+
+
+def test_a_running_study_whose_spec_nobody_has_stops_collecting_and_no_erasure(
+    finished: World,
+) -> None:
+    end(finished)
+    _open_again(finished)
+    study, north = finished.read(), finished.party("north")
+    kit.lose(finished, study.spec_digest)
+    auditor = finished.auditor
+    with pytest.raises(MissingBlock):
+        find_leftovers(auditor, node_of(auditor.store))
+    assert keep_until(north, update_of(finished, 1, "north"), study) == study.terms.refund_at
