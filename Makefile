@@ -19,7 +19,7 @@ SOLHINT := $(BIN)/node node_modules/solhint/solhint.js
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export HARDHAT_DISABLE_TELEMETRY_PROMPT := true
 
-.PHONY: help setup engines compose-init demo test test-chain test-bft test-swarm seeds fuzz prove bench lint format contracts lock clean
+.PHONY: help setup engines compose-init demo test test-chain test-bft test-swarm seeds fuzz prove coverage bench lint format contracts lock clean
 
 help:
 	@echo "make demo       one whole study: STUDY=$(STUDY) SEED=$(SEED); TORCH=cpu for a torch without CUDA"
@@ -34,7 +34,9 @@ help:
 	@echo "make seeds      the real studies on three seeds each (make test runs one of the X-rays)"
 	@echo "make fuzz       the API by its own description: FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) each operation,"
 	@echo "                and what reads bytes of others: FUZZ_SECONDS=$(FUZZ_SECONDS)"
-	@echo "make prove      the contracts: fuzzed 10,000 times, each error met, MUTANTS=$(MUTANTS) of their conditions negated"
+	@echo "make prove      the contracts: fuzzed 10,000 times, each error met, MUTANTS=$(MUTANTS) of their"
+	@echo "                conditions made to err"
+	@echo "make coverage   which statements of the contracts, and sides of conditions, the tests run"
 	@echo "make lint       every check of form, types and layers"
 	@echo "make bench      every claim of speed and accuracy, measured"
 	@echo "make format     bring Python, Solidity and documents into form"
@@ -88,6 +90,9 @@ prove: setup
 	CONSILIUM_SEEN=build/errors-seen $(BIN)/python -m pytest tests/contracts
 	CONSILIUM_SEEN=build/errors-seen $(BIN)/python -m pytest tests/contracts/test_errors.py
 	$(BIN)/python tools/mutate.py --count $(MUTANTS)
+
+coverage: setup
+	$(BIN)/python tools/coverage.py
 
 bench: setup engines
 	$(BIN)/python -m bench

@@ -35,7 +35,7 @@ RECORD = ROOT / "tests" / "contracts" / "mutants.json"
 
 # Negated, these change nothing that anybody could see; each with its reason.
 EQUIVALENT: dict[str, str] = {
-    "Challenges.demand negated: byAuditor": "two counts with one bound: which is whose is only a name",
+    "Challenges.demand negated: byAuditor": "two counts, one bound: whose is which shows nowhere",
     "Consents.pay never: nonce == 0": "a shortcut: the id of nonce 0 is the id that was given",
     "Consents.pay never: nonce == 0 (2)": "a shortcut: the slot of nonce 0 was read already",
 }
