@@ -73,9 +73,14 @@ def store_at(address: str) -> ClusterStore:
 
 
 @LONG
-def test_a_hospital_that_is_invited_holds_copies_and_reads_them(run: Run, tmp_path: Path) -> None:
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("ports", [[], ["--one-port"]], ids=["two ports", "one port"])
+def test_a_hospital_that_is_invited_holds_copies_and_reads_them(
+    run: Run, tmp_path: Path, ports: list[str]
+) -> None:
     here, there = tmp_path / "center-swarm", tmp_path / "north-swarm"
-    assert run("center", "swarm", "init", here, "--name", "center", "--name", "harbor")[0] == 0
+    making = ("swarm", "init", here, "--name", "center", "--name", "harbor", *ports)
+    assert run("center", *making)[0] == 0
     status, _, told = run("center", "swarm", "init", here)
     assert status == 1
     assert "holds a swarm already" in told
@@ -97,7 +102,7 @@ def test_a_hospital_that_is_invited_holds_copies_and_reads_them(run: Run, tmp_pa
     assert status == 1
     assert "cannot be reached" in " ".join(out.split())
     inviter = invited[1].split("--inviter ")[1].strip()
-    joining = ("swarm", "join", tmp_path / "invitation", there, "--name", "north")
+    joining = ("swarm", "join", tmp_path / "invitation", there, "--name", "north", *ports)
     wrong = inviter[:-2] + ("00" if inviter[-2:] != "00" else "01")
     status, _, told = run("north", *joining, "--inviter", wrong, "--host", "127.0.0.1")
     assert status == 1
@@ -119,7 +124,7 @@ def test_a_hospital_that_is_invited_holds_copies_and_reads_them(run: Run, tmp_pa
             assert north.get_block(cid) == content
             made = north.put_block(Codec.RAW, content[::-1])
             north.pin(made)
-            assert center.pins() == sorted([cid, made])
+            assert eventually(lambda: center.pins() == sorted([cid, made]), 300)
 
         def status_of_north() -> dict[str, Any]:
             status, out, _ = run("north", "swarm", "status", there, "--json")
@@ -134,6 +139,18 @@ def test_a_hospital_that_is_invited_holds_copies_and_reads_them(run: Run, tmp_pa
         assert seen["copies"]["pinned"] >= 5
         assert run("north", "swarm", "down", there)[1] == "it has ended\n"
         assert run("north", "swarm", "down", there)[1] == "it does not run\n"
+    # They are to have new secrets: north is asked to stay, then takes them over.
+    before = (here / "swarm.key").read_text()
+    assert "no member that others run" in run("center", "swarm", "rekey", here, "--without", "x")[2]
+    assert run("center", "swarm", "rekey", here)[0] == 0
+    again = tmp_path / "again"
+    inviting = ("swarm", "invite", here, tmp_path / "north.key", "--out", again)
+    assert run("center", *inviting)[0] == 0
+    assert run("north", "swarm", "renew", again, there, "--inviter", inviter)[0] == 0
+    for name in ("swarm.key", "cluster.secret"):
+        assert (there / name).read_text() == (here / name).read_text()
+    assert (there / "swarm.key").read_text() != before
+    assert sorted(path.stem for path in (there / "members").iterdir()) == ["center", "harbor"]
 
 
 def test_engines_are_shown_with_place_and_version(run: Run) -> None:
