@@ -89,6 +89,7 @@ prove: setup
 	@mkdir -p build && rm -f build/errors-seen
 	CONSILIUM_SEEN=build/errors-seen $(BIN)/python -m pytest tests/contracts
 	CONSILIUM_SEEN=build/errors-seen $(BIN)/python -m pytest tests/contracts/test_errors.py
+	MACHINE_GAMES=20 MACHINE_STEPS=20 $(BIN)/python -m pytest tests/chain/test_state_machines.py
 	$(BIN)/python tools/mutate.py --count $(MUTANTS)
 
 coverage: setup

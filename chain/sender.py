@@ -112,11 +112,12 @@ class Sender:
         """
         firsts: dict[tuple[Any, ...], int] = {}
         like = [firsts.setdefault(_shape(call), place) for place, call in enumerate(calls)]
-        known = {x: gas for x in set(like) if alike and (gas := self._alike.get(_shape(calls[x])))}
+        before = {x: self._alike.get(_shape(calls[x])) for x in set(like) if alike}
+        known = {place: needed for place, needed in before.items() if needed}
         found = {**known, **self._estimated(calls, set(like) - set(known))}
         if alike:
-            gases = ((place, gas) for place, gas in found.items() if isinstance(gas, int))
-            self._alike.update((_shape(calls[place]), gas) for place, gas in gases)
+            sure = ((place, needed) for place, needed in found.items() if isinstance(needed, int))
+            self._alike.update((_shape(calls[place]), needed) for place, needed in sure)
         others = {
             place: gas
             for place, first in enumerate(like)

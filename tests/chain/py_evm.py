@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
@@ -28,13 +28,19 @@ _BLOCK_S = 0.2
 class PyEvm:
     """A context manager; nothing of the chain is kept after it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_sealing: bool = True, keys: Sequence[bytes] = ()) -> None:
+        """`is_sealing`: blocks come by themselves. It sends for the accounts of `keys`, too."""
         genesis = PyEVMBackend.generate_genesis_params({"gas_limit": _GAS})
         vms = ((0, CancunVM),)
         self._chain = EthereumTester(PyEVMBackend(genesis_parameters=genesis, vm_configuration=vms))
         self._bank = self._chain.get_accounts()[0]
         self._one_at_a_time = threading.Lock()
         self._ended = threading.Event()
+        self._works: list[Callable[[], None]] = [self._serve]
+        if is_sealing:
+            self._works.append(self._seal)
+        for key in keys:
+            self._chain.add_account("0x" + key.hex())
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -64,6 +70,9 @@ class PyEvm:
                 {"from": self._bank, "to": address, "value": value, "gas": 21_000}
             )
 
+    def _serve(self) -> None:
+        self._server.serve_forever(poll_interval=0.05)
+
     def _seal(self) -> None:
         while not self._ended.wait(_BLOCK_S):
             with self._one_at_a_time:
@@ -81,6 +90,45 @@ class PyEvm:
             except (ValueError, TypeError, EthUtilsValidationError) as exc:
                 answer = {"error": {"code": -32000, "message": str(exc)}}
         return {"jsonrpc": "2.0", "id": body["id"], **answer}
+
+    # ------------------------------------------------------------ as a chain for development
+
+    def _evm_snapshot(self) -> str:
+        return hex(self._chain.take_snapshot())
+
+    def _evm_revert(self, snapshot: str) -> bool:
+        self._chain.revert_to_snapshot(int(snapshot, 16))
+        return True
+
+    def _evm_setNextBlockTimestamp(self, timestamp: int) -> None:
+        # It seals a block at the time to which it goes, and the next is a second later.
+        if timestamp - 1 > self._chain.get_block_by_number("latest")["timestamp"]:
+            self._chain.time_travel(timestamp - 1)
+
+    def _evm_mine(self) -> None:
+        self._chain.mine_block()
+
+    def _anvil_mine(self, blocks: str) -> None:
+        self._chain.mine_blocks(int(blocks, 16))
+
+    def _anvil_impersonateAccount(self, address: str) -> None:
+        assert address in self._chain.get_accounts()
+
+    def _anvil_setBalance(self, address: str, _wei: str) -> None:
+        """Coins enough for gas, whatever is asked."""
+        self._chain.send_transaction(
+            {"from": self._bank, "to": address, "value": 10**18, "gas": 21_000}
+        )
+
+    def _eth_accounts(self) -> Any:
+        return list(self._chain.get_accounts())
+
+    def _eth_sendTransaction(self, call: dict[str, Any]) -> Any:
+        numbers = {name: int(call[name], 16) for name in ("gas", "value") if name in call}
+        sent = {key: call[key] for key in ("from", "to", "data") if key in call}
+        return self._chain.send_transaction({**sent, **numbers})
+
+    # ------------------------------------------------------------ as every node
 
     def _eth_chainId(self) -> str:
         return hex(CHAIN_ID)
@@ -120,7 +168,7 @@ class PyEvm:
         return hex(self._chain.get_nonce(address, _block(block)))
 
     def _eth_call(self, call: dict[str, Any], block: Any) -> Any:
-        return self._chain.call(self._call(call), _block(block))
+        return self._chain.call(self._call(call), block if block == "pending" else _block(block))
 
     def _eth_estimateGas(self, call: dict[str, Any], block: str) -> str:
         return hex(self._chain.estimate_gas(self._call(call), _block(block)))
@@ -163,10 +211,7 @@ class PyEvm:
         return {"gas": _GAS, **call, "from": sender, **numbers}
 
     def __enter__(self) -> Self:
-        self._threads = [
-            threading.Thread(target=work, daemon=True)
-            for work in (self._server.serve_forever, self._seal)
-        ]
+        self._threads = [threading.Thread(target=work, daemon=True) for work in self._works]
         for thread in self._threads:
             thread.start()
         return self
