@@ -30,7 +30,8 @@ JUDGES = {
     "Consents": "test_consents test_amending test_escrow test_access",
     "Rounds": "test_rounds test_masked_rounds test_drawn_rounds test_hospital_shares test_access",
     "Challenges": "test_challenges test_demands test_masked_rounds test_access",
-    "Escrow": "test_escrow test_hospital_shares test_demands test_studies test_access",
+    "Escrow": "test_escrow test_hospital_shares test_demands test_studies test_challenges "
+    "test_access",
 }
 RECENT = 10  # tests that found the last mutants out are asked early: so many of them
 MANY = 50  # mutants are worth a run of the tests without any
