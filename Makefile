@@ -9,6 +9,7 @@ TESTS ?= tests
 WORKERS ?= 2
 FUZZ_EXAMPLES ?= 40
 MUTANTS ?= 1000
+WALKS ?= 1000
 FUZZ_SECONDS ?= 300
 
 BIN := .venv/bin
@@ -34,7 +35,7 @@ help:
 	@echo "make seeds      the real studies on three seeds each (make test runs one of the X-rays)"
 	@echo "make fuzz       the API by its own description: FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) each operation,"
 	@echo "                and what reads bytes of others: FUZZ_SECONDS=$(FUZZ_SECONDS)"
-	@echo "make prove      the contracts: fuzzed 10,000 times, each error met, MUTANTS=$(MUTANTS) of their"
+	@echo "make prove      the contracts: fuzzed, walked WALKS=$(WALKS) times, each error met, MUTANTS=$(MUTANTS) of their"
 	@echo "                conditions made to err"
 	@echo "make coverage   which statements of the contracts, and sides of conditions, the tests run"
 	@echo "make lint       every check of form, types and layers"
@@ -85,7 +86,7 @@ fuzz: setup
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest tests/storage/test_fuzz.py
 
 prove: setup
-	FUZZ_RUNS=10000 $(BIN)/node node_modules/hardhat/dist/src/cli.js test solidity
+	FUZZ_RUNS=10000 WALKS=$(WALKS) $(BIN)/node node_modules/hardhat/dist/src/cli.js test solidity
 	@mkdir -p build && rm -f build/errors-seen
 	CONSILIUM_SEEN=build/errors-seen $(BIN)/python -m pytest tests/contracts
 	CONSILIUM_SEEN=build/errors-seen $(BIN)/python -m pytest tests/contracts/test_errors.py

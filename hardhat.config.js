@@ -16,7 +16,11 @@ export default {
     },
   },
   test: {
-    solidity: { fuzz: { runs: Number(process.env.FUZZ_RUNS ?? 1000) } },
+    solidity: {
+      fuzz: { runs: Number(process.env.FUZZ_RUNS ?? 1000) },
+      // Each run is a walk of so many moves, looked at after each.
+      invariant: { runs: Number(process.env.WALKS ?? 10), depth: 100 },
+    },
   },
   paths: {
     sources: "./contracts",

@@ -1,4 +1,4 @@
-"""Hardhat compiles the contracts to what is committed, and fuzzes their libraries."""
+"""Hardhat compiles the contracts to what is committed, fuzzes their libraries and walks in them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(ROOT / name, folder / name)
     shutil.copytree(ROOT / "contracts", folder / "contracts")
     (folder / "tests" / "contracts").mkdir(parents=True)
-    for path in (ROOT / "tests" / "contracts").glob("*.t.sol"):
+    for path in (ROOT / "tests" / "contracts").glob("*.sol"):
         shutil.copy(path, folder / "tests" / "contracts")
     (folder / "node_modules").symlink_to(ROOT / "node_modules")
     _hardhat(folder, "build")
@@ -48,13 +48,14 @@ def test_hardhat_gives_the_committed_bytecode_and_abi(compiled: Path) -> None:
 
 
 @pytest.mark.engine("hardhat")
-def test_fuzzed_properties_of_the_libraries_hold(compiled: Path) -> None:
-    """A thousand runs each; `make prove` takes ten thousand."""
+@pytest.mark.timeout(1_200)  # the walks hold every contract: compiling them is most of it
+def test_fuzzed_properties_and_invariants_hold(compiled: Path) -> None:
+    """A thousand runs each and a few walks; `make prove` takes more."""
     shown = _hardhat(compiled.parents[2], "test", "solidity")
     written = [
         name
         for path in (ROOT / "tests" / "contracts").glob("*.t.sol")
-        for name in re.findall(r"function (testFuzz_\w+)\(", path.read_text("utf-8"))
+        for name in re.findall(r"function ((?:test|testFuzz|invariant)_\w+)\(", path.read_text("utf-8"))
     ]
     assert f"{len(written)} passing" in shown
     assert all(name in shown for name in written)
@@ -67,7 +68,7 @@ def _hardhat(folder: Path, *words: str) -> str:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=1_200,
         stdin=subprocess.DEVNULL,
         check=False,
     )
