@@ -55,7 +55,9 @@ def test_fuzzed_properties_and_invariants_hold(compiled: Path) -> None:
     written = [
         name
         for path in (ROOT / "tests" / "contracts").glob("*.t.sol")
-        for name in re.findall(r"function ((?:test|testFuzz|invariant)_\w+)\(", path.read_text("utf-8"))
+        for name in re.findall(
+            r"function ((?:test|testFuzz|invariant)_\w+)\(", path.read_text("utf-8")
+        )
     ]
     assert f"{len(written)} passing" in shown
     assert all(name in shown for name in written)
