@@ -97,7 +97,7 @@ class Verdict:
 
     def to_bytes(self) -> bytes:
         """Canonical bytes of the report that an attestation names by digest."""
-        return encode({"format": "consilium/audit/1", **self.to_json()})
+        return encode({"format": "consilium/audit/2", **self.to_json()})
 
 
 @dataclass(frozen=True, slots=True)

@@ -519,7 +519,9 @@ def record_vectors() -> Json:
         found["participant"] = {"name": "north", "role": "hospital", "digest": described}
         found["participant"]["block"] = store.get_block(dag_cbor_cid(described))
     found["report"]["report"] = report().to_bytes()
-    found["audit"] = verdict().to_bytes()
+    plain, failed, gone = checks()
+    found["audit"] = Verdict(STUDY, 1300, Level.KEYLESS, (plain, failed, gone)).to_bytes()
+    found["audit_erased"] = Verdict(STUDY, 1300, Level.KEYLESS, (plain, gone)).to_bytes()
     found["division"] = division()
     found["orders"] = orders()
     return found | {
@@ -614,13 +616,13 @@ def leaf_proof() -> Json:
     return Proven(leaf, [fixed("sibling 0"), fixed("sibling 1")]).to_json()
 
 
-def verdict() -> Verdict:
-    """An audit's report, whose digest an attestation names."""
-    checks = (
+def checks() -> tuple[Check, Check, Check]:
+    """What an audit's report may hold, whose digest an attestation names."""
+    return (
         Check("code", True),
         Check("root", False, ROUND, 3, "the list does not give the frozen root"),
+        Check("payload", False, RoundNumber(1), 0, "was erased", erased=True),
     )
-    return Verdict(STUDY, 1300, Level.KEYLESS, checks)
 
 
 def counter_offer() -> Json:

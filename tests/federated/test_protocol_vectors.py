@@ -591,9 +591,13 @@ def test_an_audits_report_is_canonical() -> None:
     plain = {"name": "code", "ok": True, "round": None, "hospital": None, "detail": ""}
     failed = {"name": "root", "ok": False, "round": 2, "hospital": 3}
     failed["detail"] = "the list does not give the frozen root"
-    head = {"format": "consilium/audit/1", "study": 7, "block": 1300, "level": "keyless"}
-    block = cbor(head | {"ok": False, "checks": [plain, failed]})
+    gone = {"name": "payload", "ok": False, "round": 1, "hospital": 0, "detail": "was erased"}
+    checks = [plain | {"erased": False}, failed | {"erased": False}, gone | {"erased": True}]
+    head = {"format": "consilium/audit/2", "study": 7, "block": 1300, "level": "keyless"}
+    block = cbor(head | {"ok": False, "outcome": "tampered", "checks": checks})
     assert RECORDS["audit"] == block.hex()
+    block = cbor(head | {"ok": False, "outcome": "erased", "checks": [checks[0], checks[2]]})
+    assert RECORDS["audit_erased"] == block.hex()
 
 
 def test_files_that_patients_send_hold_what_they_signed() -> None:
