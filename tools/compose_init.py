@@ -37,7 +37,8 @@ from storage.kubo_node import KuboNode
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".compose"
-NODES = ("center", "north", "harbor")
+CENTER = "center"
+NODES = (CENTER, "north", "harbor")
 FOLDERS = ("secrets", "kubo", "chain", "homes", "besu")
 VALIDATORS = {str(n): f"172.30.66.{10 + n}" for n in range(1, 5)}  # as in docker-compose.yml
 BESU_CHAIN_ID = 66_1122
@@ -62,10 +63,12 @@ class Named(Peer):
 def contained(initial: dict[str, Any], own: str, peer_ids: Mapping[str, str]) -> dict[str, Any]:
     """The configuration of a node in its container, out of what `ipfs init` wrote.
 
-    That of any node of a private swarm, but for two things: members have names, and the swarm's
-    port is open on every interface of the container. The RPC stays on the container's loopback.
+    That of any node of a private swarm, but for three things: members have names, the swarm's port
+    is open on every interface of the container, and a hospital knows the center alone, as it would
+    on a network of its own. The RPC stays on the container's loopback.
     """
-    members = {name: Named(peer_ids[name], name, SWARM_PORT) for name in NODES}
+    known = NODES if own == CENTER else (CENTER, own)
+    members = {name: Named(peer_ids[name], name, SWARM_PORT) for name in known}
     config = hardened(initial, members[own], list(members.values()), RPC_PORT)
     config["Addresses"]["Swarm"] = [f"/ip4/0.0.0.0/tcp/{SWARM_PORT}"]
     return config

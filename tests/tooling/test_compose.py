@@ -92,12 +92,12 @@ def test_only_the_center_sees_more_than_one_network(model: dict[str, Any]) -> No
     }
     assert {name: sorted(found) for name, found in inside.items() if found} == {
         "anvil": ["chain"],
-        "center": ["chain", "edge", "swarm"],
-        "kubo-harbor": ["swarm"],
-        "kubo-north": ["swarm"],
+        "center": ["chain", "edge", "harbor", "north"],
+        "kubo-harbor": ["harbor"],
+        "kubo-north": ["north"],
         **{name: ["chain", "validators"] for name in VALIDATORS},
     }
-    for name in ("swarm", "chain", "validators"):
+    for name in ("north", "harbor", "chain", "validators"):
         assert model["networks"][name]["internal"] is True
     masquerade = "com.docker.network.bridge.enable_ip_masquerade"
     assert model["networks"]["edge"]["driver_opts"] == {masquerade: "false"}
@@ -182,7 +182,8 @@ def test_the_mounted_configuration_is_that_of_every_private_node_but_for_names(
     assert ways_out(found) == []
     assert found["Addresses"]["Announce"] == [f"/dns4/{name}/tcp/4001"]
     told = [(peer["ID"], *peer["Addrs"]) for peer in found["Peering"]["Peers"]]
-    assert [address for _, address in told] == [f"/dns4/{other}/tcp/4001" for other in NODES]
+    known = NODES if name == "center" else ["center", name]  # as on a network of its own
+    assert [address for _, address in told] == [f"/dns4/{other}/tcp/4001" for other in known]
     members = [Peer(peer_id, other, 4001) for (peer_id, _), other in zip(told, NODES, strict=True)]
     plain = hardened(initial, members[NODES.index(name)], members, 5001)
     assert found["Addresses"].pop("Swarm") == ["/ip4/0.0.0.0/tcp/4001"]

@@ -20,7 +20,8 @@ from tests.tooling.containers import Machine, Running, eventually, loaded
 from tests.tooling.kit import ROOT
 
 MIB = 1 << 20
-NODES = ("center", "north", "harbor")
+SEEN = {"center": {"north", "harbor"}, "north": {"center"}, "harbor": {"center"}}
+NODES = tuple(SEEN)
 RPC = "--api=/ip4/127.0.0.1/tcp/5001"
 
 pytestmark = [
@@ -44,11 +45,11 @@ def machine(model: dict[str, Any]) -> Iterator[Machine]:
 
 @pytest.fixture(scope="module")
 def swarm(machine: Machine) -> dict[str, Running]:
-    """The three nodes, each connected to each."""
+    """The three nodes, each hospital connected to the center from a network of its own."""
     running = {name: machine.start(f"kubo-{name}") for name in NODES}
     for name in NODES:
         machine.await_healthy(f"kubo-{name}", running[name])
-        eventually(lambda at=name: len(peers(machine, at)) == 2, 90, running[name].said)
+        eventually(lambda at=name: len(peers(machine, at)) == len(SEEN[at]), 90, running[name].said)
     return running
 
 
@@ -106,13 +107,15 @@ def test_the_three_nodes_find_each_other_by_their_names(
 ) -> None:
     for name in NODES:
         ids = {address.rsplit("/", 1)[1] for address in peers(machine, name)}
-        assert ids == {peer_id(project, other) for other in NODES if other != name}
+        assert ids == {peer_id(project, other) for other in SEEN[name]}
 
 
-def test_what_one_hospital_adds_another_reads(machine: Machine, swarm: dict[str, Running]) -> None:
+def test_what_one_hospital_adds_another_reads_once_the_center_has_it(
+    machine: Machine, swarm: dict[str, Running]
+) -> None:
     added = machine.run("kubo-north", ["sh", "-c", f"echo a model | ipfs {RPC} add --quieter"])
     assert added.returncode == 0, added.stdout
-    for name in NODES:
+    for name in ("north", "center", "harbor"):
         assert ipfs(machine, name, "cat", added.stdout.strip()) == "a model\n"
 
 
@@ -129,7 +132,7 @@ def test_a_running_node_has_no_way_out(
 
 def test_nobody_commands_the_node_of_another(machine: Machine, swarm: dict[str, Running]) -> None:
     """The RPC of a node gives everything away that it holds, and takes any command."""
-    for name, other in (("north", "center"), ("harbor", "north"), ("center", "harbor")):
+    for name, other in (("north", "center"), ("harbor", "center"), ("center", "harbor")):
         tried = [
             machine.run(f"kubo-{name}", ["bash", "-c", f"exec 3<>/dev/tcp/{other}/{port}"])
             for port in (4001, 5001)
@@ -137,6 +140,16 @@ def test_nobody_commands_the_node_of_another(machine: Machine, swarm: dict[str, 
         assert tried[0].returncode == 0, tried[0].stdout
         assert tried[1].returncode != 0
         assert "Connection refused" in tried[1].stdout
+
+
+def test_a_hospital_does_not_reach_another(machine: Machine, swarm: dict[str, Running]) -> None:
+    """Neither by name nor where its node is found: there is no way."""
+    to = machine.networks["north"]["kubo-north"][0]
+    for place in ("north", to):
+        tried = machine.run("kubo-harbor", ["bash", "-c", f"exec 3<>/dev/tcp/{place}/4001"])
+        assert tried.returncode != 0
+        assert "Connection refused" not in tried.stdout
+    assert machine.run("kubo-center", ["bash", "-c", f"exec 3<>/dev/tcp/{to}/4001"]).returncode == 0
 
 
 @contextmanager
@@ -156,16 +169,15 @@ def another_harbor(
 
 
 def reunited(machine: Machine) -> bool:
-    """Whether harbor has both others; else it is told to dial them, as its operator would.
+    """Whether harbor has the center; else it is told to dial it, as its operator would.
 
     By themselves nodes dial one that was away ever more seldom, up to ten minutes apart.
     """
-    if len(peers(machine, "harbor")) == 2:
+    if len(peers(machine, "harbor")) == 1:
         return True
-    for other in ("center", "north"):
-        name = ipfs(machine, other, "id", "--format=<id>").strip()
-        to = f"/dns4/{other}/tcp/4001/p2p/{name}"
-        machine.run("kubo-harbor", ["ipfs", RPC, "swarm", "connect", to])
+    name = ipfs(machine, "center", "id", "--format=<id>").strip()
+    to = f"/dns4/center/tcp/4001/p2p/{name}"
+    machine.run("kubo-harbor", ["ipfs", RPC, "swarm", "connect", to])
     return False
 
 
