@@ -249,7 +249,7 @@ def test_a_replayed_signature_takes_effect_once(world: World) -> None:
     assert admitted == EACH
     world.run.ok("north", "hospital", "admit", "north-grants.jsonl", "--deadline", "+1d")
     done = world.run("relayer", "relay")
-    _assert_refused(world, done, f"{EACH} refused", "already_used")
+    _assert_refused(world, done, "1 refused", "already used")  # the batch: none of it would count
     block = chain.client.block_number()
     assert chain.agreements.tier(AgreementId(NORTH), block_identifier=block).admitted == admitted
     assert world.run("relayer", "relay").code == 0  # such a message is tried once
