@@ -24,7 +24,7 @@ from federated.hospital.members import current_members
 from federated.hospital.personal import path_of, read_personal, write_personal
 from federated.hospital.personalise import personalise
 from federated.hospital.predict import predict
-from federated.state import GlobalState, encode_state
+from federated.state import GlobalState, encode_state, state_digest
 from records.case import Case
 from records.splits import Part
 from storage.errors import CorruptPayload
@@ -66,11 +66,11 @@ def test_another_model_than_the_one_on_chain_is_refused_whatever_asks_for_it(
 ) -> None:
     """The center finalizes one model and seals another to the hospitals."""
 
-    def swapped(spec: Any, state: GlobalState) -> bytes:
+    def swapped(spec: Any, state: GlobalState) -> tuple[bytes, bytes]:
         parameters = {name: array + np.float32(0.5) for name, array in state.parameters.items()}
-        return encode_state(spec, replace(state, parameters=parameters))
+        return encode_state(spec, replace(state, parameters=parameters)), state_digest(spec, state)
 
-    monkeypatch.setattr(center, "encode_state", swapped)
+    monkeypatch.setattr(center, "encoded_state", swapped)
     finalize(submitted.center, submitted.study, LAST)
     node, folder = submitted.node("north"), submitted.folder / "personal"
     steps = (
