@@ -19,7 +19,19 @@ from tests.e2e.running import HERE, ROOT, Runner, runner
 DOCUMENT = ROOT / "docs" / "walkthrough.md"
 _BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
-SWARM = "init up down status key invite join admit check rekey renew".split()
+SWARM = [
+    "init",
+    "up",
+    "down",
+    "status",
+    "key",
+    "invite",
+    "join",
+    "admit",
+    "check",
+    "rekey",
+    "renew",
+]
 
 NOT_WALKED = {
     "challenge order": "needs a hospital that cheats",
