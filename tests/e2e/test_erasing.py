@@ -21,6 +21,7 @@ from storage.store import BlockStore
 from tests.e2e import kit
 from tests.e2e.kit import World
 from tests.e2e.stores import NODES
+from tests.storage.kit import LONG
 
 pytestmark = pytest.mark.engine("anvil")
 BOTH = (Level.KEYLESS, Level.KEYED)
@@ -174,6 +175,7 @@ def test_a_member_that_was_not_asked_collects_what_its_sender_erased(
     assert find_leftovers(harbor, store).blocks == ()
 
 
+@LONG
 @pytest.mark.engine("kubo")
 @pytest.mark.parametrize("backend", ["kubo"], indirect=True)
 def test_over_real_nodes_each_member_collects_what_the_sender_erased_at_its_own(
@@ -192,7 +194,7 @@ def test_over_real_nodes_each_member_collects_what_the_sender_erased_at_its_own(
         store = node_of(party.store)
         assert remove(store, find_leftovers(party, store)) == []
     keyed = finished.audit(Level.KEYED)
-    assert keyed.outcome is Outcome.ERASED
+    assert keyed.outcome is Outcome.ERASED, keyed.failures
     assert {check.name for check in keyed.failures} == {"update-manifest", "exclusion"}
 
 
