@@ -74,11 +74,25 @@ class TierClosed:
     transaction: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class CounterOfferCancelled:
+    """A patient took a counter-offer back; the hash names neither key nor offer."""
+
+    cancellation: bytes
+    block: BlockNumber
+    log_index: int
+    transaction: bytes
+
+
 class Agreements(Contract):
     """See contracts/interfaces/IAgreements.sol."""
 
     name = "Agreements"
-    events: ClassVar[dict[str, type]] = {"TierOpened": TierOpened, "TierClosed": TierClosed}
+    events: ClassVar[dict[str, type]] = {
+        "TierOpened": TierOpened,
+        "TierClosed": TierClosed,
+        "CounterOfferCancelled": CounterOfferCancelled,
+    }
 
     def open_tier(
         self,
@@ -104,6 +118,12 @@ class Agreements(Contract):
         """Only Consents."""
         return self._call("admit", agreement, people)
 
+    def cancel_counter_offer(
+        self, key: Address, offer: bytes, deadline: int, signature: bytes
+    ) -> Call:
+        """Anyone, with the key's signature; `offer` is the counter-offer's digest."""
+        return self._call("cancelCounterOffer", key, offer, deadline, signature)
+
     def count(self, *, block_identifier: BlockNumber) -> int:
         """Agreements are numbered from 1 to this."""
         return int(self._read(block_identifier, "count")[0])
@@ -126,6 +146,18 @@ class Agreements(Contract):
     def hash_counter_offer(self, offer: CounterOffer, *, block_identifier: BlockNumber) -> bytes:
         """The contract's EIP-712 digest."""
         return bytes(self._read(block_identifier, "hashCounterOffer", offer)[0])
+
+    def cancelled_at(
+        self, key: Address, offer: bytes, *, block_identifier: BlockNumber
+    ) -> BlockNumber:
+        """The block in which the key took its counter-offer back; 0 where it did not."""
+        return BlockNumber(self._read(block_identifier, "cancelledAt", key, offer)[0])
+
+    def hash_cancel_counter_offer(
+        self, offer: bytes, deadline: int, *, block_identifier: BlockNumber
+    ) -> bytes:
+        """The contract's EIP-712 digest."""
+        return bytes(self._read(block_identifier, "hashCancelCounterOffer", offer, deadline)[0])
 
     def opened(self, *, to_block: BlockNumber, study: StudyId | None = None) -> list[TierOpened]:
         """Tiers in the order of their opening."""

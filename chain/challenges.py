@@ -1,4 +1,4 @@
-"""Challenges: anyone voids an update with a leaf and its proof."""
+"""Challenges: anyone voids a false update; auditors restore what was left out falsely."""
 
 from __future__ import annotations
 
@@ -86,6 +86,20 @@ class Answered:
     transaction: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class RestoreVoted:
+    """An auditor holds that a hospital was left out falsely; `votes` counts it."""
+
+    study: StudyId
+    round: RoundNumber
+    index: int
+    auditor: Address
+    votes: int
+    block: BlockNumber
+    log_index: int
+    transaction: bytes
+
+
 Proof = Sequence[bytes]
 
 
@@ -97,6 +111,7 @@ class Challenges(Contract):
         "Challenged": Challenged,
         "Demanded": Demanded,
         "Answered": Answered,
+        "RestoreVoted": RestoreVoted,
     }
 
     def challenge_leaf(self, freeze: Freeze, leaf: Leaf, proof: Proof) -> Call:
@@ -126,6 +141,10 @@ class Challenges(Contract):
     def expire(self, freeze: Freeze, leaf_index: int) -> Call:
         """Voids a hospital that did not answer."""
         return self._call("expire", freeze, leaf_index)
+
+    def restore(self, study: StudyId, number: RoundNumber, index: int) -> Call:
+        """Only an auditor of the study, once, until challengeEnd."""
+        return self._call("restore", study, number, index)
 
     def ground_of(
         self, freeze: Freeze, leaf: Leaf, proof: Proof, *, block_identifier: BlockNumber
@@ -157,6 +176,12 @@ class Challenges(Contract):
         """Why the hospital's update in this round was voided."""
         return Ground(self._read(block_identifier, "groundVoided", study, number, index)[0])
 
+    def restore_votes(
+        self, study: StudyId, number: RoundNumber, index: int, *, block_identifier: BlockNumber
+    ) -> int:
+        """How many auditors voted to restore the hospital's weight in this round."""
+        return int(self._read(block_identifier, "restoreVotes", study, number, index)[0])
+
     def hash_leaf(self, leaf: Leaf, *, block_identifier: BlockNumber) -> bytes:
         """What `merkle.hash_leaf` computes."""
         return bytes(self._read(block_identifier, "hashLeaf", leaf)[0])
@@ -172,3 +197,7 @@ class Challenges(Contract):
     def answered(self, study: StudyId, *, to_block: BlockNumber) -> list[Answered]:
         """Every answer in a study."""
         return self._find(Answered, BlockNumber(0), to_block, study=study)
+
+    def votes_to_restore(self, study: StudyId, *, to_block: BlockNumber) -> list[RestoreVoted]:
+        """Every auditor's vote that a hospital of a study was left out falsely."""
+        return self._find(RestoreVoted, BlockNumber(0), to_block, study=study)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chain.access import AccessManager
 from chain.agreements import Agreements
 from chain.attestations import Attestations
 from chain.challenges import Challenges
@@ -31,6 +32,12 @@ class Contracts:
         self.challenges = Challenges(client, at("Challenges"), born)
         self.escrow = Escrow(client, at("Escrow"), born)
         self.attestations = Attestations(client, at("Attestations"), born)
+
+    @property
+    def access(self) -> AccessManager:
+        """Who holds back what the operator wants."""
+        place = self.deployment.address_of("AccessManager")
+        return AccessManager(self.client, place, self.deployment.block)
 
     def token(self, address: Address) -> Token:
         """The token of a study."""

@@ -230,6 +230,19 @@ class Voided:
     transaction: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """The weight of a hospital that was left out falsely counts, by a quorum of auditors."""
+
+    study: StudyId
+    round: RoundNumber
+    index: int
+    weight: int
+    block: BlockNumber
+    log_index: int
+    transaction: bytes
+
+
 class Rounds(Contract):
     """See contracts/interfaces/IRounds.sol."""
 
@@ -245,6 +258,7 @@ class Rounds(Contract):
         "Lapsed": Lapsed,
         "Aborted": Aborted,
         "Voided": Voided,
+        "Restored": Restored,
     }
 
     def open(self, study: StudyId, parent: RoundNumber, state: bytes) -> Call:
@@ -298,6 +312,10 @@ class Rounds(Contract):
         """Only Challenges."""
         return self._call("voidUpdate", study, round_number, index)
 
+    def restore_weight(self, study: StudyId, round_number: RoundNumber, index: int) -> Call:
+        """Only Challenges."""
+        return self._call("restoreWeight", study, round_number, index)
+
     def count(self, study: StudyId, *, block_identifier: BlockNumber) -> int:
         """Rounds are numbered from 1 to this."""
         return int(self._read(block_identifier, "count", study)[0])
@@ -343,6 +361,25 @@ class Rounds(Contract):
     def pays(self, study: StudyId, number: RoundNumber, *, block_identifier: BlockNumber) -> bool:
         """Whether patients of its cohorts can claim."""
         return bool(self._read(block_identifier, "pays", study, number)[0])
+
+    def restorable(
+        self, study: StudyId, number: RoundNumber, *, block_identifier: BlockNumber
+    ) -> int:
+        """One bit per hospital that was left out, and whose weight auditors can restore."""
+        return int(self._read(block_identifier, "restorable", study, number)[0])
+
+    def restored(
+        self, study: StudyId, number: RoundNumber, *, block_identifier: BlockNumber
+    ) -> int:
+        """One bit per hospital whose weight in this round auditors restored."""
+        return int(self._read(block_identifier, "restored", study, number)[0])
+
+    def restored_weights(self, study: StudyId, *, block_identifier: BlockNumber) -> dict[int, int]:
+        """By hospital index: what of its counted weight stands by auditors' votes alone."""
+        weights: dict[int, int] = {}
+        for (_, index), weight in self._restored_cohorts(study, block_identifier).items():
+            weights[index] = weights.get(index, 0) + weight
+        return weights
 
     def counted_weight(
         self, study: StudyId, index: int, *, block_identifier: BlockNumber
@@ -426,6 +463,17 @@ class Rounds(Contract):
         """All updates of a study that were proven false."""
         return self._find(Voided, BlockNumber(0), to_block, study=study)
 
+    def restorations(self, study: StudyId, *, to_block: BlockNumber) -> list[Restored]:
+        """All weights that auditors restored, each as Rounds stores it. Raises `LogsDisagree`."""
+        found = self._find(Restored, BlockNumber(0), to_block, study=study)
+        shown = {(event.round, event.index): event.weight for event in found}
+        if shown != self._restored_cohorts(study, to_block):
+            raise LogsDisagree(
+                f"study {study}: the weights that auditors restored in the node's logs are not "
+                "those that Rounds stores: it lies or is out of step; ask another"
+            )
+        return found
+
     def lapses(self, study: StudyId, *, to_block: BlockNumber) -> list[Lapsed]:
         """All rounds of a study that ran out and were counted."""
         return self._find(Lapsed, BlockNumber(0), to_block, study=study)
@@ -443,6 +491,19 @@ class Rounds(Contract):
     ) -> list[Unmasked]:
         """Masked mode: the shares recorded in a round."""
         return self._find(Unmasked, BlockNumber(0), to_block, study=study, round=number)
+
+    def _restored_cohorts(
+        self, study: StudyId, block: BlockNumber
+    ) -> dict[tuple[RoundNumber, int], int]:
+        """By round and hospital: the frozen weight that was restored."""
+        found = {}
+        for place in range(1, self.count(study, block_identifier=block) + 1):
+            number = RoundNumber(place)
+            mask = self.restored(study, number, block_identifier=block)
+            for index in (i for i in range(mask.bit_length()) if mask >> i & 1):
+                stored = self.cohort(study, number, index, block_identifier=block)
+                found[number, index] = stored.weight
+        return found
 
     def _agree(self, found: bytes, stored: bytes, what: str, hospital: Address) -> None:
         if found != stored:

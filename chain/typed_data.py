@@ -61,9 +61,13 @@ class Message:
         head, kinds, names = _shape(cast(Any, type(self)))
         return keccak(head + encode(kinds, [getattr(self, name) for name in names]))
 
+    def encoded(self, domain: Domain) -> bytes:
+        """What a signer is given that hashes by itself."""
+        return b"\x19\x01" + domain.separator() + self.struct_hash()
+
     def digest(self, domain: Domain) -> bytes:
         """The 32 bytes that are signed."""
-        return keccak(b"\x19\x01" + domain.separator() + self.struct_hash())
+        return keccak(self.encoded(domain))
 
 
 @dataclass(frozen=True)
@@ -137,6 +141,15 @@ class CounterOffer(Message):
     not_after: int
     expiry: int
     salt: bytes
+
+
+@dataclass(frozen=True)
+class CancelCounterOffer(Message):
+    """A patient takes a counter-offer back; `offer` is its digest."""
+
+    types = (("bytes32", "offer"), ("uint64", "deadline"))
+    offer: bytes
+    deadline: int
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,9 @@ import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {IAgreements} from "./interfaces/IAgreements.sol";
 import {IStudies} from "./interfaces/IStudies.sol";
+import {Signatures} from "./libraries/Signatures.sol";
+
+// slither-disable-start timestamp: a deadline is a block's second, and phases are longer than its freedom
 
 /// @title Agreements: the price, agreed by both.
 contract Agreements is IAgreements, EIP712 {
@@ -28,6 +31,9 @@ contract Agreements is IAgreements, EIP712 {
     bytes32 private constant COUNTER_OFFER_TYPEHASH = keccak256(
         "CounterOffer(uint256 agreement,uint256 price,uint256 purposes,uint64 notAfter,uint64 expiry,bytes32 salt)"
     );
+    bytes32 private constant CANCEL_TYPEHASH = keccak256(
+        "CancelCounterOffer(bytes32 offer,uint64 deadline)"
+    );
 
     IStudies private immutable _studies;
     address private immutable _consents;
@@ -35,9 +41,12 @@ contract Agreements is IAgreements, EIP712 {
     uint256 private _count;
     mapping(uint256 agreement => Stored tier) private _tiers;
     mapping(uint256 study => mapping(address hospital => uint256 people)) private _admitted;
+    /// @dev Under the hash of key and digest: no patient's address stands here, and nobody's mark covers another's offer.
+    mapping(bytes32 cancellation => uint64 blockNumber) private _cancelled;
 
     constructor(IStudies studies, address consents) EIP712("Consilium", "1") {
         _studies = studies;
+        // slither-disable-next-line missing-zero-check: deploy.py predicts and verifies the wiring
         _consents = consents;
     }
 
@@ -94,6 +103,22 @@ contract Agreements is IAgreements, EIP712 {
     }
 
     /// @inheritdoc IAgreements
+    function cancelCounterOffer(
+        address key,
+        bytes32 offer,
+        uint64 deadline,
+        bytes calldata signature
+    ) external {
+        if (block.timestamp > deadline) revert Expired(deadline);
+        bytes32 digest = hashCancelCounterOffer(offer, deadline);
+        if (!Signatures.isValid(key, digest, signature)) revert BadSignature();
+        bytes32 cancellation = _cancellation(key, offer);
+        if (_cancelled[cancellation] != 0) revert AlreadyCancelled(offer);
+        _cancelled[cancellation] = uint64(block.number);
+        emit CounterOfferCancelled(cancellation);
+    }
+
+    /// @inheritdoc IAgreements
     function count() external view returns (uint256) {
         return _count;
     }
@@ -132,6 +157,20 @@ contract Agreements is IAgreements, EIP712 {
         return _hashTypedDataV4(keccak256(abi.encode(COUNTER_OFFER_TYPEHASH, offer)));
     }
 
+    /// @inheritdoc IAgreements
+    function cancelledAt(address key, bytes32 offer) external view returns (uint64) {
+        return _cancelled[_cancellation(key, offer)];
+    }
+
+    /// @inheritdoc IAgreements
+    function hashCancelCounterOffer(bytes32 offer, uint64 deadline) public view returns (bytes32) {
+        return _hashTypedDataV4(keccak256(abi.encode(CANCEL_TYPEHASH, offer, deadline)));
+    }
+
+    function _cancellation(address key, bytes32 offer) private pure returns (bytes32) {
+        return keccak256(abi.encode(key, offer));
+    }
+
     function _known(uint256 agreement) private view returns (Stored storage known) {
         known = _tiers[agreement];
         if (known.hospital == address(0)) revert UnknownAgreement(agreement);
@@ -141,3 +180,5 @@ contract Agreements is IAgreements, EIP712 {
         if (msg.sender != _studies.centerOf(study)) revert NotTheCenter(msg.sender);
     }
 }
+
+// slither-disable-end timestamp

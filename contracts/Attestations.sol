@@ -73,6 +73,7 @@ contract Attestations is IAttestations {
 
     /// @dev `centerOf` reverts for a study that was never opened.
     function _requireRound(uint256 study, uint256 round) private view {
+        // slither-disable-next-line unused-return: it reverts for a study that is none, which is what is asked
         _studies.centerOf(study);
         if (round != 0 && round > _rounds.count(study)) revert UnknownRound(study, round);
     }

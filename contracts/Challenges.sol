@@ -7,11 +7,22 @@ import {IConsents} from "./interfaces/IConsents.sol";
 import {IEscrow} from "./interfaces/IEscrow.sol";
 import {IRounds} from "./interfaces/IRounds.sol";
 import {IStudies} from "./interfaces/IStudies.sol";
+import {Bits} from "./libraries/Bits.sol";
 import {Cohorts} from "./libraries/Cohorts.sol";
 import {Leaves} from "./libraries/Leaves.sol";
 
+// slither-disable-start timestamp: a deadline is a block's second, and phases are longer than its freedom
+
 /// @title Challenges
 contract Challenges is IChallenges {
+    using Bits for uint256;
+
+    /// @dev The votes of the study's auditors to restore one hospital's weight in one round.
+    struct Ballot {
+        uint256 votes;
+        mapping(address auditor => bool voted) voted;
+    }
+
     IStudies private immutable _studies;
     IAgreements private immutable _agreements;
     IConsents private immutable _consents;
@@ -28,6 +39,8 @@ contract Challenges is IChallenges {
     mapping(uint256 study => mapping(uint256 round => mapping(uint256 index => uint256 demands)))
         private _auditorDemandCounts;
     mapping(uint256 study => mapping(uint256 index => uint256 demands)) private _openDemands;
+    mapping(uint256 study => mapping(uint256 round => mapping(uint256 index => Ballot ballot)))
+        private _ballots;
 
     constructor(
         IStudies studies,
@@ -133,6 +146,22 @@ contract Challenges is IChallenges {
         _payDeposit(freeze.study, asked.demander, asked.deposit);
     }
 
+    // ---------------------------------------------------------------- exclusions that were false
+
+    /// @inheritdoc IChallenges
+    function restore(uint256 study, uint256 round, uint256 index) external {
+        if (!_studies.isAuditor(study, msg.sender)) revert NotAnAuditor(msg.sender);
+        IStudies.Terms memory terms = _studies.terms(study);
+        if (block.timestamp > terms.challengeEnd) revert ChallengesClosed(terms.challengeEnd);
+        if (!_rounds.restorable(study, round).has(index)) revert NotRestorable(index);
+        Ballot storage ballot = _ballots[study][round][index];
+        if (ballot.voted[msg.sender]) revert AlreadyVoted(msg.sender);
+        ballot.voted[msg.sender] = true;
+        uint256 votes = ++ballot.votes;
+        emit RestoreVoted(study, round, index, msg.sender, votes);
+        if (votes >= terms.auditorQuorum) _rounds.restoreWeight(study, round, index);
+    }
+
     // ---------------------------------------------------------------- views
 
     /// @inheritdoc IChallenges
@@ -177,6 +206,15 @@ contract Challenges is IChallenges {
     }
 
     /// @inheritdoc IChallenges
+    function restoreVotes(
+        uint256 study,
+        uint256 round,
+        uint256 index
+    ) external view returns (uint256) {
+        return _ballots[study][round][index].votes;
+    }
+
+    /// @inheritdoc IChallenges
     function hashLeaf(Leaf calldata leaf) external pure returns (bytes32) {
         return Leaves.hash(leaf);
     }
@@ -187,6 +225,7 @@ contract Challenges is IChallenges {
         IRounds.Freeze calldata freeze,
         IAgreements.Tier memory tier
     ) private view returns (Ground) {
+        // slither-disable-next-line unused-return: of a round's four times this one alone is judged by
         (, uint64 submitBy, , ) = _rounds.deadlines(freeze.study, freeze.round);
         if (tier.notAfter < submitBy) return Ground.Expires;
         if (tier.study != freeze.study) return Ground.WrongStudy;
@@ -286,3 +325,5 @@ contract Challenges is IChallenges {
         if (deposit != 0) _escrow.payDeposit(study, to, deposit);
     }
 }
+
+// slither-disable-end timestamp

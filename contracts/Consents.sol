@@ -13,6 +13,8 @@ import {ConsentIds} from "./libraries/ConsentIds.sol";
 import {ConsentSlot, ConsentSlots} from "./libraries/ConsentSlots.sol";
 import {Signatures} from "./libraries/Signatures.sol";
 
+// slither-disable-start timestamp: a deadline is a block's second, and phases are longer than its freedom
+
 /// @title Consents: granted by a patient's signature and a hospital's admission, withdrawn by the patient alone.
 /// @dev Withdrawal reads nothing but the slot and the tier's hospital: no role, no deadline of a study and no money can
 /// stand in its way.
@@ -146,6 +148,7 @@ contract Consents is IConsents, EIP712 {
             RevokeMessage calldata message = messages[i];
             if (message.agreement != agreement) {
                 agreement = message.agreement;
+                // slither-disable-next-line calls-loop: our own contract, once for each agreement in a row
                 hospital = _agreements.hospitalOf(agreement);
             }
             bytes32 id = idOf(message.key, agreement, message.nonce);
@@ -158,6 +161,7 @@ contract Consents is IConsents, EIP712 {
     function revokeByHospital(Withdrawal[] calldata withdrawals) external {
         for (uint256 i = 0; i < withdrawals.length; ++i) {
             Withdrawal calldata w = withdrawals[i];
+            // slither-disable-next-line calls-loop: our own contract, and the caller pays for its list
             if (_agreements.hospitalOf(w.agreement) != msg.sender)
                 revert NotTheHospital(msg.sender);
             if (!_isHospitals(w.reason)) revert BadReason();
@@ -250,6 +254,7 @@ contract Consents is IConsents, EIP712 {
         uint64 nonce,
         uint64 deadline
     ) external view returns (bytes32) {
+        // slither-disable-next-line uninitialized-local: _readTier fills it
         Batch memory batch;
         _readTier(batch, agreement);
         return _grantDigest(batch, id, nonce, deadline);
@@ -289,6 +294,7 @@ contract Consents is IConsents, EIP712 {
     ) private returns (Skip) {
         if (block.timestamp > message.deadline) return Skip.Expired;
         bytes32 digest = _grantDigest(batch, message.id, message.nonce, message.deadline);
+        // slither-disable-next-line unused-return: a failed recovery gives key 0
         (address key, , ) = ECDSA.tryRecover(digest, message.r, message.vs);
         // A failed recovery gives key 0, for which anyone could name an id.
         bool signed = key != address(0) && idOf(key, batch.agreement, message.nonce) == message.id;
@@ -344,6 +350,7 @@ contract Consents is IConsents, EIP712 {
     ) private returns (Skip) {
         if (hospital == address(0)) return Skip.UnknownAgreement;
         if (block.timestamp > message.deadline) return Skip.Expired;
+        // slither-disable-next-line unused-return: a failed recovery gives key 0
         (address key, , ) = ECDSA.tryRecover(
             hashRevoke(id, message.deadline),
             message.r,
@@ -500,3 +507,5 @@ contract Consents is IConsents, EIP712 {
         if (skip != Skip.None) revert Refused(id, skip);
     }
 }
+
+// slither-disable-end timestamp

@@ -19,6 +19,8 @@ import {Leaves} from "./libraries/Leaves.sol";
 import {Shares} from "./libraries/Shares.sol";
 import {Signatures} from "./libraries/Signatures.sol";
 
+// slither-disable-start timestamp: a deadline is a block's second, and phases are longer than its freedom
+
 /// @title Escrow
 contract Escrow is IEscrow, EIP712, ReentrancyGuardTransient {
     using Bits for uint256;
@@ -66,6 +68,7 @@ contract Escrow is IEscrow, EIP712, ReentrancyGuardTransient {
     mapping(uint256 study => Ledger ledger) private _accounts;
     mapping(uint256 study => mapping(address hospital => uint256 amount)) private _bonds;
     mapping(uint256 study => mapping(address account => uint256 amount)) private _deposits;
+    // slither-disable-next-line uninitialized-state: a mapping, which postRewardRoot writes by a pointer
     mapping(uint256 study => RewardRoot root) private _roots;
     mapping(uint256 study => uint256 mask) private _hospitalsPaid;
 
@@ -238,6 +241,7 @@ contract Escrow is IEscrow, EIP712, ReentrancyGuardTransient {
     function claimHospital(uint256 study, uint256 index) external nonReentrant {
         _checkHospital(study, index);
         if (_rootHolds(study)) revert WrongRule();
+        // slither-disable-next-line reentrancy-benign,reentrancy-no-eth: behind nonReentrant; Rounds is our own and calls none
         _lapseLast(study);
         _payHospital(study, index, shareOf(study, index));
     }
@@ -407,6 +411,7 @@ contract Escrow is IEscrow, EIP712, ReentrancyGuardTransient {
             account_.paidPatients + uint112(payment.price),
             account_.patients + 1
         );
+        // slither-disable-next-line reentrancy-events: Consents is our own and calls none
         emit PatientPaid(freeze.study, payment.agreement, leaf.id, payment.price);
         _push(freeze.study, recipient, payment.price);
     }
@@ -485,6 +490,7 @@ contract Escrow is IEscrow, EIP712, ReentrancyGuardTransient {
         if (amount == 0) return;
         IERC20 token = IERC20(_accounts[study].token);
         uint256 before = token.balanceOf(address(this));
+        // slither-disable-next-line arbitrary-send-erc20: from is the sender, or whom our own contracts name
         token.safeTransferFrom(from, address(this), amount);
         uint256 got = token.balanceOf(address(this)) - before;
         if (got != amount) revert WrongTransfer(amount, got);
@@ -498,3 +504,5 @@ contract Escrow is IEscrow, EIP712, ReentrancyGuardTransient {
         if (sent != amount) revert WrongTransfer(amount, sent);
     }
 }
+
+// slither-disable-end timestamp

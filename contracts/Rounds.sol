@@ -9,6 +9,8 @@ import {Bits} from "./libraries/Bits.sol";
 import {Cohorts} from "./libraries/Cohorts.sol";
 import {Seats} from "./libraries/Seats.sol";
 
+// slither-disable-start timestamp: a deadline is a block's second, and phases are longer than its freedom
+
 /// @title Rounds
 contract Rounds is IRounds {
     using Bits for uint256;
@@ -41,6 +43,7 @@ contract Rounds is IRounds {
         uint256 enrolled;
         uint256 voided;
         uint256 included;
+        uint256 restored;
         uint256 survivors;
         uint256 unmasked;
         bytes32 startState;
@@ -66,6 +69,7 @@ contract Rounds is IRounds {
     constructor(IStudies studies, IEscrow escrow, address challenges) {
         _studies = studies;
         _escrow = escrow;
+        // slither-disable-next-line missing-zero-check: deploy.py predicts and verifies the wiring
         _challenges = challenges;
     }
 
@@ -216,6 +220,16 @@ contract Rounds is IRounds {
         _escrow.takeBond(study, _studies.hospitalAt(study, index));
     }
 
+    /// @inheritdoc IRounds
+    function restoreWeight(uint256 study, uint256 number, uint256 index) external {
+        if (msg.sender != _challenges) revert OnlyChallenges();
+        Data storage data = _known(study, number);
+        uint256 alone = Bits.bit(index);
+        data.restored |= alone;
+        uint256 weight = _addWeights(study, data, alone);
+        emit Restored(study, number, index, weight);
+    }
+
     // ---------------------------------------------------------------- views
 
     /// @inheritdoc IRounds
@@ -293,6 +307,20 @@ contract Rounds is IRounds {
         submitBy = header.submitBy;
         if (cohort_ & Cohorts.SUBMITTED != 0 && _pays(data, header))
             digest = Cohorts.digestOf(cohort_);
+    }
+
+    /// @inheritdoc IRounds
+    function restorable(uint256 study, uint256 number) external view returns (uint256 mask) {
+        Data storage data = _known(study, number);
+        if (data.header.flags & FINALIZED == 0) return 0;
+        // A barred hospital gets no share: its weight would only lessen those of others. In masked mode who submitted and
+        // stands is included, so that nobody is left.
+        return _submitted(data) & ~(data.included | data.restored | _barred[study]);
+    }
+
+    /// @inheritdoc IRounds
+    function restored(uint256 study, uint256 number) external view returns (uint256 mask) {
+        return _known(study, number).restored;
     }
 
     /// @inheritdoc IRounds
@@ -491,9 +519,12 @@ contract Rounds is IRounds {
         return keccak256(abi.encode(study, number, included, digests));
     }
 
-    function _addWeights(uint256 study, Data storage data, uint256 mask) private {
+    function _addWeights(
+        uint256 study,
+        Data storage data,
+        uint256 mask
+    ) private returns (uint256 added) {
         uint256[] memory members = mask.indices();
-        uint256 added = 0;
         for (uint256 i = 0; i < members.length; ++i) {
             uint256 weight = uint32(data.seats.read(members[i]));
             _counted[study][members[i]] += weight;
@@ -570,3 +601,5 @@ contract Rounds is IRounds {
         shown.contaminated = header.flags & CONTAMINATED != 0;
     }
 }
+
+// slither-disable-end timestamp

@@ -179,6 +179,7 @@ contract Studies is IStudies {
     }
 
     function _requireRunning(uint256 study, Study storage stored) private view {
+        // slither-disable-next-line timestamp: a deadline is a block's second, and phases are longer than its freedom
         if (block.timestamp >= stored.terms.endBy) revert StudyEnded(study);
     }
 
@@ -187,6 +188,7 @@ contract Studies is IStudies {
     }
 
     function _checkTimes(Terms calldata t) private view {
+        // slither-disable-next-line timestamp: a deadline is a block's second, and phases are longer than its freedom
         _check(block.timestamp < t.endBy, "now < endBy");
         _check(t.endBy < t.settleBy, "endBy < settleBy");
         _check(t.settleBy < t.challengeEnd, "settleBy < challengeEnd");

@@ -56,6 +56,9 @@ interface IAgreements {
         Reward reward
     );
     event TierClosed(uint256 indexed agreement);
+    /// @param cancellation keccak256(abi.encode(key, digest of the counter-offer)): whoever holds the counter-offer finds it,
+    /// nobody else learns whose or which it was.
+    event CounterOfferCancelled(bytes32 indexed cancellation);
 
     error UnknownAgreement(uint256 agreement);
     /// @notice Thrown when the caller is not the center of the tier's study.
@@ -66,6 +69,9 @@ interface IAgreements {
     error NotInvited(address hospital);
     error EmptyTier();
     error AlreadyClosed(uint256 agreement);
+    error AlreadyCancelled(bytes32 offer);
+    error BadSignature();
+    error Expired(uint64 deadline);
 
     /// @notice Opens a tier. Only the study's center, before endBy, for an invited hospital.
     function openTier(
@@ -84,6 +90,16 @@ interface IAgreements {
     /// @notice Counts people admitted under a tier. Only `Consents`.
     function admit(uint256 agreement, uint32 people) external;
 
+    /// @notice Takes a counter-offer back, for ever. Anyone may send what the key signed (EIP-712, or ERC-1271 of a contract):
+    /// `CancelCounterOffer(bytes32 offer,uint64 deadline)`. The terms stay untold, so an offer that nobody saw is burned alike.
+    /// @param offer digest of the counter-offer, as `hashCounterOffer` gives it.
+    function cancelCounterOffer(
+        address key,
+        bytes32 offer,
+        uint64 deadline,
+        bytes calldata signature
+    ) external;
+
     function count() external view returns (uint256);
 
     function tier(uint256 agreement) external view returns (Tier memory);
@@ -96,4 +112,10 @@ interface IAgreements {
 
     /// @notice EIP-712 digest of a counter-offer.
     function hashCounterOffer(CounterOffer calldata offer) external view returns (bytes32);
+
+    /// @notice The block in which the key took its counter-offer back; zero while it did not.
+    function cancelledAt(address key, bytes32 offer) external view returns (uint64);
+
+    /// @notice EIP-712 digest of a cancellation.
+    function hashCancelCounterOffer(bytes32 offer, uint64 deadline) external view returns (bytes32);
 }

@@ -58,6 +58,14 @@ interface IChallenges {
         uint256 indexed index,
         IChallenges.Leaf leaf
     );
+    /// @notice An auditor holds that the hospital was left out falsely; at the quorum `Rounds` emits Restored.
+    event RestoreVoted(
+        uint256 indexed study,
+        uint256 indexed round,
+        uint256 indexed index,
+        address auditor,
+        uint256 votes
+    );
 
     /// @notice Thrown when the freeze given is not the one that the hospital committed to.
     error WrongFreeze();
@@ -72,6 +80,12 @@ interface IChallenges {
     error NoDemand();
     error TooEarly(uint64 deadline);
     error TooLate(uint64 deadline);
+    /// @notice Thrown when the account is not an auditor whom the study names.
+    error NotAnAuditor(address account);
+    error AlreadyVoted(address auditor);
+    /// @notice Thrown when the round is not finalized, or the hospital did not submit to it, is included, was voided in any
+    /// round, or was restored already.
+    error NotRestorable(uint256 index);
 
     /// @notice Voids for one leaf: not active at the snapshot, expires before submitBy, of another hospital, study or
     /// purpose, or with an index ≥ n.
@@ -114,6 +128,11 @@ interface IChallenges {
     /// later only the deposit returns.
     function expire(IRounds.Freeze calldata freeze, uint256 leafIndex) external;
 
+    /// @notice An auditor of the study votes, once, that the center left out the hospital's update falsely, until
+    /// challengeEnd. At the study's auditorQuorum the weight that the hospital froze in that round counts for the `count`
+    /// rule, as if it had been included. Shares open after challengeEnd, so none was paid without it.
+    function restore(uint256 study, uint256 round, uint256 index) external;
+
     /// @notice What a challenge of this leaf could raise; `None` for a sound one. Reverts on a wrong freeze or proof.
     function groundOf(
         IRounds.Freeze calldata freeze,
@@ -137,6 +156,13 @@ interface IChallenges {
         uint256 round,
         uint256 index
     ) external view returns (Ground);
+
+    /// @notice How many auditors voted to restore the hospital's weight in this round.
+    function restoreVotes(
+        uint256 study,
+        uint256 round,
+        uint256 index
+    ) external view returns (uint256);
 
     function hashLeaf(Leaf calldata leaf) external pure returns (bytes32);
 }

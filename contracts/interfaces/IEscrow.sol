@@ -176,6 +176,7 @@ interface IEscrow {
     /// @notice Returns to the center what is unreserved (after endBy), and all that nobody claimed (from refundAt on).
     function refund(uint256 study) external;
 
+    // slither-disable-next-line shadowing-local: parameters of an interface, which has no bodies to confuse
     function account(uint256 study) external view returns (Account memory);
 
     /// @notice funded − setAside − reserved − refunded, before refundAt.

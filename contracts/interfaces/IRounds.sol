@@ -104,6 +104,13 @@ interface IRounds {
     event Lapsed(uint256 indexed study, uint256 indexed round);
     event Aborted(uint256 indexed study, uint256 indexed round);
     event Voided(uint256 indexed study, uint256 indexed round, uint256 index, bool contaminated);
+    /// @notice A quorum of the study's auditors found that the hospital was left out falsely; its weight counts.
+    event Restored(
+        uint256 indexed study,
+        uint256 indexed round,
+        uint256 indexed index,
+        uint256 weight
+    );
 
     error UnknownRound(uint256 study, uint256 round);
     error NotTheCenter(address account);
@@ -182,8 +189,13 @@ interface IRounds {
     /// Cancels the hospital's whole share and bars it from rounds opened later.
     function voidUpdate(uint256 study, uint256 round, uint256 index) external;
 
+    /// @notice Counts the frozen weight of a hospital that the center left out falsely. Only `Challenges`, which asks
+    /// `restorable` first. The model, the inputs and every state stay what finalize bound.
+    function restoreWeight(uint256 study, uint256 round, uint256 index) external;
+
     function count(uint256 study) external view returns (uint256);
 
+    // slither-disable-next-line shadowing-local: parameters of an interface, which has no bodies to confuse
     function round(uint256 study, uint256 number) external view returns (Round memory);
 
     /// @notice The deadlines alone: one slot, for those who judge many leaves of a round.
@@ -218,6 +230,13 @@ interface IRounds {
 
     /// @notice Patients of its cohorts can claim: k submissions were reached, and finalized or past finalizeBy.
     function pays(uint256 study, uint256 round) external view returns (bool);
+
+    /// @notice Hospitals that submitted to a finalized round, were left out of it, were not restored in it, and were voided
+    /// in no round: those whose weight auditors can restore.
+    function restorable(uint256 study, uint256 round) external view returns (uint256 mask);
+
+    /// @notice Hospitals whose weight in this round counts because auditors restored it.
+    function restored(uint256 study, uint256 round) external view returns (uint256 mask);
 
     /// @notice Weight that the `count` rule pays to the hospital (0 once voided), and the total over all hospitals, which a
     /// void after counting does not change.

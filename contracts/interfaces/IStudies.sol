@@ -32,7 +32,7 @@ interface IStudies {
     /// @param threshold masked mode: shares needed to unmask; 0 in open mode.
     /// @param maxDemands demands that may be open or answered per hospital and round: as many of the
     /// study's auditors, and as many of all others.
-    /// @param auditorQuorum auditors who together reject a reward root.
+    /// @param auditorQuorum auditors who together reject a reward root, or restore a hospital's weight.
     struct Terms {
         bytes32 spec;
         bytes32 state;
@@ -115,6 +115,7 @@ interface IStudies {
 
     function count() external view returns (uint256);
 
+    // slither-disable-next-line shadowing-local: parameters of an interface, which has no bodies to confuse
     function terms(uint256 study) external view returns (Terms memory);
 
     function centerOf(uint256 study) external view returns (address);

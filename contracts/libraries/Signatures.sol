@@ -27,8 +27,10 @@ library Signatures {
         bytes calldata signature
     ) internal pure returns (address recovered) {
         if (signature.length != 64) {
+            // slither-disable-next-line unused-return: a failed recovery gives key 0
             (recovered, , ) = ECDSA.tryRecoverCalldata(digest, signature);
         } else {
+            // slither-disable-next-line unused-return: a failed recovery gives key 0
             (recovered, , ) = ECDSA.tryRecover(
                 digest,
                 bytes32(signature[:32]),

@@ -19,6 +19,7 @@ from chain.keys import address_of
 from chain.participants import Role
 from chain.typed_data import (
     Admission,
+    CancelCounterOffer,
     Claim,
     ClaimBonus,
     CounterOffer,
@@ -44,6 +45,7 @@ MESSAGES: list[Message] = [
     CounterOffer(AgreementId(2), Wei(2**255), 0b11, 7, 8, b"\x22" * 32),
     Claim(ID, address(77), 9),
     ClaimBonus(ID, address(78), 10),
+    CancelCounterOffer(b"\x33" * 32, 11),
 ]
 
 
@@ -53,7 +55,8 @@ def test_every_digest_is_the_one_that_solidity_computes(chain: Chain) -> None:
     block = operator.client.block_number()
     consents = Domain(operator.client.chain_id, operator.consents.address)
     escrow = Domain(operator.client.chain_id, operator.escrow.address)
-    revoke, admission, claim, bonus = (MESSAGES[i] for i in (1, 2, 4, 5))
+    offers = Domain(operator.client.chain_id, operator.agreements.address)
+    revoke, admission, claim, bonus, cancel = (MESSAGES[i] for i in (1, 2, 4, 5, 6))
     at = {"block_identifier": block}
     assert operator.consents.hash_revoke(ID, 2**64 - 1, **at) == revoke.digest(consents)
     ids = [ID, ID]
@@ -62,6 +65,8 @@ def test_every_digest_is_the_one_that_solidity_computes(chain: Chain) -> None:
     )
     assert operator.escrow.hash_claim(ID, address(77), 9, **at) == claim.digest(escrow)
     assert operator.escrow.hash_claim_bonus(ID, address(78), 10, **at) == bonus.digest(escrow)
+    hashed = operator.agreements.hash_cancel_counter_offer(b"\x33" * 32, 11, **at)
+    assert hashed == cancel.digest(offers)
 
 
 @pytest.mark.engine("anvil")

@@ -40,6 +40,18 @@ contract BooksTest {
         assert(_walker.escrow().account(1).paidPatients == 100);
     }
 
+    function test_AWalkCanRestoreWhoWasLeftOut() external {
+        for (uint8 h = 0; h < 2; ++h) _walker.grants(h, 0, 0);
+        _walker.opens(0);
+        for (uint8 h = 0; h < 2; ++h) _walker.freezes(h, 0, 0);
+        for (uint8 h = 0; h < 2; ++h) _walker.submits(h);
+        _walker.waits(110);
+        _walker.finalizes(1, "next");
+        _walker.restores(0, 1);
+        assert(_walker.moves() == 9);
+        assert(_walker.rounds().restored(1, 1) == 2);
+    }
+
     function invariant_TheEscrowHoldsWhatItOwesToTheUnit() external view {
         IEscrow escrow = _walker.escrow();
         IEscrow.Account memory books = escrow.account(1);
@@ -99,6 +111,7 @@ contract BooksTest {
             assert(round.submitted & ~round.frozen == 0);
             assert(round.voided & ~round.frozen == 0);
             assert(round.included & ~round.submitted == 0);
+            assert(rounds.restored(1, number) & ~(round.submitted & ~round.included) == 0);
             assert(
                 round.finalized == (round.included != 0) && round.finalized == (round.state != 0)
             );
@@ -111,6 +124,12 @@ contract BooksTest {
                 round.parent == 0 ? bytes32("state") : rounds.round(1, round.parent).state;
             assert(round.startState == from && from != 0);
         }
+    }
+
+    function invariant_NoWeightCountsThatTheTotalDoesNotHold() external view {
+        (uint256[] memory weights, uint256 total) = _walker.rounds().countedWeights(1);
+        for (uint256 h = 0; h < weights.length; ++h) total -= weights[h];
+        assert(total == 0);
     }
 
     function invariant_WhoWasVoidedHasNeitherShareNorBond() external view {

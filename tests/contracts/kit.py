@@ -53,6 +53,7 @@ TYPES: dict[str, list[tuple[str, str]]] = {
         ("expiry", "uint64"),
         ("salt", "bytes32"),
     ],
+    "CancelCounterOffer": [("offer", "bytes32"), ("deadline", "uint64")],
 }
 
 
@@ -371,6 +372,15 @@ def mirrored(signature: bytes) -> bytes:
     """The other signature of the same message by the same key: n − s, with v flipped."""
     s = ORDER - int.from_bytes(signature[32:64], "big")
     return signature[:32] + s.to_bytes(32, "big") + bytes([55 - signature[64]])
+
+
+def gas_of_refused(world: World, call: Any, sender: str) -> int:
+    """What a transaction costs its sender that the contract refuses."""
+    tx = {"from": sender, "to": call.address, "data": call._encode_transaction_data()}
+    tx_hash = world.rpc("eth_sendTransaction", {**tx, "gas": hex(16_000_000)})
+    receipt = world.w3.eth.wait_for_transaction_receipt(tx_hash, poll_latency=0.01)
+    assert receipt["status"] == 0
+    return int(receipt["gasUsed"])
 
 
 def signer_of(world: World, contract: str) -> Signer:

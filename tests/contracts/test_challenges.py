@@ -71,6 +71,11 @@ def at_sorted_position(cohort: Cohort, consent: Consent) -> int:
 # -------------------------------------------------------------------- one leaf
 
 
+def test_a_leaf_is_hashed_twice(study: Study) -> None:
+    leaf = settlement.Leaf(2**255 + 1, keccak(text="id"), keccak(text="record"))
+    assert study.world.challenges.hashLeaf(leaf.abi).call() == leaf.hash
+
+
 def test_a_leaf_at_or_beyond_n_voids(study: Study, round_: int) -> None:
     cohort = study.frozen(round_, 0, study.grant(0, 3), n=2, weight=2)
     assert_sound(study, cohort, 0)

@@ -470,15 +470,7 @@ def test_a_hostile_hospital_costs_little_and_admits_nobody(world: World, mode: i
     key = kit.patient(0)
     call = desk.batch([desk.message(key)], (desk.later, b"\x01" * 65))
     assert world.refused(call, world.relayer) == ("NotAdmitted", desk.agreement)
-    assert _gas_of_refused(world, call, world.relayer) < 400_000
-
-
-def _gas_of_refused(world: World, call: Any, sender: str) -> int:
-    tx = {"from": sender, "to": call.address, "data": call._encode_transaction_data()}
-    tx_hash = world.rpc("eth_sendTransaction", {**tx, "gas": hex(16_000_000)})
-    receipt = world.w3.eth.wait_for_transaction_receipt(tx_hash, poll_latency=0.01)
-    assert receipt["status"] == 0
-    return int(receipt["gasUsed"])
+    assert kit.gas_of_refused(world, call, world.relayer) < 400_000
 
 
 # --- one message
@@ -576,7 +568,7 @@ def test_a_hostile_wallet_neither_grants_nor_starves_its_caller(desk: Desk, mode
     revoke = world.consents.revokeBySig(wallet, desk.agreement, 0, desk.later, b"\x01" * 65)
     for call in (grant, revoke):
         assert world.refused(call, world.h1) == ("Refused", id_, 1)
-        assert _gas_of_refused(world, call, world.h1) < 400_000
+        assert kit.gas_of_refused(world, call, world.h1) < 400_000
 
 
 # --- withdrawing
@@ -918,23 +910,6 @@ def test_activity_of_many_ids_is_one_bit_each(desk: Desk) -> None:
     assert bits(block - 1) == set()
     assert bits(world.block) == set(range(3, 300, 6))
     assert world.consents.activeAt([], block).call() == []
-
-
-# --- gas
-
-
-def test_a_grant_in_a_batch_of_400_stays_below_37000_gas(desk: Desk) -> None:
-    gas = desk.grant(*patients(400))["gasUsed"]
-    assert desk.admitted() == 400
-    assert gas / 400 < 37_000
-    assert gas < 16_777_216
-
-
-def test_a_revocation_in_a_batch_of_100_stays_below_17000_gas(desk: Desk) -> None:
-    keys = patients(100)
-    desk.grant(*keys)
-    gas = desk.revoke(*keys)["gasUsed"]
-    assert gas / 100 < 17_000
 
 
 # --- whatever happens

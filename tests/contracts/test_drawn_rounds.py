@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from tests.contracts import settlement
+from tests.contracts.kit import World
 from tests.contracts.settlement import STATE, Consent, Study
 
 pytestmark = pytest.mark.engine("anvil")
 
 
 @pytest.fixture
-def study(world: Any) -> Study:
+def study(world: World) -> Study:
     return settlement.found(world)
 
 
@@ -41,8 +42,8 @@ def test_a_drawn_round_names_its_pool_and_waits_for_no_other_hospital(
         study.submit(1, hospital)
     left_out = study.cohort(1, 1, consents[1])
     refusal = ("NotInRound", study.hospitals[1].lower())
-    call = study.world.rounds.freeze(left_out.freeze)
-    assert study.world.refused(call, study.hospitals[1]) == refusal
+    for call in (study.world.rounds.freeze(left_out.freeze), study.submission(1)):
+        assert study.world.refused(call, study.hospitals[1]) == refusal
     study.finalize(1, 0b101)
     assert study.round(1).enrolled == 0b101
 
@@ -83,3 +84,21 @@ def test_a_voided_hospital_is_in_no_pool(study: Study, consents: list[list[Conse
     refusal = ("OtherHospitals", 0b111, 0b11)
     assert world.refused(opening(study, 0b111, 0b110), world.center) == refusal
     world.send(opening(study, 0b11, 0b11), world.center)
+
+
+def test_a_round_for_a_fifth_hospital_alone_has_its_seat_and_no_other(world: World) -> None:
+    """Seats are four a word: the first word of this round stays empty."""
+    terms: dict[str, Any] = {"bond": 0, "minHospitals": 1, "maxHospitals": 5}
+    study = settlement.found(world, hospitals=0, **terms)
+    for number in range(5):
+        settlement.enrol(study, settlement.new_hospital(world, number))
+    world.send(opening(study, 0b11111, 0b10000), world.center)
+    consents = study.grant(4, 1)
+    study.frozen(1, 4, consents)
+    for hospital in range(4):
+        call = world.rounds.freeze(study.cohort(1, hospital, consents).freeze)
+        refusal = ("NotInRound", study.hospitals[hospital].lower())
+        assert world.refused(call, study.hospitals[hospital]) == refusal
+    study.submit(1, 4)
+    study.finalize(1, 0b10000)
+    assert (study.round(1).frozen, study.round(1).included) == (0b10000, 0b10000)

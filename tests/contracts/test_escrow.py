@@ -391,10 +391,6 @@ def test_claims_are_open_until_claim_end(study: Study, cohorts: list[Cohort]) ->
     assert world.refused(late, world.relayer) == ("TooLate", study.terms.claimEnd)
 
 
-def test_a_claim_stays_within_its_gas(study: Study, cohorts: list[Cohort]) -> None:
-    assert settlement.gas_of(study.claim(cohorts[0], 0, study.world.stranger)) < 230_000
-
-
 # -------------------------------------------------------------------- the patients' pot
 
 

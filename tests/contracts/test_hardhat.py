@@ -16,6 +16,9 @@ ROOT = toolchain.ROOT
 HARDHAT = ROOT / "node_modules" / "hardhat" / "dist" / "src" / "cli.js"
 
 
+pytestmark = pytest.mark.timeout(1_200)  # compiling is most of it: the walks hold every contract
+
+
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Hardhat's artifacts, compiled anew in a folder of its own."""
@@ -48,7 +51,6 @@ def test_hardhat_gives_the_committed_bytecode_and_abi(compiled: Path) -> None:
 
 
 @pytest.mark.engine("hardhat")
-@pytest.mark.timeout(1_200)  # the walks hold every contract: compiling them is most of it
 def test_fuzzed_properties_and_invariants_hold(compiled: Path) -> None:
     """A thousand runs each and a few walks; `make prove` takes more."""
     shown = _hardhat(compiled.parents[2], "test", "solidity")

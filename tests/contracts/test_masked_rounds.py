@@ -142,6 +142,31 @@ def test_open_mode_has_neither_close_nor_unmask(world: World) -> None:
         assert world.refused(call, world.h1) == ("WrongPhase", study.number, number)
 
 
+def test_no_second_update_is_masked_under_the_keys_of_one_freeze(
+    study: Study, consents: list[list[Consent]]
+) -> None:
+    """Two updates under one mask give their difference to whoever reads both."""
+    world = study.world
+    frozen(study, consents)
+    sent = [(study.submission(1, salt), world.h1) for salt in ("one", "other")]
+    assert [receipt["status"] for receipt in world.send_together(sent)] == [1, 0]
+    digest = keccak(keccak(text="manifestone") + keccak(text="commitmentone"))
+    done = ("AlreadyDone", world.h1.lower())
+    anew = study.cohort(1, 0, consents[0], roundKeys=keccak(text="other keys"))
+    assert world.refused(world.rounds.freeze(anew.freeze), world.h1) == done
+    abort = world.rounds.abort(study.number, 1)  # the center asks for it all again
+    assert world.refused(abort, world.center) == ("WrongPhase", study.number, 1)
+    for hospital in (1, 2, 3):
+        study.submit(1, hospital)
+    lapse = world.rounds.lapse(study.number, 1)
+    for phase, call in (("submitBy", close(study)), ("finalizeBy", lapse)):
+        assert world.refused(sent[1][0], world.h1) == done
+        study.pass_phase(1, phase)
+        world.send(call, world.stranger)
+    assert world.refused(sent[1][0], world.h1) == done
+    assert world.rounds.submissionDigest(study.number, 1, 0).call() == digest
+
+
 def test_closing_waits_for_every_frozen_hospital_until_submit_by(
     study: Study, consents: list[list[Consent]]
 ) -> None:
@@ -170,6 +195,15 @@ def test_closing_needs_k_survivors(study: Study, consents: list[list[Consent]]) 
     study.pass_phase(1, "submitBy")
     refusal = ("TooFewSubmissions", 2, 3)
     assert study.world.refused(close(study), study.world.center) == refusal
+
+
+def test_closing_needs_k_survivors_where_fewer_shares_would_do(world: World) -> None:
+    study = settlement.found(world, hospitals=4, **{**MASKED, "minHospitals": 4})
+    frozen(study, [study.grant(hospital, 1) for hospital in range(4)])
+    for hospital in range(3):
+        study.submit(1, hospital)
+    study.pass_phase(1, "submitBy")
+    assert world.refused(close(study), world.center) == ("TooFewSubmissions", 3, 4)
 
 
 def test_nobody_closes_after_unmask_by(study: Study, consents: list[list[Consent]]) -> None:

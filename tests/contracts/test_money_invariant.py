@@ -174,6 +174,16 @@ class Walk:
         included = round_.submitted & ~round_.voided
         return part.study.finalization(number, included), self.world.center
 
+    def leave_out(self, part: Part) -> Move | None:
+        """As `finalize`, by a center that leaves out one of those who submitted."""
+        number = self.last(part)
+        if not number:
+            return None
+        round_ = part.study.round(number)
+        standing = round_.submitted & ~round_.voided
+        included = standing & ~(1 << self.one_of(standing))
+        return part.study.finalization(number, included), self.world.center
+
     def abort(self, part: Part) -> Move | None:
         number = self.last(part)
         call = self.world.rounds.abort(part.study.number, number)
@@ -212,6 +222,15 @@ class Walk:
             return None
         cohort, leaf = self.chosen.choice(part.demands)
         return self.world.challenges.expire(cohort.freeze, leaf), self.world.relayer
+
+    def restore(self, part: Part) -> Move | None:
+        rounds = self.last(part)
+        if not rounds:
+            return None
+        number = self.chosen.randint(1, rounds)
+        index = self.one_of(self.world.rounds.restorable(part.study.number, number).call())
+        sender = self.chosen.choice([self.world.auditor, self.world.auditor2])
+        return self.world.challenges.restore(part.study.number, number, index), sender
 
     def withdraw(self, part: Part) -> Move:
         account = self.chosen.choice(part.study.hospitals)

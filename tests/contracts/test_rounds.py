@@ -793,17 +793,46 @@ def test_an_update_voided_before_finalize_by_is_not_counted(
     assert world.rounds.countedWeights(study.number).call() == [[0, 3, 0], 3]
 
 
-# -------------------------------------------------------------------- gas
-
-
-def test_freeze_and_submit_stay_within_their_gas(
+def test_who_is_voided_for_an_earlier_round_neither_freezes_nor_submits_in_the_live_one(
     study: Study, consents: list[list[Consent]]
 ) -> None:
-    number = study.open()
+    world, first = study.world, study.open()
+    bad = [study.frozen(first, hospital, consents[hospital], n=2, weight=2) for hospital in (0, 1)]
+    world.send(world.rounds.abort(study.number, first), world.center)
+    live = study.open()
+    study.frozen(live, 1, consents[1])
+    for cohort in bad:
+        challenge(study, cohort)
+    freeze = world.rounds.freeze(study.cohort(live, 0, consents[0]).freeze)
+    assert world.refused(freeze, world.h1) == ("VoidedHospital", 0)
+    for hospital in (0, 1):
+        call = study.submission(live)
+        assert world.refused(call, study.hospitals[hospital]) == ("VoidedHospital", hospital)
+
+
+def test_a_void_of_who_left_before_the_live_round_leaves_that_round_alone(
+    study: Study, consents: list[list[Consent]]
+) -> None:
+    world, first = study.world, study.open()
+    bad = study.frozen(first, 2, consents[2], n=2, weight=2)
+    for hospital in (0, 1):
+        study.frozen(first, hospital, consents[hospital])
     for hospital in range(3):
-        cohort = study.cohort(number, hospital, consents[hospital])
-        assert settlement.gas_of(study.freeze(cohort)) < 95_000
-        assert settlement.gas_of(study.submit(number, hospital)) < 78_000
+        study.submit(first, hospital)
+    study.finalize(first, 0b111)
+    world.send(world.studies.quit(study.number), study.hospitals[2])
+    live = study.open()
+    challenge(study, bad)
+    for hospital in (0, 1):
+        study.frozen(live, hospital, consents[hospital])
+        study.submit(live, hospital)
+    study.finalize(live, 0b011)
+    found = study.round(live)
+    assert (found.enrolled, found.frozen, found.voided, found.contaminated) == (3, 3, 0, False)
+    assert world.rounds.barred(study.number).call() == 0b100
+
+
+# -------------------------------------------------------------------- the largest study
 
 
 @pytest.mark.slow

@@ -193,6 +193,14 @@ def test_without_the_money_no_study_opens(world: World) -> None:
     assert world.studies.count().call() == before
 
 
+def test_a_bond_of_nothing_moves_no_token(world: World) -> None:
+    """Some tokens refuse to move nothing."""
+    receipt = invite_and_enrol(world, open_study(world, bond=0), world.h1)
+    names = [log[0] for log in world.logs(receipt)]
+    assert "Enrolled" in names
+    assert "Transfer" not in names
+
+
 def test_only_the_center_of_the_study_invites_hospitals(world: World, study: int) -> None:
     invite = world.studies.invite(study, world.h1)
     for sender in (world.operator, world.h1, world.stranger):
