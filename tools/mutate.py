@@ -36,6 +36,18 @@ RECORD = ROOT / "tests" / "contracts" / "mutants.json"
 # Negated, these change nothing that anybody could see; each with its reason.
 EQUIVALENT: dict[str, str] = {
     "Challenges.demand negated: byAuditor": "two counts, one bound: whose is which shows nowhere",
+    "Rounds._bar never: !live.enrolled.has(index)": "whose seat is in no round is never asked",
+    "Rounds._bar never: live.cohorts[index] != 0": "a shortcut: without a cohort the study's own "
+    "word says who is barred",
+    "Rounds._pays without ||: header.flags & REACHED != 0": "a shortcut: asked again within",
+    "Rounds._unsubmitted without &&: cohort_ == 0": "a shortcut: who froze is in the round",
+    "Rounds._lapse never: reached": "a shortcut: a void asks again before it takes one away",
+    "Rounds._maySubmit without ||: header.flags & CLOSED != 0": "who froze and is not barred has "
+    "submitted before it is closed, or submitBy is past, which is asked first",
+    "Rounds.closeSubmit never: threshold > header.minHospitals": "Studies opens no such study",
+    "Consents._closeBatch never: batch.people == 0": "a shortcut: nobody is added and no money",
+    "Consents._revoke without &&: slot.isEmpty()": "a shortcut: what stands under a nonce stands "
+    "there since the one before was revoked",
     "Consents.pay never: nonce == 0": "a shortcut: the id of nonce 0 is the id that was given",
     "Consents.pay never: nonce == 0 (2)": "a shortcut: the slot of nonce 0 was read already",
 }

@@ -1,78 +1,42 @@
-"""Slither over the contracts: a finding without a reason in the table below fails.
+"""Slither over the contracts: what it finds fails, unless a comment beside the code says why not.
 
     python tools/slither_check.py
+
+    // slither-disable-next-line unused-return: a failed recovery gives key 0
+
+A comment without a reason fails, and so does one that nothing is found at any more.
 
 It has an environment of its own (tools/slither/requirements.lock), built once in the user's cache.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import shutil
+import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 # Started as a file, its folder would stand before the checkout's packages.
 sys.path[0] = str(ROOT)
+sys.path.append(str(ROOT / "tools"))
+
+import own_environment  # noqa: E402
 
 from chain import compile as compiler  # noqa: E402
 from chain import toolchain  # noqa: E402
-from storage.toolchain import engines_folder  # noqa: E402
 
-LOCK = Path(__file__).with_name("slither") / "requirements.lock"
-UV = ROOT / ".venv" / "bin" / "uv"
-
-# (detector, where): why it is no fault. Where "*" stands, the reason holds wherever it is found.
-REASONS = {
-    ("timestamp", "*"): "deadlines are a block's seconds, and phases are longer than its freedom",
-    ("shadowing-local", "*"): "parameters of an interface, which has no bodies to confuse",
-    (
-        "unused-return",
-        "*",
-    ): "parts that nothing here needs; a failed recovery gives key 0",
-    ("missing-zero-check", "Agreements.constructor"): "deploy.py predicts and verifies the wiring",
-    ("missing-zero-check", "Rounds.constructor"): "deploy.py predicts and verifies the wiring",
-    ("calls-loop", "Consents.revokeBatch"): "our own contract, once for each agreement in a row",
-    ("calls-loop", "Consents.revokeByHospital"): "our own contract; the caller pays for its list",
-    ("uninitialized-local", "Consents.hashGrant"): "a struct that _readTier fills",
-    (
-        "uninitialized-state",
-        "Escrow._roots",
-    ): "a mapping, which postRewardRoot writes by a pointer",
-    ("arbitrary-send-erc20", "Escrow._pull"): "from is the sender, or whom our own contracts name",
-    ("reentrancy-benign", "*"): "calls our own contracts, which call none but the study's token",
-    ("reentrancy-events", "*"): "calls our own contracts, which call none but the study's token",
-    ("reentrancy-no-eth", "*"): "behind nonReentrant; the calls before are to our own contracts",
-}
+# What stands beside the code: which detectors are not heard there, and why.
+_COMMENT = re.compile(r"//\s*slither-disable-(next-line|start|end)\b(.*)")
+_REASON = re.compile(r"\s*[a-z0-9-]+(?:,[a-z0-9-]+)*: \S+")
 
 
-def slither() -> Path:
-    """The program; its environment is built first where it is not there yet."""
-    name = hashlib.sha256(LOCK.read_bytes()).hexdigest()[:16]
-    folder = engines_folder() / f"slither-{name}"
-    program = folder / "bin" / "slither"
-    if not program.exists():
-        sys.stderr.write("slither: builds its environment, once\n")
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        beside = folder.with_name(f"{folder.name}.{os.getpid()}")
-        try:
-            _run(UV, "venv", "--quiet", "--relocatable", "--python", sys.executable, beside)
-            at = ("--python", beside / "bin" / "python")
-            _run(UV, "pip", "install", "--quiet", "--require-hashes", *at, "-r", LOCK)
-            beside.rename(folder)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
-    return program
-
-
-def findings() -> list[tuple[str, str]]:
-    """(detector, contract.member) of all that Slither finds in contracts/, but for dev/."""
+def findings() -> list[str]:
+    """What Slither finds in contracts/, but for dev/, and comments that switch nothing off."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         sources = compiler.read_sources()
@@ -83,50 +47,61 @@ def findings() -> list[tuple[str, str]]:
         (folder / "input.json").write_text(json.dumps(_request(sources)), "utf-8")
         found = folder / "found.json"
         command: list[str | Path] = [
-            slither(),
+            own_environment.program("slither"),
             "input.json",
             "--compile-force-framework",
             "solc-json",
         ]
         command += ["--solc", _solc(folder), "--filter-paths", "@openzeppelin|contracts/dev"]
-        command += ["--exclude-informational", "--exclude-optimization", "--json", found]
+        command += ["--exclude-informational", "--exclude-optimization"]
+        command += ["--warn-unused-ignores", "--json", found]
         subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         if not found.exists():
             raise SystemExit("slither: gave no answer: run `make setup`, then try again")
         answer = json.loads(found.read_text("utf-8"))
     if not answer["success"]:
         raise SystemExit(f"slither: {answer['error']}")
-    return [_place(one) for one in answer["results"].get("detectors", [])]
+    return [text for one in answer["results"].get("detectors", []) for text in _told(one)]
+
+
+def unreasoned(sources: Mapping[str, str]) -> list[str]:
+    """unit:line of each comment that switches detectors off and does not say why."""
+    found = []
+    for unit, text in sources.items():
+        for number, line in enumerate(text.splitlines(), 1):
+            comment = _COMMENT.search(line)
+            if comment and comment[1] != "end" and not _REASON.match(comment[2]):
+                found.append(f"{unit}:{number}")
+    return found
 
 
 def main() -> int:
-    """Prints what is not explained; exit status 1 where there is any."""
-    found = findings()
-    explained = [(check, at) in REASONS or (check, "*") in REASONS for check, at in found]
-    for (check, at), known in zip(found, explained, strict=True):
-        if not known:
-            print(f"slither: {at}: {check}: mend it, or say in tools/slither_check.py why not")
-    checks = {check for check, _ in found}
-    stale = {
-        (check, at)
-        for check, at in REASONS
-        if (check not in checks if at == "*" else (check, at) not in found)
-    }
-    for check, at in sorted(stale):
-        print(f"slither: {at}: {check} is found no more: take its reason away")
-    print(f"slither: {len(found)} findings, {explained.count(False)} of them unexplained")
-    return int(not all(explained) or bool(stale))
+    """Prints what is wrong; exit status 1 where anything is."""
+    ours = {unit: t for unit, t in compiler.read_sources().items() if unit.startswith("contracts/")}
+    wrong = [f"{at}: say why, as `detector: reason`" for at in unreasoned(ours)]
+    wrong += findings()
+    for one in wrong:
+        print(f"slither: {one}")
+    comments = sum(text.count("slither-disable-") for text in ours.values())
+    print(f"slither: {len(wrong)} faults; {comments} comments beside the code")
+    return int(bool(wrong))
 
 
-def _place(finding: dict[str, Any]) -> tuple[str, str]:
-    names: list[str] = []
-    element = finding["elements"][0]
-    while element and element.get("name"):
-        if element["type"] in ("contract", "function", "variable") or not names:
-            names.append(element["name"])
-        element = element.get("type_specific_fields", {}).get("parent")
-    # A local variable or a parameter is named by its function.
-    return finding["check"], ".".join(names[::-1][:2])
+def _told(finding: dict[str, Any]) -> list[str]:
+    stale = finding.get("unused_ignores")
+    if stale is None:
+        where = finding["elements"][0]["source_mapping"]
+        at = f"{where['filename_relative']}:{where['lines'][0]}"
+        return [f"{at}: {finding['check']}: mend it, or say beside the code why not"]
+    # A file that two of the contracts import is told twice.
+    lines = sorted(
+        {(one["file"], one["line"], ", ".join(one["unused_detectors"])) for one in stale}
+    )
+    return [
+        f"{Path(file).name}:{line}: {checks} is found no more: take its comment away"
+        for file, line, checks in lines
+        if "@openzeppelin" not in file
+    ]
 
 
 def _request(sources: dict[str, str]) -> dict[str, Any]:
@@ -152,10 +127,6 @@ def _solc(folder: Path) -> Path:
     )
     wrapper.chmod(0o700)
     return wrapper
-
-
-def _run(*command: str | Path) -> None:
-    subprocess.run([str(word) for word in command], check=True)
 
 
 if __name__ == "__main__":
