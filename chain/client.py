@@ -11,6 +11,7 @@ from chain.node import Node
 from chain.outbox import Entry, Outbox
 from chain.sender import Resumed, Sender
 from chain.signer import KeySigner, Signer
+from chain.typed_data import Domain, Message
 from chain.types import Address, BlockNumber, Call, Receipt, Wei
 
 _AT_ONCE = 100  # transactions in flight
@@ -56,6 +57,10 @@ class Client:
     def chain_id(self) -> int:
         """The chain's id (EIP-155)."""
         return self.node.chain_id
+
+    def sign(self, message: Message, domain: Domain) -> bytes:
+        """The account's signature of a message: 65 bytes r ‖ s ‖ v. Raises KeyFailure."""
+        return self.sender.signer.sign_message(message, domain)
 
     def block_number(self) -> BlockNumber:
         """The newest block, to be named in every read of one step."""

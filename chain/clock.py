@@ -84,9 +84,17 @@ class Clock:
         )
 
     def wait_for(
-        self, ready: Callable[[], T | None], *, what: str, timeout_s: float, poll_s: float = _POLL_S
+        self,
+        ready: Callable[[], T | None],
+        *,
+        what: str,
+        timeout_s: float,
+        poll_s: float = _POLL_S,
+        pause: Callable[[float], object] = time.sleep,
     ) -> T:
         """What `ready` gives once it gives something; raises TxTimeout, which names `what`.
+
+        `pause` may return before `poll_s` is over, as `Bell.wait` does.
 
         A chain that mines on demand stands still while everybody waits: here it gets a block a
         second, unless someone else made one.
@@ -96,7 +104,7 @@ class Clock:
         while (found := ready()) is None:
             if time.monotonic() > end:
                 raise TxTimeout(f"waited {timeout_s:.0f} s at {self.node.name} for {what}")
-            time.sleep(poll_s)
+            pause(poll_s)
             if self.is_development and time.monotonic() >= mine_at:
                 seen = self._mine_if_still(seen)
                 mine_at = time.monotonic() + MINE_EVERY_S

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -35,13 +36,28 @@ def open_database(place: Path | str) -> Database:
     """Opens a file, or the database that a URL names. Raises OutboxBroken."""
     if isinstance(place, Path):
         return _Sqlite(place)
+    return _Postgres(_parsed(place).set(drivername="postgresql+psycopg"))
+
+
+def name_of(place: str) -> str:
+    """A database's URL without what is secret of it. Raises OutboxBroken."""
+    return _shown(_parsed(place).set(drivername="postgresql"))
+
+
+def _shown(url: sa.URL) -> str:
+    host = url.host or url.query.get("host") or ""  # the rest of a query may hold a password
+    port = f":{url.port}" if url.port else ""
+    return f"{url.drivername}://{host}{port}/{url.database or ''}"
+
+
+def _parsed(place: str) -> sa.URL:
     try:
         url = sa.make_url(place)
-    except sa.exc.ArgumentError as exc:
-        raise OutboxBroken("the outbox's address is no URL: postgresql://host/database") from exc
+    except (sa.exc.ArgumentError, ValueError):  # whose text may hold a piece of the password
+        raise OutboxBroken("the outbox's address is no URL: postgresql://host/database") from None
     if url.get_backend_name() != "postgresql":
         raise OutboxBroken("an outbox is a file, or a database at postgresql://host/database")
-    return _Postgres(url.set(drivername="postgresql+psycopg"))
+    return url
 
 
 class _Base:
@@ -105,7 +121,8 @@ class _Sqlite(_Base):
 class _Postgres(_Base):
     def __init__(self, url: sa.URL) -> None:
         engine = sa.create_engine(url, pool_pre_ping=True)
-        super().__init__(engine, url.render_as_string(hide_password=True))
+        super().__init__(engine, _shown(url))
+        weakref.finalize(self, engine.dispose)  # a server's connections are few
 
     def lock_of(self, name: str, sender: str) -> Locked:
         """A session's advisory lock: the server ends it with the connection of who is killed."""

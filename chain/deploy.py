@@ -12,7 +12,9 @@ from eth_abi.abi import encode
 from eth_utils.address import to_checksum_address
 
 from chain import artifacts, verify
+from chain.access import DELAY_S, AccessManager
 from chain.client import Client
+from chain.clock import Clock
 from chain.errors import CodeMismatch, DeploymentUnreadable
 from chain.keccak import keccak
 from chain.types import Address, BlockNumber, Call
@@ -75,16 +77,25 @@ class Deployment:
             ) from exc
 
 
-def deploy(client: Client, *, admin: Address | None = None, token: bool = False) -> Deployment:
+def deploy(
+    client: Client,
+    *,
+    admin: Address | None = None,
+    token: bool = False,
+    delay_s: int | None = None,
+) -> Deployment:
     """Deploys every contract, once: taken up again, it goes on with the contract that is missing.
 
-    `admin` (the deployer, where none is named) admits participants. `token` adds the development
-    token, which anyone may mint.
+    `admin` (the deployer, where none is named) admits participants, `delay_s` seconds after it
+    announced to: by default two days, and at once on a chain for development. `token` adds the
+    development token, which anyone may mint.
     """
+    if delay_s is None:
+        delay_s = 0 if Clock(client.node).is_development else DELAY_S
     first = client.outbox.find(_step("AccessManager"))
     start = first.nonce if first else client.node.nonce(client.address, block="pending")
     addresses = predict(client.address, start)
-    known = {**addresses, "admin": admin or client.address}
+    known = {**addresses, "admin": client.address}
     blocks = []
     for name, parts in WIRING.items():
         arguments = encode(["address"] * len(parts), [known[part] for part in parts])
@@ -98,7 +109,18 @@ def deploy(client: Client, *, admin: Address | None = None, token: bool = False)
     genesis = client.block_hash(BlockNumber(0))
     deployment = Deployment(client.chain_id, genesis, min(blocks), addresses)
     verify_deployment(client, deployment, block_identifier=client.block_number())
+    _hand_over(client, deployment, admin or client.address, delay_s)
     return deployment
+
+
+def _hand_over(client: Client, deployment: Deployment, admin: Address, delay_s: int) -> None:
+    """The operator is whom it should be, under its delay; the deployer is nobody more."""
+    place = deployment.address_of("AccessManager")
+    manager = AccessManager(client, place, deployment.block)
+    if delay_s or admin != client.address:
+        client.send(manager.grant_admin(admin, delay_s), step=_step("operator"))
+    if admin != client.address:
+        client.send(manager.renounce_admin(client.address), step=_step("leave"))
 
 
 def predict(sender: Address, nonce: int) -> dict[str, Address]:

@@ -19,7 +19,7 @@ from chain.errors import NodeDown, WrongChain
 from chain.rpc import Loopback, without_credentials
 
 NO_ANSWER = (requests.RequestException, HTTPException, OSError, ValueError, RecursionError)
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 _CATCH_UP_S = 10.0  # so long a node that is behind is waited for
 _LOOK_AGAIN_S = 0.1
 
@@ -32,7 +32,7 @@ class Endpoint:
         self.is_vetted = False
         self._url, self._timeout_s = url, timeout_s
         parts = urlsplit(url)
-        here = parts.scheme == "http" and parts.hostname in _LOOPBACK
+        here = parts.scheme == "http" and parts.hostname in LOOPBACK
         self._loopback = Loopback(url, timeout_s) if here else None
         self._session = requests.Session()
 

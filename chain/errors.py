@@ -10,6 +10,7 @@ ChainError
 │   ├── NodeDown           the node does not answer
 │   ├── NodeFailed         the node started and ended, or never became ready
 │   ├── WrongChain         the node serves another chain than the one expected
+│   ├── BadSocket          an address at which no WebSocket can be
 │   ├── BlockMissing       the node does not have (or no longer has) the block named
 │   ├── RpcRefusal         the node answered with an error (defined in chain.refusal)
 │   └── NotDevelopment     the clock can be moved on development chains only
@@ -75,6 +76,10 @@ class NodeFailed(NodeError):
 
 class WrongChain(NodeError):
     """The node serves a chain with another id."""
+
+
+class BadSocket(NodeError):
+    """An address at which no WebSocket can be."""
 
 
 class BlockMissing(NodeError):

@@ -66,12 +66,17 @@ class Indexer:
         }
         self._size = self._most = at_once
 
-    def follow(self, *, poll_s: float = POLL_S) -> Iterator[Progress]:
-        """Steps without end; waits whenever nothing is left."""
+    def follow(
+        self, *, poll_s: float = POLL_S, pause: Callable[[float], object] = time.sleep
+    ) -> Iterator[Progress]:
+        """Steps without end; waits whenever nothing is left.
+
+        `pause` may return before `poll_s` is over, as `Bell.wait` does.
+        """
         while True:
             yield (progress := self.step())
             if progress.is_done:
-                time.sleep(poll_s)
+                pause(poll_s)
 
     def catch_up(self, tell: Callable[[Progress], None] = lambda _: None) -> Progress:
         """Steps until the index has the block that is the chain's newest when this begins."""

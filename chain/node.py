@@ -24,6 +24,8 @@ class Node:
     """
 
     def __init__(self, url: str, *, chain_id: int | None = None, timeout_s: float = 30) -> None:
+        self.addresses = url
+        """As given, with what is secret of them: for no message."""
         self._endpoints = Endpoints(url, timeout_s)
         self.chain_id = int(self.request("eth_chainId"), 16)
         if chain_id not in (None, self.chain_id):

@@ -115,6 +115,10 @@ class Participants(Contract):
         """Changes the digest of the sender's public description."""
         return self._call("describe", metadata)
 
+    def authority(self, *, block_identifier: BlockNumber) -> Address:
+        """The access manager that says who may admit and dismiss."""
+        return Address(self._read(block_identifier, "authority")[0])
+
     def role_of(self, account: Address, *, block_identifier: BlockNumber) -> Role:
         """`Role.NONE` for an account that was never admitted."""
         return Role(self._read(block_identifier, "roleOf", account)[0])
@@ -133,3 +137,9 @@ class Participants(Contract):
     def admitted(self, *, to_block: BlockNumber) -> list[Admitted]:
         """Every admission, in order."""
         return self._find(Admitted, BlockNumber(0), to_block)
+
+    def revoked(
+        self, account: Address, *, from_block: BlockNumber, to_block: BlockNumber
+    ) -> list[KeysRevoked]:
+        """An account's revocations in a range of blocks, in order."""
+        return self._find(KeysRevoked, from_block, to_block, account=account)

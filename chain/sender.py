@@ -46,7 +46,7 @@ class Sender:
     def __init__(self, node: Node, signer: Signer, outbox: Outbox) -> None:
         self.node = node
         self.outbox = outbox
-        self._signer = signer
+        self.signer = signer
         self.address = signer.address
         self.stuck_s = STUCK_S
         self._alike: dict[tuple[Any, ...], int] = {}
@@ -169,7 +169,7 @@ class Sender:
         }
         if call.to is not None:
             transaction["to"] = call.to
-        raw, digest = self._signer.sign(transaction)
+        raw, digest = self.signer.sign(transaction)
         return Entry(step, nonce, call, raw, digest)
 
     def _broadcast(self, entry: Entry) -> None:

@@ -1,4 +1,4 @@
-"""Who signs a party's transactions: a key in this process, or a Web3Signer that keeps it.
+"""Who signs for a party: a key in this process, or a Web3Signer that keeps it.
 
 Web3Signer's eth1 REST API signs keccak256 of the bytes that it is sent, with a key that is named by
 its public key. It is trusted with the key and with nothing else: what it answers is a signature by
@@ -18,7 +18,8 @@ from eth_utils.address import to_checksum_address
 from chain.errors import BadKey, BadSignature, SignerDown
 from chain.keccak import keccak
 from chain.rpc import without_credentials
-from chain.typed_data import recover_bytes
+from chain.typed_data import Domain, Message, recover_bytes
+from chain.typed_data import sign as sign_with
 from chain.types import Address
 
 _TIMEOUT_S = 30
@@ -26,7 +27,7 @@ _DYNAMIC_FEE = b"\x02"  # EIP-2718's type of EIP-1559's transactions
 
 
 class Signer(Protocol):
-    """Signs transactions of one account."""
+    """Signs for one account."""
 
     @property
     def address(self) -> Address:
@@ -34,6 +35,9 @@ class Signer(Protocol):
 
     def sign(self, transaction: Mapping[str, Any]) -> tuple[bytes, bytes]:
         """The signed transaction's bytes and its hash (32 bytes). Raises KeyFailure."""
+
+    def sign_message(self, message: Message, domain: Domain) -> bytes:
+        """What `typed_data.sign` gives. Raises KeyFailure."""
 
 
 class KeySigner:
@@ -45,12 +49,17 @@ class KeySigner:
             self._account = Account.from_key(key)
         except ValueError as exc:
             raise BadKey("not a private key of 32 bytes: give another") from exc
+        self._key = key
         self.address = Address(self._account.address)
 
     def sign(self, transaction: Mapping[str, Any]) -> tuple[bytes, bytes]:
         """See `Signer`."""
         signed = self._account.sign_transaction(dict(transaction))
         return bytes(signed.raw_transaction), bytes(signed.hash)
+
+    def sign_message(self, message: Message, domain: Domain) -> bytes:
+        """See `Signer`."""
+        return sign_with(self._key, message, domain)
 
 
 class Web3Signer:
@@ -77,6 +86,10 @@ class Web3Signer:
         v = parity if kind else parity + 35 + 2 * int(transaction["chainId"])  # EIP-155
         raw = kind + rlp.encode([*fields, *map(_number, (v, r, s))])
         return raw, keccak(raw)
+
+    def sign_message(self, message: Message, domain: Domain) -> bytes:
+        """See `Signer`; raises SignerDown, BadSignature."""
+        return self._signature(message.encoded(domain))
 
     def _signature(self, content: bytes) -> bytes:
         path = f"/api/v1/eth1/sign/{self._key}"

@@ -35,7 +35,7 @@ def deployed(
 ) -> tuple[Client, Deployment]:
     home = tmp_path_factory.mktemp("operator")
     client = Client(Node(network.url(0)), os.urandom(32), home / "outbox.sqlite")
-    return client, deploy(client, token=True)
+    return client, deploy(client, token=True, delay_s=0)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import os
 import pytest
 
 from chain import verify
+from chain.agreements import CounterOfferCancelled
 from chain.client import Client
 from chain.consents import consent_id
 from chain.contracts import Contracts
@@ -17,12 +18,15 @@ from chain.deploy import MINTABLE, WIRING
 from chain.errors import BlockMissing, TxReverted, WrongChain
 from chain.index import Index
 from chain.indexer import Indexer
+from chain.keccak import keccak
 from chain.keys import address_of
 from chain.merkle import hash_cohort_leaf
 from chain.node import Node
 from chain.participants import KeysSet, Role
 from chain.token import Token
+from chain.typed_data import CancelCounterOffer, Domain, sign
 from chain.types import BlockNumber, Receipt, Wei
+from chain.words import encode
 from tests.chain.kit import Chain, RoundPath
 
 MANY = 40
@@ -88,6 +92,24 @@ class Conformance:
             assert party.client.block_hash(receipt.block) == receipt.block_hash
         with pytest.raises(BlockMissing):
             party.client.block_hash(BlockNumber(minted[-1].block + 1_000_000))
+
+    def test_a_counter_offer_is_taken_back_once_and_for_every_later_block(
+        self, chain: Chain
+    ) -> None:
+        party, key, offer = chain.party(), os.urandom(32), os.urandom(32)
+        agreements, patient, deadline = party.agreements, address_of(key), 2**64 - 1
+        domain = Domain(party.client.chain_id, agreements.address)
+        signature = sign(key, CancelCounterOffer(offer, deadline), domain)
+        call = agreements.cancel_counter_offer(patient, offer, deadline, signature)
+        receipt = party.client.send(call)
+        (event,) = agreements.in_receipt(CounterOfferCancelled, receipt)
+        assert event.cancellation == keccak(encode(["address", "bytes32"], [patient, offer]))
+        blocks = [BlockNumber(receipt.block - 1), receipt.block]
+        found = [agreements.cancelled_at(patient, offer, block_identifier=b) for b in blocks]
+        assert found == [0, receipt.block]
+        with pytest.raises(TxReverted) as caught:
+            party.client.send(call)
+        assert (caught.value.name, caught.value.arguments) == ("AlreadyCancelled", {"offer": offer})
 
     def test_a_cohort_is_frozen_submitted_and_its_leaves_proven(self, chain: Chain) -> None:
         path = RoundPath(chain)

@@ -336,7 +336,7 @@ def test_signed_but_never_sent_is_sent_by_resume(chain: Chain, relay: Relay) -> 
     party = chain.party()
     client = Client(
         Node(relay.url),
-        party.client.sender._signer,
+        party.client.sender.signer,
         chain.home / "party-0" / "outbox.sqlite",
     )
     relay.instead["eth_sendRawTransaction"] = lambda _body, _ask: os._exit  # type: ignore[return-value]
@@ -463,7 +463,7 @@ def test_a_freeze_of_a_block_that_the_chain_lost_is_made_anew(tmp_path: Path) ->
         path.hospital.client.send(submission, step="submit")
         world.crash()
 
-        signer = path.hospital.client.sender._signer
+        signer = path.hospital.client.sender.signer
         client = Client(Node(world.anvil.url), signer, tmp_path / "party-1" / "outbox.sqlite")
         hospital = Contracts(client, world.deployment)
         resumed = client.resume()

@@ -30,7 +30,7 @@ class OnAnEngine(Conformance):
         home = tmp_path_factory.mktemp("operator")
         client = Client(Node(engine.url), os.urandom(32), home / "outbox.sqlite")
         engine.fund(client.address, 10 * COINS)
-        return client, deploy(client, token=True)
+        return client, deploy(client, token=True, delay_s=0)
 
     @pytest.fixture
     def chain(self, engine: Engine, deployed: tuple[Client, Deployment], tmp_path: Path) -> Chain:

@@ -20,7 +20,8 @@ from chain.errors import BadKey, BadSignature, SignerDown
 from chain.keys import address_of
 from chain.node import Node
 from chain.signer import KeySigner, Web3Signer
-from chain.types import Wei
+from chain.typed_data import Domain, Revoke, sign
+from chain.types import ConsentId, Wei
 from tests.chain.conformance import balance, tokens
 from tests.chain.kit import COINS, Chain
 
@@ -92,6 +93,16 @@ def test_it_signs_what_eth_account_signs(server: Server, key: bytes, kind: str) 
     raw, digest = signer.sign(TRANSACTIONS[kind])
     assert (raw, digest) == KeySigner(key).sign(TRANSACTIONS[kind])
     assert Account.recover_transaction(raw) == address_of(key)
+
+
+def test_it_signs_a_message_as_the_key_itself_does(server: Server, key: bytes) -> None:
+    signer = Web3Signer(server.url, address_of(key))
+    message, domain = Revoke(ConsentId(b"\5" * 32), 9), Domain(31337, address_of(os.urandom(32)))
+    signature = signer.sign_message(message, domain)
+    assert signature == KeySigner(key).sign_message(message, domain) == sign(key, message, domain)
+    server.signs_with = PrivateKey(os.urandom(32))
+    with pytest.raises(BadSignature, match="another key"):
+        signer.sign_message(message, domain)
 
 
 @pytest.mark.engine("anvil")
