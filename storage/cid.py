@@ -5,7 +5,6 @@ Three codecs occur: raw (leaves, public keys), dag-pb (nodes of large files) and
 """
 
 import base64
-import binascii
 import enum
 import hashlib
 from dataclasses import dataclass
@@ -70,7 +69,7 @@ class Cid:
         padded = text[1:].upper() + "=" * (-(len(text) - 1) % 8)
         try:
             cid = cls.from_bytes(base64.b32decode(padded))
-        except (binascii.Error, ValueError) as exc:
+        except (ValueError, MalformedCid) as exc:  # b32decode raises the first
             raise _malformed(text) from exc
         if str(cid) != text:  # upper case, spare bits, another multibase
             raise _malformed(text)

@@ -1,12 +1,14 @@
 """A block that rotted on a member's disk is replaced by another member's copy.
 
 Kubo gives what its disk gives, asks nobody else while it has something, and removes nothing that is
-pinned: so the pins that hold the block are lifted, the block removed, fetched and pinned again.
-If this process dies between, the cluster finds the root unexpectedly unpinned, and pins it.
+pinned: so the pins that hold the block are lifted, the block removed, fetched and pinned again,
+also where that fails: what no pin holds is collected next. If this process dies between, the
+cluster finds the root unexpectedly unpinned, and pins it.
 """
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 
 from storage.cid import Cid
 from storage.cluster_rpc import PINNED, ClusterRpc
@@ -44,17 +46,17 @@ def healed(store: KuboStore, cluster: ClusterRpc, cid: Cid, fetch: Fetch) -> byt
 def _replaced(store: KuboStore, cluster: ClusterRpc, cid: Cid, fetch: Fetch) -> bytes | None:
     """None, and all as it was, where nobody says that they have it. Raises StorageError."""
     lifted: list[str] = []
-    while (roots := _pins_over(store, cid)) and len(lifted) < _MOST_PINS:
-        if not all(_held_elsewhere(cluster, root) for root in roots):
-            _pin_again(store, lifted)
-            return None
-        for root in roots:
-            store.control.unpin(root)
-            lifted.append(root)
-    store.forget([cid])
-    block = fetch(cid)
-    _pin_again(store, lifted)
-    return block
+    try:
+        while (roots := _pins_over(store, cid)) and len(lifted) < _MOST_PINS:
+            if not all(_held_elsewhere(cluster, root) for root in roots):
+                return None
+            for root in roots:
+                lifted.append(root)
+                store.control.unpin(root)
+        store.forget([cid])
+        return fetch(cid)
+    finally:
+        _pin_again(store, cluster, cid, lifted)
 
 
 def _pins_over(store: KuboStore, cid: Cid) -> list[str]:
@@ -74,6 +76,15 @@ def _held_elsewhere(cluster: ClusterRpc, root: str) -> bool:
     return any(copy.state == PINNED and copy.peer_id != own for copy in cluster.copies(root))
 
 
-def _pin_again(store: KuboStore, roots: list[str]) -> None:
-    if roots:
-        store.control.pin(roots, store.find_s)
+def _pin_again(store: KuboStore, cluster: ClusterRpc, cid: Cid, roots: list[str]) -> None:
+    """At the node, if the block is there; else by the cluster, which waits until a member gives it.
+
+    What the cluster does not hear it finds by itself, later.
+    """
+    with suppress(StorageError):
+        if roots and store.has(cid):
+            store.control.pin(roots, store.find_s)
+            return
+    for root in roots:
+        with suppress(StorageError):
+            cluster.recover(root)

@@ -35,7 +35,8 @@ class Copy:
     """Who it is; `peer` is what it calls itself."""
 
     def __str__(self) -> str:
-        return f"{self.peer} {self.state}" + (f" ({self.error[:120]})" if self.error else "")
+        why = " ".join(self.error.split())[:120]  # it comes in several lines
+        return f"{self.peer} {self.state}" + (f" ({why})" if why else "")
 
 
 class ClusterRpc:

@@ -12,7 +12,8 @@ from storage.cluster_config import ClusterMember
 from storage.kubo_config import Peer
 from storage.kubo_rpc import KuboRpc
 
-_NAME = "/x/consilium-cluster"
+PROTOCOL = "/x/consilium-cluster"
+"""The name of every member's door."""
 _LIMIT = 1 << 16
 LOOPBACK = "127.0.0.1"
 
@@ -23,7 +24,7 @@ def open_door(rpc: KuboRpc, port: int) -> None:
     Nothing of it outlives the node's process: after a restart it is opened anew.
     """
     _close(rpc, {"target-address": _tcp(port)})
-    rpc.read("p2p/listen", {"arg": [_NAME, _tcp(port)]}, limit=_LIMIT)
+    rpc.read("p2p/listen", {"arg": [PROTOCOL, _tcp(port)]}, limit=_LIMIT)
 
 
 def lead(
@@ -34,13 +35,13 @@ def lead(
     for (node, peer), port in zip(abroad, ports, strict=True):
         here = _tcp(port)
         _close(rpc, {"listen-address": here})
-        rpc.read("p2p/forward", {"arg": [_NAME, here, f"/p2p/{node.peer_id}"]}, limit=_LIMIT)
+        rpc.read("p2p/forward", {"arg": [PROTOCOL, here, f"/p2p/{node.peer_id}"]}, limit=_LIMIT)
         found.append(ClusterMember(peer.peer_id, LOOPBACK, port))
     return found
 
 
 def _close(rpc: KuboRpc, which: dict[str, str]) -> None:
-    rpc.read("p2p/close", {"protocol": _NAME, **which}, limit=_LIMIT)
+    rpc.read("p2p/close", {"protocol": PROTOCOL, **which}, limit=_LIMIT)
 
 
 def _tcp(port: int) -> str:

@@ -199,6 +199,9 @@ class EmbeddedStore:
         """See BlockStore."""
         return self._listed(self._topic_path(topic))
 
+    def hear(self, topic: bytes) -> None:
+        """See BlockStore. There is nobody to wait for."""
+
     def _write(self, cid: Cid, block: bytes | memoryview) -> None:
         check_block_size(block)
         self._check_present()

@@ -15,6 +15,7 @@ from storage.errors import (
     MalformedRecord,
     NotARecipient,
     StorageError,
+    Unanswered,
     Unreachable,
     WrongContext,
     WrongManifest,
@@ -106,10 +107,37 @@ def find_data_key(
     """The data key, out of the given envelope, or of the first announced one that opens.
 
     Envelopes that are broken do not stand in the way of a good one; if none is good, the first
-    failure is raised, and NotARecipient if there was none.
+    failure is raised, and NotARecipient if there was none. Where members did not tell of theirs,
+    Unanswered is the cause of that.
     """
-    failures: list[StorageError] = []
     candidates = store.announced(manifest.digest) if envelope is None else [envelope]
+    failures: list[StorageError] = []
+    if data_key := _tried(store, manifest, identity, candidates, failures):
+        return data_key
+    unheard = _unheard(store, manifest.digest) if envelope is None else None
+    if envelope is None and (late := set(store.announced(manifest.digest)) - set(candidates)):
+        candidates += sorted(late)
+        if data_key := _tried(store, manifest, identity, sorted(late), failures):
+            return data_key
+    unheard = next((item for item in failures if isinstance(item, Unanswered)), unheard)
+    if failures and unheard not in (None, failures[0]):
+        raise failures[0] from unheard
+    if failures:
+        raise failures[0]
+    raise NotARecipient(
+        f"none of {len(candidates)} envelopes of manifest {manifest.cid} is for the key "
+        f"{identity.recipient.key_id.hex()}: ask its sender or a recipient to wrap it for you"
+    ) from unheard
+
+
+def _tried(
+    store: BlockStore,
+    manifest: Manifest,
+    identity: Identity,
+    candidates: Sequence[Cid],
+    failures: list[StorageError],
+) -> bytes | None:
+    """The data key out of the first that opens; why the others do not joins `failures`."""
     for cid in candidates:
         try:
             found = read_envelope(store, manifest, cid)
@@ -119,12 +147,15 @@ def find_data_key(
             raise
         except StorageError as exc:
             failures.append(exc)
-    if failures:
-        raise failures[0]
-    raise NotARecipient(
-        f"none of {len(candidates)} envelopes of manifest {manifest.cid} is for the key "
-        f"{identity.recipient.key_id.hex()}: ask its sender or a recipient to wrap it for you"
-    )
+    return None
+
+
+def _unheard(store: BlockStore, topic: bytes) -> Unanswered | None:
+    try:
+        store.hear(topic)
+    except Unanswered as exc:
+        return exc
+    return None
 
 
 def wrap_info(manifest: Manifest, wrapper: Signer, key_id: bytes) -> bytes:

@@ -13,6 +13,7 @@ StorageError
 ├── BlockTooLarge              more than one block may hold
 ├── BadKeyword                 what cannot be a keyword, or is one too many
 ├── MissingBlock               the store does not have the block
+│   └── Unanswered             nor do those who answer; a member that may have it does not
 ├── CorruptBlock               the bytes at hand do not hash to their CID
 ├── KeyFailure
 │   ├── MalformedKey           bytes that are not a public or private key
@@ -87,6 +88,10 @@ class BadKeyword(StorageError):
 
 class MissingBlock(StorageError):
     """The store is reachable and does not have the block."""
+
+
+class Unanswered(MissingBlock):
+    """Members of the swarm did not answer in time: what they have is not known."""
 
 
 class CorruptBlock(StorageError):

@@ -10,6 +10,7 @@ when its first teller is gone.
 import hashlib
 import os
 import tempfile
+import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -19,7 +20,7 @@ from typing import Any
 from filelock import FileLock
 
 from storage.cid import Cid
-from storage.errors import MalformedCid, MissingBlock, StorageError
+from storage.errors import MalformedCid, MissingBlock, StorageError, Unreachable
 from storage.kubo_control import KuboControl
 from storage.kubo_rpc import KuboRpc
 
@@ -29,6 +30,7 @@ _ROOT = "/consilium/announced"
 _FLUSH_EVERY = 100  # Kubo refuses to hold more than 256 changes back
 _LIFETIME = "720h"  # the node signs anew each time that it announces, starts, or is asked
 _PUBLISHED = {"allow-offline": "true", "resolve": "false", "ttl": "0s", "lifetime": _LIFETIME}
+_TICK_S = 0.1
 _NAMES_ONLY = {"resolve-type": "false", "size": "false"}
 
 
@@ -53,26 +55,44 @@ class Feeds:
 
     def announced(self, topic: bytes) -> list[Cid]:
         """What this node's feed and those of the connected members list. Raises Unreachable."""
+        told, _ = self._ask(topic, ASK_S)
+        return sorted(told)
+
+    def unheard(self, topic: bytes, wait_s: float) -> list[str]:
+        """The connected members that do not tell within `wait_s`; what others do joins the own.
+
+        Among them who has no feed. Raises Unreachable.
+        """
+        deadline = time.monotonic() + wait_s
+        for peer in self._control.peers():  # the first question only makes the node listen
+            while not self.heard(peer, wait_s) and time.monotonic() < deadline:
+                time.sleep(_TICK_S)
+        _, silent = self._ask(topic, wait_s)
+        return silent
+
+    def _ask(self, topic: bytes, wait_s: float) -> tuple[set[Cid], list[str]]:
         if not self._published:
             self.publish()
         own = self._own(topic)
         peers = self._control.peers()
         with ThreadPoolExecutor(max_workers=max(1, len(peers))) as pool:
-            told = set().union(*pool.map(lambda peer: self._told(peer, topic), peers))
+            answers = list(pool.map(lambda peer: self._told(peer, topic, wait_s), peers))
+        told = set[Cid]().union(*(answer for answer in answers if answer is not None))
         if new := told - own:
             self.announce(topic, new)
-        return sorted(own | told)
+        silent = [peer for peer, answer in zip(peers, answers, strict=True) if answer is None]
+        return own | told, silent
 
     def root(self) -> str:
         """The CID that this node's name must stand for, once it is published. Raises
         Unreachable."""
         return str(self._rpc.call("files/stat", {"arg": _ROOT})["Hash"])
 
-    def heard(self, peer: str) -> str:
+    def heard(self, peer: str, wait_s: float = ASK_S) -> str:
         """The root of a member's feed as this node knows it; empty where it knows none."""
         with suppress(StorageError, KeyError, TypeError):
             name = {"arg": f"/ipns/{peer}", "nocache": "true"}
-            found = self._rpc.call("name/resolve", name, timeout_s=ASK_S)
+            found = self._rpc.call("name/resolve", name, timeout_s=wait_s)
             return str(found["Path"]).removeprefix("/ipfs/")
         return ""
 
@@ -107,15 +127,18 @@ class Feeds:
             return set()
         return _cids(answer.get("Entries") or ())
 
-    def _told(self, peer: str, topic: bytes) -> set[Cid]:
-        """What one member's feed lists; nothing where it does not answer or is malformed."""
-        if not (root := self.heard(peer)):
-            return set()
-        with suppress(StorageError, AttributeError, KeyError, IndexError, TypeError):
+    def _told(self, peer: str, topic: bytes, wait_s: float) -> set[Cid] | None:
+        """What one member's feed lists, nothing where it is malformed; None without an answer."""
+        if not (root := self.heard(peer, wait_s)):
+            return None
+        try:
             listing = {"arg": f"/ipfs/{root}/{topic.hex()}", **_NAMES_ONLY}
-            answer = self._rpc.call("ls", listing, timeout_s=ASK_S)
+            answer = self._rpc.call("ls", listing, timeout_s=wait_s)
             return _cids((answer["Objects"][0]["Links"] or ())[:MAX_LISTED])
-        return set()
+        except Unreachable:
+            return None
+        except (StorageError, AttributeError, KeyError, IndexError, TypeError):
+            return set()
 
 
 def _lock_of(url: str) -> Path:

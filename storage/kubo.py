@@ -15,12 +15,14 @@ from storage.errors import (
     MissingBlock,
     NotPrivate,
     TooSlow,
+    Unanswered,
     Unreachable,
 )
 from storage.feeds import Feeds
 from storage.kubo_config import ways_out
 from storage.kubo_control import KuboControl
 from storage.kubo_leaves import TRANSFER_S, each_leaf
+from storage.kubo_members import Answers, Members
 from storage.kubo_rpc import KuboRpc
 from storage.outgoing import Outgoing, outgoing
 from storage.read_ahead import read_ahead
@@ -55,6 +57,7 @@ class KuboStore:
         self.control = KuboControl(self.url, timeout_s=call_s)
         self.rpc = KuboRpc(self.url, timeout_s=call_s)
         self._feeds = Feeds(self.rpc, self.control)
+        self._members = Members(self.rpc, self.control)
 
     def close(self) -> None:
         """Close the connections to the node."""
@@ -94,12 +97,24 @@ class KuboStore:
     def get_block(self, cid: Cid) -> bytes:
         """See BlockStore. Other members are asked for `find_s` seconds."""
         try:
-            block = self.rpc.read(
-                "block/get", {"arg": str(cid)}, limit=MAX_BLOCK_SIZE, timeout_s=self.find_s
-            )
-        except (TooSlow, MissingBlock) as exc:
-            raise self._missing(cid) from exc
+            block = self._read(cid, self.find_s)
+        except (TooSlow, MissingBlock):
+            block = self._read_late(cid)
         return verify(cid, block, f"the IPFS node at {self.url}")
+
+    def _read(self, cid: Cid, wait_s: float) -> bytes:
+        asked = {"arg": str(cid)}
+        return self.rpc.read("block/get", asked, limit=MAX_BLOCK_SIZE, timeout_s=wait_s)
+
+    def _read_late(self, cid: Cid) -> bytes:
+        """The same, where the own disk was slow, or a member, which a ping then shows."""
+        if self.has(cid):
+            return self._read(cid, self.rpc.timeout_s)
+        answers = self._members.ask(self.find_s)
+        try:
+            return self._read(cid, min(answers.patience_s, self.rpc.timeout_s))
+        except (TooSlow, MissingBlock) as exc:
+            raise self._missing(cid, answers) from exc
 
     def each_leaf(self, file: Cid, leaves: Sequence[Cid], take: TakeLeaf) -> None:
         """See BlockStore. Out of one call; a leaf that comes wrong or late is asked for alone."""
@@ -158,6 +173,19 @@ class KuboStore:
     def announced(self, topic: bytes) -> list[Cid]:
         """See BlockStore: what this node and the members that it is connected to know."""
         return self._feeds.announced(_checked(topic))
+
+    def hear(self, topic: bytes) -> None:
+        """See BlockStore. Each member is given `find_s`; who has no feed must answer a ping."""
+        unheard = self._feeds.unheard(_checked(topic), self.find_s)
+        nameless = {peer for peer in unheard if not self._feeds.heard(peer)}
+        answers = self._members.ask(self.find_s)
+        silent = sorted({*answers.silent, *unheard} - (nameless & {*answers.heard}))
+        if silent:
+            raise Unanswered(
+                f"the IPFS node at {self.url} does not know all that was announced under "
+                f"{topic.hex()}: {', '.join(silent)} did not tell within {self.find_s:.0f} s; "
+                "start what is down, or wait until it is connected, then try again"
+            )
 
     def drop(self, root: Cid) -> None:
         """Remove a root and all below it from this node; other members keep theirs.
@@ -238,12 +266,18 @@ class KuboStore:
             )
         return cid
 
-    def _missing(self, cid: Cid) -> MissingBlock:
-        members = len(self.control.peers())
+    def _missing(self, cid: Cid, answers: Answers) -> MissingBlock:
+        where = f"{cid} is not at the IPFS node at {self.url}, and none of the"
+        waited = f"gave it within {self.find_s:.0f} s"
+        if answers.silent:
+            return Unanswered(
+                f"{where} {len(answers.heard)} members that answer {waited}; "
+                f"{', '.join(answers.silent)} did not answer: start what is down, or wait until it "
+                "is connected, then try again"
+            )
         return MissingBlock(
-            f"{cid} is not at the IPFS node at {self.url}, and none of the {members} members "
-            f"connected to it gave it within {self.find_s:.0f} s: ask the member who made it to "
-            "pin it again, or wait until it is connected"
+            f"{where} {len(answers.heard)} members connected to it {waited}, though all answer: "
+            "ask the member who made it to pin it again"
         )
 
 

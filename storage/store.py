@@ -4,17 +4,18 @@ A backend is never trusted: every read recomputes the CID, so that a block is ri
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from storage import dagcbor
 from storage.cid import Cid, Codec, dag_cbor_cid
 from storage.dagpb import decode_node
-from storage.errors import BlockTooLarge, CorruptBlock
+from storage.errors import BlockTooLarge, CorruptBlock, MissingBlock, Unanswered
 from storage.unixfs import Readable
 
 MAX_BLOCK_SIZE = 1 << 20  # what every IPFS node exchanges
 
 
+T = TypeVar("T")
 TakeLeaf = Callable[[int, memoryview], None]
 """Gets a leaf by its number in the file."""
 
@@ -34,7 +35,10 @@ class BlockStore(Protocol):
         ...
 
     def get_block(self, cid: Cid) -> bytes:
-        """The block's verified bytes. Raises MissingBlock, CorruptBlock, Unreachable."""
+        """The block's verified bytes. Raises MissingBlock, CorruptBlock, Unreachable.
+
+        Unanswered, a MissingBlock, where somebody who may have it does not answer.
+        """
         ...
 
     def each_leaf(self, file: Cid, leaves: Sequence[Cid], take: TakeLeaf) -> None:
@@ -77,13 +81,43 @@ class BlockStore(Protocol):
         ...
 
     def announced(self, topic: bytes) -> list[Cid]:
-        """Every CID announced under a 32-byte digest, sorted; empty if there is none."""
+        """Every CID announced under a 32-byte digest, sorted; empty if there is none.
+
+        What members are slow to tell is left out.
+        """
+        ...
+
+    def hear(self, topic: bytes) -> None:
+        """Wait for what members announced under a topic, so that `announced` lists it.
+
+        For who would conclude from that there is none. Raises Unanswered where somebody does not
+        tell, Unreachable.
+        """
         ...
 
 
 def put_record(store: BlockStore, value: dagcbor.Value) -> Cid:
     """Keep a value as one canonical dag-cbor block; its digest is what a chain can hold."""
     return store.put_block(Codec.DAG_CBOR, dagcbor.encode(value))
+
+
+def surely(store: BlockStore, topic: bytes, search: Callable[[], T]) -> T:
+    """What a search among announcements finds; nothing only after all members told what they know.
+
+    For who would hold it against somebody that there is none. Raises Unanswered, Unreachable, and
+    what `search` does.
+    """
+    if found := search():
+        return found
+    store.hear(topic)
+    for cid in store.announced(topic):
+        try:
+            store.get_block(cid)
+        except Unanswered:
+            raise
+        except (MissingBlock, CorruptBlock):
+            continue  # anyone can announce what nobody has
+    return search()
 
 
 def get_record(store: BlockStore, digest: bytes) -> dagcbor.Value:

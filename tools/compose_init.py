@@ -1,8 +1,11 @@
-"""Make what docker-compose.yml mounts, once: secrets, and the repository of each Kubo.
+"""Make what docker-compose.yml mounts, once: secrets, and the folder of each engine.
 
     .compose/env               who owns all this, and as whom the containers run: no secret
-    .compose/secrets/          swarm.key, passphrase
+    .compose/secrets/          swarm.key, cluster.secret, passphrase
     .compose/kubo/<name>/repo  IPFS_PATH: the node's keys and configuration, later its blocks
+    .compose/cluster/<name>/cluster      the same of its cluster peer, later what is pinned where
+    .compose/cluster/<name>/member       how a home beside them reaches both
+    .compose/ways/<name>       the peer's ways to the others, through the nodes
     .compose/chain/            later the chain's state
     .compose/besu/<n>          each validator's key and files, for `--profile besu`; later its chain
     .compose/homes/            later the homes of operator and relayer
@@ -14,108 +17,33 @@ only what is missing.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import secrets
 import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 # Python puts a program's folder there by itself, but not under PYTHONSAFEPATH.
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import workbench
+from compose_members import NODES, make_nodes, make_peers, write_new
 from workbench import ToolError
 
 from chain import besu_files
 from chain.errors import ChainError
+from storage.cluster_config import cluster_secret
 from storage.errors import StorageError
-from storage.files import sync_folder, write_durably
-from storage.kubo_config import Peer, hardened, swarm_key
-from storage.kubo_node import KuboNode
+from storage.kubo_config import swarm_key
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".compose"
-CENTER = "center"
-NODES = (CENTER, "north", "harbor")
-FOLDERS = ("secrets", "kubo", "chain", "homes", "besu")
+FOLDERS = ("secrets", "kubo", "cluster", "ways", "chain", "homes", "besu")
 VALIDATORS = {str(n): f"172.30.66.{10 + n}" for n in range(1, 5)}  # as in docker-compose.yml
 BESU_CHAIN_ID = 66_1122
-SWARM_PORT = 4001
-RPC_PORT = 5001
 
 say = partial(workbench.say, "compose-init")
 Owner = tuple[int, int]
-
-
-class Named(Peer):
-    """A member whose address is a name that the containers' network resolves."""
-
-    __slots__ = ()
-
-    @property
-    def address(self) -> str:
-        """As a multiaddress."""
-        return f"/dns4/{self.host}/tcp/{self.port}"
-
-
-def contained(initial: dict[str, Any], own: str, peer_ids: Mapping[str, str]) -> dict[str, Any]:
-    """The configuration of a node in its container, out of what `ipfs init` wrote.
-
-    That of any node of a private swarm, but for three things: members have names, the swarm's port
-    is open on every interface of the container, and a hospital knows the center alone, as it would
-    on a network of its own. The RPC stays on the container's loopback.
-    """
-    known = NODES if own == CENTER else (CENTER, own)
-    members = {name: Named(peer_ids[name], name, SWARM_PORT) for name in known}
-    config = hardened(initial, members[own], list(members.values()), RPC_PORT)
-    config["Addresses"]["Swarm"] = [f"/ip4/0.0.0.0/tcp/{SWARM_PORT}"]
-    return config
-
-
-def write_new(path: Path, text: str) -> bool:
-    """Write a file whole or not at all; False, and nothing is done, where it exists."""
-    if path.exists():
-        return False
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.unlink(missing_ok=True)
-    write_durably(temporary, text.encode(), 0o600)
-    temporary.replace(path)
-    sync_folder(path.parent)
-    say(f"{path} is made")
-    return True
-
-
-def make_nodes(folder: Path) -> None:
-    """Make each node's keys and configuration where they are missing."""
-    nodes = {name: KuboNode(folder / name) for name in NODES}
-    for node in nodes.values():
-        if (node.repo / "config").exists() and not (node.repo / "initial").exists():
-            raise ToolError(f"{node.repo} was left half made: remove it and run this again")
-        node.create()
-        # The mount point of the secret: without that one the node does not start.
-        (node.repo / "swarm.key").touch(0o600)
-    peer_ids = {name: node.peer_id for name, node in nodes.items()}
-    for name, node in nodes.items():
-        configure(node.repo, name, peer_ids)
-
-
-def configure(repo: Path, name: str, peer_ids: Mapping[str, str]) -> None:
-    """Replace what `ipfs init` wrote by the configuration of a container's node, once."""
-    config, initial = repo / "config", json.loads((repo / "initial").read_bytes())
-    wanted, found = contained(initial, name, peer_ids), json.loads(config.read_bytes())
-    if found == wanted:
-        return
-    if found != initial:
-        say(f"{config} is left as it is, and differs from what this version would write")
-        return
-    temporary = repo / ".config.new"
-    temporary.unlink(missing_ok=True)
-    write_durably(temporary, json.dumps(wanted, indent=2).encode(), 0o600)
-    temporary.replace(config)
-    sync_folder(repo)
-    say(f"{config} is made")
 
 
 def make_validators(folder: Path) -> None:
@@ -171,6 +99,10 @@ def hand_over(folder: Path, owner: Owner) -> None:
 def check_links(folder: Path) -> None:
     """Refuse to write through a link, which could lead anywhere. Raises ToolError."""
     repos = [Path("kubo") / name / part for name in NODES for part in (".", "repo")]
+    repos += [
+        Path("cluster") / name / part for name in NODES for part in (".", "cluster", "member")
+    ]
+    repos += [Path("ways") / name for name in NODES]
     repos += [Path("besu") / name for name in VALIDATORS]
     for part in (Path(), *map(Path, FOLDERS), *repos):
         if (folder / part).is_symlink():
@@ -191,7 +123,10 @@ def fill(folder: Path, wanted: str | None) -> None:
         write_new(folder / "env", f"CONSILIUM_UID={owner[0]}\nCONSILIUM_GID={owner[1]}\n")
         write_new(folder / "secrets" / "swarm.key", swarm_key())
         write_new(folder / "secrets" / "passphrase", secrets.token_urlsafe(32) + "\n")
+        secret = folder / "secrets" / "cluster.secret"
+        write_new(secret, cluster_secret())
         make_nodes(folder / "kubo")
+        make_peers(folder / "cluster", secret.read_text("ascii"))
         make_validators(folder / "besu")
         hand_over(folder, owner)
 

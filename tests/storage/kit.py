@@ -2,6 +2,7 @@
 
 import base64
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from storage import BlockStore, Cid, EmbeddedStore
 from storage.cluster_swarm import ClusterSwarm
 from storage.kubo import KuboStore
 from storage.kubo_node import KuboNode
+from storage.private_swarm import PrivateSwarm
 
 LONG = pytest.mark.skipif(
     os.environ.get("CONSILIUM_SWARM") != "1", reason="minutes: `make test-swarm` runs it"
@@ -90,3 +92,15 @@ def eventually(holds: Callable[[], bool], timeout_s: float = 120.0) -> bool:
             return False
         time.sleep(0.05)
     return True
+
+
+@contextmanager
+def paused(swarm: PrivateSwarm, name: str) -> Iterator[str]:
+    """A member's node stands still, and its connections stand; its peer id."""
+    node = swarm.nodes[name]
+    peer = node.peer_id
+    os.kill(node.pid, signal.SIGSTOP)
+    try:
+        yield peer
+    finally:
+        os.kill(node.pid, signal.SIGCONT)

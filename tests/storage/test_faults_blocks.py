@@ -20,7 +20,7 @@ from storage.cluster_member import read_member
 from storage.cluster_swarm import ClusterSwarm
 from storage.errors import CorruptBlock, StorageError, TooFewCopies, Unreachable
 from storage.unixfs import CHUNK_SIZE
-from tests.storage.kit import LONG, kubo_file
+from tests.storage.kit import LONG, eventually, kubo_file
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.engine("kubo", "cluster"), pytest.mark.processes]
@@ -92,6 +92,28 @@ def test_a_block_that_is_rotten_everywhere_ends_in_one_error_of_node_and_cid(
                 store.put_block(Codec.RAW, content[:CHUNK_SIZE])
         assert b"".join(hill.cat(cid)) == content
         hill.pin(cid)
+
+
+def test_what_was_lifted_for_a_rotten_block_is_pinned_again_though_nobody_gave_it(
+    cluster: ClusterSwarm, spread: tuple[Cid, Cid, bytes]
+) -> None:
+    """Else the rest of the file would go with the next garbage that is collected."""
+    cid, leaf, content = spread
+    spoil(cluster, "hill", leaf)
+    for name in ("harbor", "center"):  # who report a copy, and have lost this block
+        kubo_file(cluster.nodes[name], leaf).unlink()
+    with cluster.store("hill", find_s=2) as hill:
+        own = str(hill.cluster.identity()["id"])
+        with pytest.raises(CorruptBlock, match=f"{leaf} .*{hill.url}.* no other member gave it"):
+            list(hill.cat(cid))
+        assert not hill.has(leaf)
+        states = {copy.peer_id: copy.state for copy in hill.cluster.copies(str(cid))}
+        assert states[own] in ("pinning", "pin_queued")  # not: unexpectedly unpinned
+        with cluster.store("harbor") as harbor:
+            harbor.put_block(Codec.RAW, content[:CHUNK_SIZE])
+        assert eventually(lambda: str(cid) in hill.control.pins())
+    with cluster.store("center") as center:
+        center.put_block(Codec.RAW, content[:CHUNK_SIZE])
 
 
 def test_what_nobody_else_holds_is_not_removed_for_being_rotten(cluster: ClusterSwarm) -> None:

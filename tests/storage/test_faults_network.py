@@ -11,6 +11,8 @@ import pytest
 
 from storage import Cid
 from storage.cluster import ClusterStore
+from storage.cluster_mend import held
+from storage.cluster_rpc import PINNED
 from storage.errors import MissingBlock, TooFewCopies, Unreachable
 from tests.storage.kit import LONG, eventually
 from tests.storage.machines import Machines, machines
@@ -160,3 +162,13 @@ def test_hospitals_that_let_nobody_in_have_copies_at_who_does(tmp_path: Path) ->
                 assert b"".join(center.cat(cid)) == content
             with three.store(other, find_s=60) as there:
                 assert b"".join(there.cat(cid)) == content
+            with three.store("center") as center:  # the third copy is there, and only it can tell
+                assert eventually(lambda s=center, c=cid: held(s.cluster.copies(str(c))) == 3, 300)
+            with three.store(name, pin_s=20) as store:
+                assert cid in store.pins()
+                states = {copy.peer: copy.state for copy in store.cluster.copies(str(cid))}
+                assert states == {name: PINNED, "center": PINNED, other: "cluster_error"}
+                store.copies = 3
+                few = f"{cid} has 2 of 3 copies after 20 s.*{other} cluster_error.*failed to dial"
+                with pytest.raises(TooFewCopies, match=f"(?s){few}"):
+                    store.pin(cid)

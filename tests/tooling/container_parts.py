@@ -51,6 +51,12 @@ def images() -> dict[str, Image]:
                 "/container-init.d": ROOT / "contracts" / "interfaces",  # holds no *.sh
             },
         ),
+        "ipfs/ipfs-cluster": Image(
+            entrypoint=(),
+            environment={"PATH": PATH},
+            folder="/",
+            brings={"/image/bin/ipfs-cluster-service": toolchain.cluster()},
+        ),
         "consilium": Image(
             entrypoint=(),
             environment=environment,

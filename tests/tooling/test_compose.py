@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from chain import toolchain
+from storage.hardening_files import check_folder
 from storage.kubo_config import ENVIRONMENT, Peer, hardened, ways_out
 from tests.tooling.containers import loaded
 from tests.tooling.dockerfile import stages
@@ -22,7 +23,7 @@ VALIDATORS = tuple(f"besu-{n}" for n in range(1, 5))
 BESU = "hyperledger/besu:26.3.0"  # whose options chain/besu.py was written for; it never ran here
 ENGINES = load(ROOT / "tools" / "engines.py")
 
-pytestmark = pytest.mark.engine("compose", "kubo")
+pytestmark = pytest.mark.engine("compose", "kubo", "cluster")
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +44,9 @@ def test_it_does_not_start_before_its_secrets_are_made() -> None:
     assert "run make compose-init" in done.stderr
 
 
-def test_it_starts_a_chain_three_ipfs_nodes_and_the_api(services: dict[str, Any]) -> None:
-    nodes = {f"kubo-{name}" for name in NODES}
-    assert services.keys() == {"center", "anvil", "deploy", "api", *nodes, *VALIDATORS}
+def test_it_starts_a_chain_three_members_of_a_cluster_and_the_api(services: dict[str, Any]) -> None:
+    nodes = {f"{part}-{name}" for part in ("kubo", "cluster") for name in NODES}
+    assert services.keys() == {*NODES, "anvil", "deploy", "api", *nodes, *VALIDATORS}
     assert {name for name, service in services.items() if "profiles" in service} == {*VALIDATORS}
     assert services["api"]["depends_on"]["deploy"]["condition"] == "service_completed_successfully"
     for name in ("anvil", "kubo-center"):
@@ -55,7 +56,11 @@ def test_it_starts_a_chain_three_ipfs_nodes_and_the_api(services: dict[str, Any]
 def test_each_image_is_of_the_version_that_is_tested_here(services: dict[str, Any]) -> None:
     with (ROOT / "pyproject.toml").open("rb") as file:
         version = tomllib.load(file)["project"]["version"]
-    images = {f"ipfs/kubo:v{ENGINES.KUBO.version}", f"consilium:{version}", BESU}
+    engines = {
+        f"ipfs/kubo:v{ENGINES.KUBO.version}",
+        f"ipfs/ipfs-cluster:v{ENGINES.CLUSTER.version}",
+    }
+    images = {*engines, f"consilium:{version}", BESU}
     assert {service["image"] for service in services.values()} == images
     for service in services.values():
         own = service["image"].startswith("consilium:")
@@ -93,8 +98,8 @@ def test_only_the_center_sees_more_than_one_network(model: dict[str, Any]) -> No
     assert {name: sorted(found) for name, found in inside.items() if found} == {
         "anvil": ["chain"],
         "center": ["chain", "edge", "harbor", "north"],
-        "kubo-harbor": ["harbor"],
-        "kubo-north": ["north"],
+        "harbor": ["harbor"],
+        "north": ["north"],
         **{name: ["chain", "validators"] for name in VALIDATORS},
     }
     for name in ("north", "harbor", "chain", "validators"):
@@ -119,7 +124,7 @@ def test_no_container_may_more_than_it_needs(services: dict[str, Any]) -> None:
             "volumes_from",
         )
         assert not set(forbidden) & service.keys()
-        assert service.get("network_mode", "service:center") == "service:center"
+        assert service.get("network_mode", "service:center").removeprefix("service:") in NODES
         for place in service["tmpfs"]:
             assert re.search(r":size=\d+m\b", place)
 
@@ -185,12 +190,70 @@ def test_the_mounted_configuration_is_that_of_every_private_node_but_for_names(
     known = list(NODES) if name == "center" else ["center", name]  # as on a network of its own
     assert [address for _, address in told] == [f"/dns4/{other}/tcp/4001" for other in known]
     members = [Peer(peer_id, other, 4001) for (peer_id, _), other in zip(told, known, strict=True)]
-    plain = hardened(initial, members[known.index(name)], members, 5001)
+    plain = hardened(initial, members[known.index(name)], members, 5001, streams=True)
     assert found["Addresses"].pop("Swarm") == ["/ip4/0.0.0.0/tcp/4001"]
     plain["Addresses"].pop("Swarm")
     assert json.loads(json.dumps(plain).replace("/ip4/", "/dns4/")) == json.loads(
         json.dumps(found).replace("/ip4/", "/dns4/")
     )
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_node_and_cluster_peer_of_a_member_share_a_network_that_neither_ends(
+    services: dict[str, Any], name: str
+) -> None:
+    for part in ("kubo", "cluster"):
+        service = services[f"{part}-{name}"]
+        assert service["network_mode"] == f"service:{name}"
+        assert service["depends_on"][name] == {
+            "condition": "service_started",
+            "required": True,
+            "restart": True,
+        }
+    assert services[f"cluster-{name}"]["depends_on"][f"kubo-{name}"]["condition"] == (
+        "service_healthy"
+    )
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_a_members_engines_pass_the_check_but_for_the_way_between_peers(
+    services: dict[str, Any], name: str
+) -> None:
+    (node,), (peer,) = (services[f"{part}-{name}"]["volumes"] for part in ("kubo", "cluster"))
+    found = check_folder(Path(node["source"]), services[f"kubo-{name}"]["environment"])
+    # The key is a secret that is mounted over the empty file.
+    assert {item.setting for item in found} == {"Experimental.Libp2pStreamMounting", "swarm.key"}
+    assert check_folder(Path(peer["source"]), {}) == []
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_a_cluster_peer_is_reached_on_loopback_alone_and_trusts_the_three(
+    services: dict[str, Any], name: str, project: Path
+) -> None:
+    folder = project / ".compose" / "cluster"
+    config = json.loads((folder / name / "cluster" / "service.json").read_bytes())
+    ids = {
+        other: json.loads((folder / other / "cluster" / "identity.json").read_bytes())["id"]
+        for other in NODES
+    }
+    assert config["consensus"]["crdt"]["trusted_peers"] == sorted(ids.values())
+    assert config["cluster"]["listen_multiaddress"] == ["/ip4/127.0.0.1/tcp/9096"]
+    known = NODES[1:] if name == "center" else ("center",)
+    assert config["cluster"]["peer_addresses"] == [
+        f"/ip4/127.0.0.1/tcp/{port}/p2p/{ids[other]}" for port, other in enumerate(known, 9097)
+    ]
+    (volume,) = services[name]["volumes"]
+    ways = (Path(volume["source"]) / "p2p").read_text().splitlines()
+    repos = project / ".compose" / "kubo"
+    nodes = [json.loads((repos / other / "repo" / "config").read_bytes()) for other in known]
+    assert ways == [
+        "listen /x/consilium-cluster /ip4/127.0.0.1/tcp/9096",
+        *(
+            f"forward /x/consilium-cluster /ip4/127.0.0.1/tcp/{port} "
+            f"/p2p/{node['Identity']['PeerID']}"
+            for port, node in enumerate(nodes, 9097)
+        ),
+    ]
 
 
 @pytest.mark.parametrize("name", VALIDATORS)

@@ -16,7 +16,7 @@ from tests.tooling.kit import ROOT, load
 PROGRAM = ROOT / "tools" / "compose_init.py"
 OWNER = "1000:1000" if os.geteuid() == 0 else f"{os.getuid()}:{os.getgid()}"
 
-pytestmark = pytest.mark.engine("compose", "kubo")
+pytestmark = pytest.mark.engine("compose", "kubo", "cluster")
 
 
 def init(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -127,7 +127,9 @@ def test_a_link_in_the_folder_gives_no_foreign_file_away(made: Path, tmp_path: P
     assert (foreign / "file").stat().st_uid == 0
 
 
-@pytest.mark.parametrize("part", ["secrets", "kubo/north", "kubo/harbor/repo"])
+@pytest.mark.parametrize(
+    "part", ["secrets", "kubo/north", "kubo/harbor/repo", "cluster/center/cluster", "ways/north"]
+)
 def test_nothing_is_written_through_a_link(made: Path, tmp_path: Path, part: str) -> None:
     shutil.rmtree(made / part)
     (tmp_path / "elsewhere").mkdir()

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from storage.kubo_config import swarm_key, ways_out
+from tests.storage.kit import LONG
 from tests.tooling.containers import Machine, Running, eventually, loaded
 from tests.tooling.kit import ROOT
 
@@ -25,7 +26,7 @@ NODES = tuple(SEEN)
 RPC = "--api=/ip4/127.0.0.1/tcp/5001"
 
 pytestmark = [
-    pytest.mark.engine("anvil", "compose", "kubo"),
+    pytest.mark.engine("anvil", "compose", "kubo", "cluster"),
     pytest.mark.processes,
     pytest.mark.slow,
     pytest.mark.skipif(os.geteuid() != 0, reason="only root makes containers"),
@@ -46,6 +47,8 @@ def machine(model: dict[str, Any]) -> Iterator[Machine]:
 @pytest.fixture(scope="module")
 def swarm(machine: Machine) -> dict[str, Running]:
     """The three nodes, each hospital connected to the center from a network of its own."""
+    for name in NODES:
+        machine.start(name)
     running = {name: machine.start(f"kubo-{name}") for name in NODES}
     for name in NODES:
         machine.await_healthy(f"kubo-{name}", running[name])
@@ -56,6 +59,7 @@ def swarm(machine: Machine) -> dict[str, Running]:
 PARENT = """
 import sys, time
 from pathlib import Path
+from tests.storage.kit import LONG
 from tests.tooling.containers import Machine, loaded
 machine = Machine(loaded(Path(sys.argv[1])))
 machine.start("kubo-north", ["sleep", "600"])
@@ -144,7 +148,7 @@ def test_nobody_commands_the_node_of_another(machine: Machine, swarm: dict[str, 
 
 def test_a_hospital_does_not_reach_another(machine: Machine, swarm: dict[str, Running]) -> None:
     """Neither by name nor where its node is found: there is no way."""
-    to = machine.networks["north"]["kubo-north"][0]
+    to = machine.networks["north"]["north"][0]
     for place in ("north", to):
         tried = machine.run("kubo-harbor", ["bash", "-c", f"exec 3<>/dev/tcp/{place}/4001"])
         assert tried.returncode != 0
@@ -219,6 +223,42 @@ def test_what_was_made_stays_as_it_was_made(swarm: dict[str, Running], project: 
         config = repo(project, name) / "config"
         assert config.stat().st_mode & 0o777 == 0o600
         assert json.loads(config.read_text())["Addresses"]["API"] == "/ip4/127.0.0.1/tcp/5001"
+
+
+PIN = """
+import io, os, sys
+from pathlib import Path
+from storage.cluster import ClusterStore
+from storage.cluster_member import read_member
+with ClusterStore(read_member(Path("/member/member.json")), copies=3, pin_s=200) as store:
+    cid = store.add_file(io.BytesIO(os.urandom(3 << 20)))
+    store.pin(cid)
+    print(cid, len(store.cluster.copies(str(cid))))
+"""
+
+
+@LONG
+@pytest.mark.timeout(600)
+def test_what_the_center_pins_has_copies_at_both_hospitals(
+    machine: Machine, swarm: dict[str, Running]
+) -> None:
+    """Their peers have no port of their own: the ways through the nodes are opened for them."""
+    running = {name: machine.start(f"cluster-{name}") for name in NODES}
+    done = machine.run("deploy", ["python", "-c", PIN])
+    said = "".join(f"\n{name}: {item.said()[-3000:]}" for name, item in running.items())
+    assert done.returncode == 0, done.stdout + said
+    cid, copies = done.stdout.split()
+    assert copies == "3"
+    for name in NODES:
+        assert cid in ipfs(machine, name, "pin", "ls", "--type=recursive", "--quiet").split()
+        sockets = machine.run(f"kubo-{name}", ["cat", "/proc/net/tcp"]).stdout.splitlines()[1:]
+        ends = [line.split()[1].split(":") for line in sockets if line.split()[3] == "0A"]
+        assert {int(port, 16) for host, port in ends if host != "0100007F"} == {4001}
+    for name, item in running.items():
+        used, limit = item.peak_bytes(), machine.limit_bytes(f"cluster-{name}")
+        print(f"cluster-{name}: {used / MIB:.0f} of {limit / MIB:.0f} MiB")  # noqa: T201
+        assert 0 < used < limit / 2
+        assert machine.stop(item) == 0, item.said()
 
 
 @pytest.mark.timeout(600)
