@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from chain.types import Address, BlockNumber, RoundNumber
 from federated.judging import UPDATE_KIND
-from federated.party import Party, signers_between
+from federated.party import Party, keys_between
 from federated.published import MODEL_KIND
 from federated.round_manifest import read_round_manifest
 from federated.study import Study
@@ -49,13 +49,16 @@ def lawful_tombstone(
 ) -> Tombstone | None:
     """The tombstone of whoever sealed it, by any of its keys since; None before `refund` (seconds).
 
-    A time that it states before `refund`, or in the future, makes it none.
+    A time that it states before `refund`, in the future, or after its key was revoked, makes it
+    none. (A thief may state an earlier one: for what need not last any more.)
     """
-    now = party.chain.client.node.block(block).timestamp
+    node = party.chain.client.node
+    now = node.block(block).timestamp
     if now < refund_at:
         return None
-    for signer in signers_between(party.chain, item.account, item.block, block):
-        stone = find_tombstone(party.store, item.digest, signer)
-        if stone is not None and refund_at <= stone.erased_at <= now + _AHEAD_S:
+    for key in keys_between(party.chain, item.account, item.block, block):
+        end = now + _AHEAD_S if key.revoked is None else node.block(key.revoked).timestamp
+        stone = find_tombstone(party.store, item.digest, key.signer)
+        if stone is not None and refund_at <= stone.erased_at <= end:
             return stone
     return None

@@ -21,7 +21,7 @@ _FORMAT = "consilium/mail/1"
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """One message: `kind` is "grants", "revocations", "claim" or "bonus", `body` its fields."""
+    """One message: its kind, as in "grants" or "revocations", and its fields."""
 
     cid: Cid
     kind: str

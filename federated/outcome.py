@@ -39,6 +39,7 @@ class Outcome:
     """Of the hospital with this index; `included` tells that its update is in the model.
 
     `code` says by which rule it was excluded, `staleness` how many models late an included one is.
+    `restored`: auditors found it excluded falsely, and its weight counts all the same.
     """
 
     hospital: int
@@ -46,6 +47,7 @@ class Outcome:
     code: str = ""
     included: bool = False
     staleness: int = 0
+    restored: bool = False
 
     @property
     def said(self) -> str:
@@ -55,7 +57,7 @@ class Outcome:
             since = ", voided since" * (self.fate is Fate.VOIDED)
             return f"included{late * bool(self.staleness)}{since}"
         if self.fate is Fate.EXCLUDED:
-            return f"excluded: {self.code}"
+            return f"excluded: {self.code}{', restored by auditors' * self.restored}"
         return _SAID.get(self.fate, self.fate.value)
 
 
@@ -76,12 +78,14 @@ def outcomes(
     frozen = {event.freeze.hospital: event for event in freezes}
     submitted = rounds.submissions(study.number, number, to_block=block)
     events = {event.index: event for event in submitted}
+    restored = rounds.restored(study.number, number, block_identifier=block)
     found = []
     for index in range(len(study.hospitals)):
         included = bool(round_.included >> index & 1)
         stale = _staleness(party, study, frozen[index], events[index]) if included else 0
         fate = _fate(round_, index, codes)
-        found.append(Outcome(index, fate, codes.get(index, ""), included, stale))
+        again = bool(restored >> index & 1)
+        found.append(Outcome(index, fate, codes.get(index, ""), included, stale, again))
     return tuple(found)
 
 

@@ -44,24 +44,52 @@ def signer_at(chain: Contracts, account: Address, block: BlockNumber) -> Signer:
     return Signer(bytes.fromhex(account[2:]), keys.signing)
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A key that held, and the block from which on its account revokes it; None: it stands."""
+
+    signer: Signer
+    revoked: BlockNumber | None
+
+
+def keys_between(
+    chain: Contracts, account: Address, first: BlockNumber, last: BlockNumber
+) -> list[Held]:
+    """Whichever keys held for an account at a block of [first, last], the newest first.
+
+    A revocation is of every key before it, of one that was exchanged earlier, too.
+    """
+    found: list[Held] = []
+    block, revoked = last, None
+    while block >= first:
+        keys = chain.participants.keys_at(account, block, block_identifier=last)
+        if keys.from_block:
+            found.append(Held(Signer(bytes.fromhex(account[2:]), keys.signing), revoked))
+            if keys.from_block <= first:
+                break
+            # Keys that are revoked and set anew in one block look like keys that are exchanged.
+            since = end = BlockNumber(keys.from_block)
+        else:
+            since, end = first, block
+        if ended := chain.participants.revoked(account, from_block=since, to_block=end):
+            since = revoked = ended[-1].block
+        elif not keys.from_block:
+            break
+        block = BlockNumber(since - 1)
+    return found
+
+
 def signers_between(
     chain: Contracts, account: Address, first: BlockNumber, last: BlockNumber
 ) -> list[Signer]:
-    """Who signed for an account at any block of [first, last], the newest key first.
+    """Who is believed by `last` to have signed for an account since `first`, the newest key first.
 
-    A key that was exchanged meanwhile still signed what was signed with it. Empty where the account
-    had no keys.
+    A key that was exchanged meanwhile still signed what was signed with it. One that was revoked by
+    `last` did not: whoever stole it can sign today what pretends to be older. What was to stand
+    must have been dated by a block before (`last`), or say when it was signed (`keys_between`).
     """
-    found: list[Signer] = []
-    block = last
-    while True:
-        keys = chain.participants.keys_at(account, block, block_identifier=last)
-        if not keys.from_block:
-            return found
-        found.append(Signer(bytes.fromhex(account[2:]), keys.signing))
-        if keys.from_block <= first:
-            return found
-        block = BlockNumber(keys.from_block - 1)
+    held = keys_between(chain, account, first, last)
+    return [key.signer for key in held if key.revoked is None]
 
 
 def recipient_at(party: Party, account: Address, block: BlockNumber) -> RecipientKey:

@@ -17,7 +17,13 @@ from chain.keys import PatientSecret, address_of
 from chain.typed_data import Claim, ClaimBonus, CounterOffer, Grant, Revoke, compact, sign
 from chain.types import Address, AgreementId, BlockNumber, ConsentId
 from federated.errors import StepError
-from federated.offers import SignedOffer, domain_of, sign_offer
+from federated.offers import (
+    Cancellation,
+    SignedOffer,
+    domain_of,
+    sign_cancellation,
+    sign_offer,
+)
 
 _FORMAT = "consilium/grant/1"
 
@@ -136,6 +142,16 @@ class Patient:
         """Answer a tier with other terms."""
         self._tier(offer.agreement, self._head())
         return sign_offer(self._chain, offer, self.key_for(offer.agreement))
+
+    def cancel(self, offer: SignedOffer) -> Cancellation:
+        """Take back a counter-offer of this patient's. Raises `StepError` for another's."""
+        key = self.key_for(offer.terms.agreement)
+        if self.counter(offer.terms) != offer:
+            raise StepError(
+                f"this counter-offer to agreement {offer.terms.agreement} was not signed by your "
+                "secret for this chain: give the file that `consilium offer counter` wrote for you"
+            )
+        return sign_cancellation(self._chain, offer.terms, key)
 
     def key_for(self, agreement: AgreementId) -> bytes:
         """The one-time private key for an agreement: for sending a withdrawal directly."""

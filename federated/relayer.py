@@ -5,19 +5,16 @@ It can hold a message back, and alter none: every message is judged by the contr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from eth_abi.exceptions import EncodingError
 
-from chain.challenges import Leaf
-from chain.consents import GrantMessage, GrantSkipped, RevokeMessage, RevokeSkipped
+from chain.consents import GrantSkipped, RevokeSkipped
 from chain.errors import TxRefused, TxReverted
-from chain.escrow import Claimant
-from chain.rounds import Freeze
-from chain.types import Address, AgreementId, Call, ConsentId, Receipt
+from chain.types import AgreementId, Receipt
 from federated.mail import Mail, mail_for
+from federated.mail_calls import call_of, granted, turns_of, withdrawn
 from federated.party import Party
 from federated.worth import why_no_grant, why_no_withdrawal
 
@@ -43,7 +40,7 @@ def relay(party: Party, progress: Callable[[str], None] = lambda _: None) -> Rel
     calls = []
     for mail in waiting:
         try:
-            call = _call(party, mail)  # first: it finds what is no message of its kind
+            call = call_of(party.chain, mail)  # first: it finds what is no message of its kind
             why = _why_not(party, mail)
             if why is not None:
                 _done(party, mail, report, f"{mail.kind} {mail.cid}: {why}")
@@ -52,9 +49,10 @@ def relay(party: Party, progress: Callable[[str], None] = lambda _: None) -> Rel
         except (KeyError, TypeError, ValueError, IndexError, EncodingError):
             _done(party, mail, report, f"{mail.kind} {mail.cid}: not a message of that kind")
     progress(f"{len(calls)} messages")
-    results = party.chain.client.send_many([(call, step_of(mail)) for mail, call in calls])
-    for (mail, _), result in zip(calls, results, strict=True):
-        _conclude(party, mail, result, report)
+    for turn in turns_of(calls):
+        results = party.chain.client.send_many([(call, step_of(mail)) for mail, call in turn])
+        for (mail, _), result in zip(turn, results, strict=True):
+            _conclude(party, mail, result, report)
     return report
 
 
@@ -89,72 +87,20 @@ def _done(party: Party, mail: Mail, report: Relayed, refusal: str | None) -> Non
         report.refused.append(refusal)
 
 
-def _call(party: Party, mail: Mail) -> Call:
-    return _CALLS[mail.kind](party, mail.body)
-
-
 def _why_not(party: Party, mail: Mail) -> str | None:
     """Why a batch is not worth its gas; other messages revert in the simulation, and cost none."""
     if party.chain.client.outbox.find(step_of(mail)) is not None:
         return None  # sent before a kill, perhaps: it may be what used its own ids
     if mail.kind == "grants":
-        messages = _granted(mail.body)
+        messages = granted(mail.body)
         return why_no_grant(party.chain, AgreementId(mail.body["agreement"]), messages)
     if mail.kind == "revocations":
-        return why_no_withdrawal(party.chain, _withdrawn(mail.body))
+        return why_no_withdrawal(party.chain, withdrawn(mail.body))
     return None
-
-
-def _granted(body: Mapping[str, Any]) -> list[GrantMessage]:
-    return [GrantMessage(ConsentId(m[0]), *m[1:]) for m in body["messages"]]
-
-
-def _withdrawn(body: Mapping[str, Any]) -> list[RevokeMessage]:
-    return [RevokeMessage(Address(m[0]), *m[1:]) for m in body["messages"]]
-
-
-def _grants(party: Party, body: Mapping[str, Any]) -> Call:
-    return party.chain.consents.grant_batch(
-        AgreementId(body["agreement"]), _granted(body), body["deadline"], body["admission"]
-    )
-
-
-def _revocations(party: Party, body: Mapping[str, Any]) -> Call:
-    return party.chain.consents.revoke_batch(_withdrawn(body))
-
-
-def _claim(party: Party, body: Mapping[str, Any]) -> Call:
-    index, consent, record = body["leaf"]
-    return party.chain.escrow.claim_by_sig(
-        Freeze(*body["freeze"]),
-        Leaf(index, ConsentId(consent), record),
-        body["proof"],
-        Claimant(Address(body["key"]), body["nonce"]),
-        Address(body["recipient"]),
-        body["deadline"],
-        body["signature"],
-    )
-
-
-def _bonus(party: Party, body: Mapping[str, Any]) -> Call:
-    return party.chain.escrow.claim_bonus(
-        Address(body["key"]),
-        AgreementId(body["agreement"]),
-        Address(body["recipient"]),
-        body["deadline"],
-        body["signature"],
-    )
 
 
 _NOT_YET = ("RoundDoesNotPay", "TooEarly")
 """Errors of Escrow that pass when the round ends or a window opens."""
-
-_CALLS: dict[str, Callable[[Party, Mapping[str, Any]], Call]] = {
-    "grants": _grants,
-    "revocations": _revocations,
-    "claim": _claim,
-    "bonus": _bonus,
-}
 
 
 def step_of(mail: Mail) -> str:

@@ -29,12 +29,17 @@ def shares_by_rule(
 ) -> dict[int, Wei]:
     """What each hospital gets of the pool, by index; `weights` as the `count` rule counts them.
 
+    A contribution rule divides without the weights that auditors restored: contributions are
+    measured on models that these updates are not in, and votes that come after the root was posted
+    do not make it false.
     `refused` are digests of listed reports that an auditor with a key found to be on other models.
     """
     pool = study.terms.hospital_pool
     if not measured(study.spec.reward.rule):
         return split(pool, weights)
     reports = listed_reports(party, study, block, refused)
+    restored = party.chain.rounds.restored_weights(study.number, block_identifier=block)
+    weights = {index: weight - restored.get(index, 0) for index, weight in weights.items()}
     return by_contribution(Measure.of(study.spec), pool, reports, weights)
 
 

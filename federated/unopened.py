@@ -7,7 +7,6 @@ auditor tries its own; if that one opens, the auditor wraps the key for the cent
 from __future__ import annotations
 
 from chain.rounds import Frozen, Submitted
-from chain.types import BlockNumber
 from federated.canonical import tagged_hash
 from federated.party import Party
 from federated.study import Study
@@ -19,18 +18,19 @@ TAG = "consilium/undecryptable/1"
 
 def confirm_unopened(party: Party, frozen: Frozen, event: Submitted) -> bytes:
     """An auditor signs and announces it; returns the record's digest."""
-    return give_word(party, TAG, _body(frozen, event), _topic(event))
+    return give_word(party, TAG, _body(frozen, event), topic_of_unopened(event))
 
 
 def confirmed_unopened(party: Party, study: Study, frozen: Frozen, event: Submitted) -> Cid | None:
     """The word of an auditor whom the study names, if one gave it."""
-    since, topic = BlockNumber(frozen.block), _topic(event)
-    return find_word(party, study, TAG, _body(frozen, event), topic=topic, since=since)
+    topic = topic_of_unopened(event)
+    return find_word(party, study, TAG, _body(frozen, event), topic=topic, frozen=frozen)
+
+
+def topic_of_unopened(event: Submitted) -> bytes:
+    """Under which auditors announce that word."""
+    return tagged_hash(TAG, event.manifest)
 
 
 def _body(frozen: Frozen, event: Submitted) -> dict[str, bytes]:
     return {"freeze": frozen.freeze.digest(), "manifest": event.manifest}
-
-
-def _topic(event: Submitted) -> bytes:
-    return tagged_hash(TAG, event.manifest)

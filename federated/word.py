@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from chain.rounds import Frozen
 from chain.types import BlockNumber
-from federated.party import Party
+from federated.party import Party, signers_between
 from federated.study import Study
 from storage.cid import Cid, Codec
 from storage.errors import StorageError, Unreachable
@@ -28,9 +29,12 @@ def find_word(
     body: Mapping[str, bytes],
     *,
     topic: bytes,
-    since: BlockNumber,
+    frozen: Frozen,
 ) -> Cid | None:
-    """The word of an auditor whom the study names, by a key of `since` or of now."""
+    """The word of an auditor whom the study names, by a key it had since the freeze.
+
+    Keys count that stood when the round was finalized, or that stand now.
+    """
     shape: Shape = dict.fromkeys(body, 32)
     signers: set[Signer] = set()
     for cid in party.store.announced(topic):
@@ -40,18 +44,25 @@ def find_word(
             raise
         except StorageError:
             continue  # anyone can announce anything: what is no such record says nothing
-        signers = signers or _signers(party, study, since)
+        signers = signers or _signers(party, study, frozen)
         if record.body == body and record.signer in signers:
             return cid
     return None
 
 
-def _signers(party: Party, study: Study, since: BlockNumber) -> set[Signer]:
+def _signers(party: Party, study: Study, frozen: Frozen) -> set[Signer]:
     head = party.head()
-    found = set()
-    for auditor in study.auditors:
-        for block in (since, head):
-            keys = party.chain.participants.keys_at(auditor, block, block_identifier=head)
-            if keys.from_block:
-                found.add(Signer(bytes.fromhex(auditor[2:]), keys.signing))
-    return found
+    return {
+        signer
+        for auditor in study.auditors
+        for end in {head, _ended(party, frozen, head)}
+        for signer in signers_between(party.chain, auditor, BlockNumber(frozen.block), end)
+    }
+
+
+def _ended(party: Party, frozen: Frozen, head: BlockNumber) -> BlockNumber:
+    """The block that finalized the round: what was judged then is judged so again."""
+    rounds, place = party.chain.rounds, (frozen.freeze.study, frozen.freeze.round)
+    if not rounds.round(*place, block_identifier=head).finalized:
+        return head
+    return rounds.finalized(*place, to_block=head).block

@@ -12,12 +12,13 @@ from chain.types import Address, AgreementId, BlockNumber, ConsentId
 from federated.auditor.facts import Facts
 from federated.auditor.verdict import Checks, Place
 from federated.cohort import Leaf
+from federated.errors import CohortError
 from federated.exclusion import ExclusionCode
-from federated.judging import leaves_of
-from federated.leaf_list import tree_of
+from federated.leaf_list import read_leaves, tree_of
 from federated.party import Party
 from federated.purposes import covers
 from federated.study import Study
+from storage.errors import MalformedBlock, MissingBlock, Unanswered
 
 
 @dataclass(slots=True)
@@ -25,12 +26,15 @@ class Consents:
     """Tiers of the study, which tier each granted id is of, and the sound ids of each cohort.
 
     `unlisted` are hospitals whose list an auditor missed: the contract alone saw those leaves.
+    `unanswered` are cohorts, by round and hospital, of which a member may have the list that does
+    not answer, or nobody can tell now whether an auditor missed it.
     """
 
     tiers: Mapping[AgreementId, Tier]
     agreement_of: Mapping[ConsentId, AgreementId]
     cohorts: dict[tuple[int, int], frozenset[bytes]] = field(default_factory=dict)
     unlisted: set[Address] = field(default_factory=set)
+    unanswered: set[tuple[int, int]] = field(default_factory=set)
 
     @classmethod
     def of_study(cls, party: Party, study: Study, block: BlockNumber) -> Consents:
@@ -75,6 +79,10 @@ def check_cohorts(
             if leaves:
                 sound = _check_consents(party, study, facts, event, leaves, consents, found)
                 consents.cohorts[facts.number, hospital] = sound
+            elif facts.code_unknown(hospital):
+                consents.unanswered.add((facts.number, hospital))
+        if any(check.unanswered for check in found.found):
+            consents.unanswered.add((facts.number, hospital))
         if hospital in facts.voids:
             _check_void(party, study, facts, hospital, checks)
         else:
@@ -98,10 +106,10 @@ def _check_list(
     at = Place(freeze.round, freeze.hospital)
     held = party.chain.client.block_hash(freeze.snapshot)
     checks.add("snapshot", held == freeze.snapshot_hash, "no such block on this chain", at)
-    leaves = leaves_of(party.store, event)
-    if leaves is None:
-        excused = facts.code_of(freeze.hospital) is ExclusionCode.LIST_MISSING
-        checks.add("leaf-list", excused, "no member has the list", at)
+    try:
+        leaves = read_leaves(party.store, freeze.leaf_list, most=freeze.n)
+    except (MissingBlock, MalformedBlock, CohortError) as exc:
+        _check_unlisted(facts, freeze.hospital, exc, checks, at)
         return ()
     checks.add("leaf-list", True, at=at)
     root = tree_of(leaves).root
@@ -110,6 +118,17 @@ def _check_list(
     detail = f"{len(leaves)} leaves, n is {freeze.n}, weight {freeze.weight}"
     checks.add("cohort-size", sound, detail, at)
     return leaves
+
+
+def _check_unlisted(facts: Facts, hospital: int, why: Exception, checks: Checks, at: Place) -> None:
+    if facts.code_of(hospital) is ExclusionCode.LIST_MISSING:
+        checks.add("leaf-list", True, at=at)
+    elif facts.code_unknown(hospital):
+        checks.note("leaf-list", "no member has the list; nor the word why it was left out", at)
+    elif isinstance(why, Unanswered):
+        checks.cannot("leaf-list", str(why), at)
+    else:
+        checks.add("leaf-list", False, "no member has the list", at)
 
 
 def _check_consents(

@@ -1,10 +1,13 @@
 """What of a study was erased lawfully: after `refund`, by a tombstone of whoever sealed it.
 
 A tombstone is its signer's word. What excuses is that word and the chain's clock: while evidence
-must last no tombstone excuses anything, whatever time it states.
+must last no tombstone excuses anything, whatever time it states. That there is none is said only
+after every member told what it knows.
 """
 
 from __future__ import annotations
+
+from functools import partial
 
 from chain.types import RoundNumber
 from federated.auditor.facts import Facts
@@ -14,6 +17,7 @@ from federated.party import Party
 from federated.published import MODEL_KIND, read_result
 from federated.study import Study
 from storage.erasure import date_of
+from storage.store import surely
 
 _MOST_SHOWN = 200  # a tombstone may hold any text
 
@@ -35,7 +39,12 @@ def model_erased(party: Party, study: Study, facts: Facts, number: RoundNumber) 
 
 
 def _said(party: Party, study: Study, facts: Facts, item: Evidence) -> str:
-    stone = lawful_tombstone(party, item, study.terms.refund_at, facts.block)
+    """Raises Unanswered where there may be a tombstone that a member did not tell of."""
+    until = study.terms.refund_at
+    if party.chain.client.node.block(facts.block).timestamp < until:
+        return ""
+    search = partial(lawful_tombstone, party, item, until, facts.block)
+    stone = surely(party.store, item.digest, search)
     if stone is None:
         return ""
     reason = "".join(c if c.isprintable() else "?" for c in stone.reason[:_MOST_SHOWN])

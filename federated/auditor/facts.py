@@ -33,6 +33,11 @@ class Facts:
         entries = self.manifest.entries if self.manifest else ()
         return next((entry.code for entry in entries if entry.hospital == hospital), None)
 
+    def code_unknown(self, hospital: int) -> bool:
+        """Whether a hospital was left out of a model by a manifest that cannot be read."""
+        left_out = not self.round.included >> hospital & 1
+        return self.round.finalized and self.manifest is None and left_out
+
 
 def gather(
     party: Party, study: Study, number: RoundNumber, block: BlockNumber, checks: Checks

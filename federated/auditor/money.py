@@ -6,8 +6,9 @@ from collections.abc import Collection, Mapping
 
 from chain.errors import LogsDisagree
 from chain.studies import RewardRule
-from chain.types import BlockNumber, RoundNumber
+from chain.types import Address, BlockNumber, RoundNumber
 from federated.auditor.cohorts import Consents
+from federated.auditor.restored import check_restored
 from federated.auditor.verdict import Checks, Place
 from federated.errors import RewardError
 from federated.party import Party
@@ -29,6 +30,7 @@ def check_money(
     `refused` are digests of listed reports that count for nothing.
     """
     _check_patients(party, study, block, consents, checks)
+    check_restored(party, study, block, checks)
     weights = _check_weights(party, study, block, checks)
     _check_hospitals(party, study, block, weights, refused, checks)
     _check_sum(party, study, block, checks)
@@ -50,9 +52,17 @@ def _check_patients(
                 detail = (
                     "a cohort that pays is unknown; get its list of leaves, or ask another node"
                 )
-            checks.add("patient-payments", False, detail)
+            if fair and tier is not None and tier.hospital in _unanswered(study, consents):
+                checks.cannot("patient-payments", detail)
+            else:
+                checks.add("patient-payments", False, detail)
             return
     checks.add("patient-payments", True)
+
+
+def _unanswered(study: Study, consents: Consents) -> set[Address]:
+    """Hospitals of which a cohort may hold an id that nobody can look for now."""
+    return {study.hospitals[index] for _, index in consents.unanswered}
 
 
 def _due(
@@ -83,15 +93,20 @@ def _paying_hospitals(party: Party, study: Study, block: BlockNumber) -> dict[in
 def _check_weights(
     party: Party, study: Study, block: BlockNumber, checks: Checks
 ) -> dict[int, int]:
-    """Weights by the `count` rule, from the freezes of finalized and lapsed rounds."""
+    """Weights by the `count` rule, from the freezes of finalized and lapsed rounds.
+
+    A hospital that auditors restored counts as if it had been included.
+    """
     rounds = party.chain.rounds
     weights = dict.fromkeys(range(len(study.hospitals)), 0)
     for number in range(1, rounds.count(study.number, block_identifier=block) + 1):
-        round_ = rounds.round(study.number, RoundNumber(number), block_identifier=block)
-        counted = round_.included if round_.finalized else 0
+        place = RoundNumber(number)
+        round_ = rounds.round(study.number, place, block_identifier=block)
+        restored = rounds.restored(study.number, place, block_identifier=block)
+        counted = round_.included | restored if round_.finalized else 0
         if round_.lapsed and round_.reached:
             counted = round_.submitted & ~_voided_in_time(party, study, number, block)
-        for event in rounds.freezes(study.number, RoundNumber(number), to_block=block):
+        for event in rounds.freezes(study.number, place, to_block=block):
             if counted >> event.freeze.hospital & 1:
                 weights[event.freeze.hospital] += event.freeze.weight
     held, total = rounds.counted_weights(study.number, block_identifier=block)

@@ -7,7 +7,7 @@ from functools import partial
 from eth_abi.abi import encode
 
 from chain.keccak import keccak
-from chain.rounds import Finalized, Submitted
+from chain.rounds import Finalized, Frozen, Submitted
 from federated.aggregate import WeightedSum
 from federated.auditor.erased import model_erased, update_erased
 from federated.auditor.facts import Facts
@@ -17,16 +17,17 @@ from federated.combining import Total, total_of
 from federated.drawing import expected
 from federated.exclusion import ExclusionCode
 from federated.judging import check_manifest, is_oversized, judge_submission
-from federated.missing import confirmed_missing
+from federated.missing import confirmed_missing, topic_of_missing
 from federated.party import Party
 from federated.published import open_state
 from federated.round_manifest import RoundManifest
 from federated.spec import StudySpec
 from federated.state import next_state, state_digest
 from federated.study import Study
-from federated.unopened import confirmed_unopened
+from federated.unopened import confirmed_unopened, topic_of_unopened
 from storage.errors import ArtefactError, MalformedBlock
 from storage.manifest import read_manifest
+from storage.store import surely
 
 
 def check_round(
@@ -83,11 +84,13 @@ def _check_submission(
     at, code = Place(event.round, event.index), facts.code_of(event.index)
     if code in (ExclusionCode.SCHEMA, ExclusionCode.LIST_MISSING):
         return
-    excused = code is ExclusionCode.UNDECRYPTABLE
-    if excused and confirmed_unopened(party, study, facts.frozen[event.index], event):
+    if facts.code_unknown(event.index):  # the check of the round's manifest says so
         return
+    excused = code is ExclusionCode.UNDECRYPTABLE
     excuse = partial(update_erased, party, study, facts, event.index)
     with checks.guarded("update-manifest", at, excuse):
+        if excused and _is_unopened(party, study, facts.frozen[event.index], event):
+            return
         try:
             manifest = check_manifest(party, study, facts.frozen[event.index], event)
         except (ArtefactError, MalformedBlock) as exc:
@@ -154,9 +157,17 @@ def _check_exclusions(
     for entry in manifest.entries:
         frozen = facts.frozen.get(entry.hospital)
         if entry.code is ExclusionCode.LIST_MISSING and frozen is not None:
-            ok = confirmed_missing(party, study, frozen)
+            search = partial(confirmed_missing, party, study, frozen)
             detail = "no auditor of the study confirmed that the list of leaves is missing"
-            checks.add("exclusion", ok, detail, Place(facts.number, entry.hospital))
+            at = Place(facts.number, entry.hospital)
+            with checks.guarded("exclusion", at):
+                ok = surely(party.store, topic_of_missing(frozen), search)
+                checks.add("exclusion", ok, detail, at)
+
+
+def _is_unopened(party: Party, study: Study, frozen: Frozen, event: Submitted) -> bool:
+    search = partial(confirmed_unopened, party, study, frozen, event)
+    return surely(party.store, topic_of_unopened(event), search) is not None
 
 
 def _check_model_bytes(
@@ -221,7 +232,7 @@ def _add(
     agree = False
     with checks.guarded("exclusion", at, partial(update_erased, party, study, facts, hospital)):
         event = facts.submitted[hospital]
-        if code is ExclusionCode.UNDECRYPTABLE and confirmed_unopened(party, study, frozen, event):
+        if code is ExclusionCode.UNDECRYPTABLE and _is_unopened(party, study, frozen, event):
             return checks.add("exclusion", True, at=at)
         judged = judge_submission(party, study, frozen, event, total)
         detail = f"the manifest says {code or 'included'}, the rule {judged.code or 'included'}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -12,7 +12,7 @@ from chain.attestations import Level
 from chain.errors import ChainError, NodeDown
 from federated.canonical import encode
 from federated.errors import FederatedError
-from storage.errors import MissingBlock, StorageError, Unreachable
+from storage.errors import MissingBlock, StorageError, Unanswered, Unreachable
 
 __all__ = ["Check", "Checks", "Level", "Outcome", "Place", "Verdict"]
 
@@ -22,6 +22,7 @@ class Outcome(StrEnum):
 
     OK = "ok"
     ERASED = "erased"
+    INCOMPLETE = "incomplete"
     TAMPERED = "tampered"
 
 
@@ -30,7 +31,8 @@ class Check:
     """One result. `round_number` and `hospital` (an index) are None where it is about neither.
 
     A `detail` with `ok` is a note. `erased`: it could not be made, for what it needs is gone by a
-    lawful tombstone of whoever sealed it; it neither holds nor speaks against anybody.
+    lawful tombstone of whoever sealed it. `unanswered`: it could not be made now, for members did
+    not answer who may have what it needs. Such a check neither holds nor speaks against anybody.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Check:
     hospital: int | None = None
     detail: str = ""
     erased: bool = False
+    unanswered: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """As reports and `--json` show it."""
@@ -46,6 +49,7 @@ class Check:
             "name": self.name,
             "ok": self.ok,
             "erased": self.erased,
+            "unanswered": self.unanswered,
             "round": self.round_number,
             "hospital": self.hospital,
             "detail": self.detail,
@@ -68,11 +72,14 @@ class Verdict:
 
     @property
     def outcome(self) -> Outcome:
-        """`erased` where nothing speaks against the study, and not all could be checked."""
+        """`tampered` where anything speaks against the study, `incomplete` where a later audit may
+        check more, `erased` where none can."""
         if self.ok:
             return Outcome.OK
-        lawful = bool(self.failures) and all(check.erased for check in self.failures)
-        return Outcome.ERASED if lawful else Outcome.TAMPERED
+        if not self.failures or any(not (x.erased or x.unanswered) for x in self.failures):
+            return Outcome.TAMPERED
+        later = any(check.unanswered for check in self.failures)
+        return Outcome.INCOMPLETE if later else Outcome.ERASED
 
     @property
     def notes(self) -> list[Check]:
@@ -97,7 +104,7 @@ class Verdict:
 
     def to_bytes(self) -> bytes:
         """Canonical bytes of the report that an attestation names by digest."""
-        return encode({"format": "consilium/audit/2", **self.to_json()})
+        return encode({"format": "consilium/audit/3", **self.to_json()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +129,10 @@ class Checks:
         self.found.append(Check(name, ok, at.round_number, at.hospital, "" if ok else detail))
         return ok
 
+    def cannot(self, name: str, detail: str, at: Place = NOWHERE) -> None:
+        """Record a check for which members did not answer who may have what it needs."""
+        self.found.append(Check(name, False, at.round_number, at.hospital, detail, unanswered=True))
+
     def note(self, name: str, detail: str, at: Place = NOWHERE) -> None:
         """Record what a reader should know and what proves nothing wrong: it holds."""
         self.found.append(Check(name, True, at.round_number, at.hospital, detail))
@@ -132,19 +143,35 @@ class Checks:
     ) -> Iterator[None]:
         """Errors about what was fetched fail this check; an unreachable store or node raises.
 
-        Where a block is missing, `excuse` says by whose tombstone, or nothing.
+        Where a block is missing, `excuse` says by whose tombstone, or nothing. Where members did
+        not answer, neither it nor its absence is known.
         """
         try:
             yield
         except (Unreachable, NodeDown):
             raise
         except (FederatedError, StorageError, ChainError) as exc:
-            said = excuse() if excuse is not None and _is_missing(exc) else ""
-            found = Check(name, False, at.round_number, at.hospital, said or str(exc), bool(said))
-            self.found.append(found)
+            self.found.append(
+                _judged(Check(name, False, at.round_number, at.hospital), exc, excuse)
+            )
 
 
-def _is_missing(exc: BaseException | None) -> bool:
-    while exc is not None and not isinstance(exc, MissingBlock):
+def _judged(check: Check, exc: Exception, excuse: Callable[[], str] | None) -> Check:
+    """What an error that a check met says of it."""
+    open_, said = caused_by(exc, Unanswered), ""
+    if excuse is not None and caused_by(exc, MissingBlock):
+        try:
+            said = excuse()
+        except Unanswered as unheard:
+            return replace(check, detail=str(unheard), unanswered=True)
+    if said:
+        return replace(check, detail=said, erased=True)
+    detail = str(exc) if open_ is None or str(open_) in str(exc) else f"{exc}; {open_}"
+    return replace(check, detail=detail, unanswered=open_ is not None)
+
+
+def caused_by(exc: BaseException | None, kind: type[StorageError]) -> BaseException | None:
+    """The first of this kind among an error and its causes."""
+    while exc is not None and not isinstance(exc, kind):
         exc = exc.__cause__
-    return exc is not None
+    return exc

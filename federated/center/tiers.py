@@ -49,11 +49,12 @@ def open_tier(party: Party, study: StudyId, wish: TierWish, *, step: str) -> Agr
 def accept(party: Party, offer: SignedOffer, *, max_count: int, text: str) -> AgreementId:
     """Open a tier at the price that a patient's counter-offer asks for.
 
-    Raises `StepError` for a counter-offer that is forged, expired or above what is unreserved. A
-    price that only one patient has identifies that patient: `max_count` should be larger than 1.
+    Raises `StepError` for a counter-offer that is forged, expired, cancelled or above what is
+    unreserved. A price that only one patient has identifies that patient: `max_count` should be
+    larger than 1.
     """
     chain, block = party.chain, party.head()
-    terms = check_offer(chain, offer, now=chain.client.timestamp())
+    terms = check_offer(chain, offer, now=chain.client.timestamp(), block=block)
     tier = chain.agreements.tier(terms.agreement, block_identifier=block)
     free = chain.escrow.unreserved(tier.study, block_identifier=block)
     if terms.price > free:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from chain.agreements import Tier
 from chain.consents import Reason, Withdrawal
-from chain.typed_data import Admission, Grant, expand, hash_ids, recover, sign
+from chain.typed_data import Admission, Grant, expand, hash_ids, recover
 from chain.types import Address, AgreementId, ConsentId
 from federated.errors import StepError
 from federated.hospital.node import HospitalNode
@@ -55,13 +55,11 @@ def admit(
     *,
     relayer: Address,
     deadline: int,
-    signing_key: bytes,
 ) -> int:
     """Check grants, remember whose they are, sign the batches, leave them to the relayer.
 
-    `signing_key` is the key of the hospital's account. Returns how many were admitted. Raises
-    `StepError` for a grant that is forged or for another hospital, and for a patient with two
-    keys or agreements in one study, before any is admitted.
+    Returns how many were admitted. Raises `StepError` for a grant that is forged or for another
+    hospital, and for a patient with two keys or agreements in one study, before any is admitted.
     """
     by_agreement: dict[AgreementId, list[Presented]] = defaultdict(list)
     for item in grants:
@@ -73,7 +71,7 @@ def admit(
         _remember(node, agreement, items)
         for start in range(0, len(items), BATCH):
             part = [item.grant for item in items[start : start + BATCH]]
-            _post(node, agreement, part, relayer=relayer, deadline=deadline, key=signing_key)
+            _post(node, agreement, part, relayer=relayer, deadline=deadline)
     return sum(map(len, by_agreement.values()))
 
 
@@ -168,12 +166,11 @@ def _post(
     *,
     relayer: Address,
     deadline: int,
-    key: bytes,
 ) -> None:
     chain = node.party.chain
     ids = hash_ids([grant.message.id for grant in grants])
     domain = domain_of(chain, chain.consents.address)
-    admission = sign(key, Admission(agreement, ids, deadline), domain)
+    admission = chain.client.sign(Admission(agreement, ids, deadline), domain)
     messages = [[m.id, m.nonce, m.deadline, m.r, m.vs] for m in (grant.message for grant in grants)]
     body = {"agreement": agreement, "messages": messages, "deadline": deadline}
     post(node.party.store, relayer, "grants", body | {"admission": admission})

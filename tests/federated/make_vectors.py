@@ -25,6 +25,7 @@ from chain.participants import Role
 from chain.rounds import Freeze, Frozen, Submitted
 from chain.typed_data import (
     Admission,
+    CancelCounterOffer,
     Claim,
     ClaimBonus,
     CounterOffer,
@@ -162,6 +163,7 @@ def typed_messages() -> list[Json]:
         (offer(), agreements),
         (Claim(id_, account("recipient"), 1_800_000_004), escrow),
         (ClaimBonus(id_, account("recipient"), 1_800_000_005), escrow),
+        (CancelCounterOffer(offer().digest(agreements), 1_800_000_003), agreements),
     ]
     shown = []
     for message, domain in cases:
@@ -519,9 +521,10 @@ def record_vectors() -> Json:
         found["participant"] = {"name": "north", "role": "hospital", "digest": described}
         found["participant"]["block"] = store.get_block(dag_cbor_cid(described))
     found["report"]["report"] = report().to_bytes()
-    plain, failed, gone = checks()
+    plain, failed, gone, silent = checks()
     found["audit"] = Verdict(STUDY, 1300, Level.KEYLESS, (plain, failed, gone)).to_bytes()
     found["audit_erased"] = Verdict(STUDY, 1300, Level.KEYLESS, (plain, gone)).to_bytes()
+    found["audit_incomplete"] = Verdict(STUDY, 1300, Level.KEYLESS, (gone, silent)).to_bytes()
     found["division"] = division()
     found["orders"] = orders()
     return found | {
@@ -616,12 +619,13 @@ def leaf_proof() -> Json:
     return Proven(leaf, [fixed("sibling 0"), fixed("sibling 1")]).to_json()
 
 
-def checks() -> tuple[Check, Check, Check]:
+def checks() -> tuple[Check, Check, Check, Check]:
     """What an audit's report may hold, whose digest an attestation names."""
     return (
         Check("code", True),
         Check("root", False, ROUND, 3, "the list does not give the frozen root"),
         Check("payload", False, RoundNumber(1), 0, "was erased", erased=True),
+        Check("leaf-list", False, ROUND, 3, "nobody answered", unanswered=True),
     )
 
 

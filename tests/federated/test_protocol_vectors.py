@@ -592,12 +592,25 @@ def test_an_audits_report_is_canonical() -> None:
     failed = {"name": "root", "ok": False, "round": 2, "hospital": 3}
     failed["detail"] = "the list does not give the frozen root"
     gone = {"name": "payload", "ok": False, "round": 1, "hospital": 0, "detail": "was erased"}
-    checks = [plain | {"erased": False}, failed | {"erased": False}, gone | {"erased": True}]
-    head = {"format": "consilium/audit/2", "study": 7, "block": 1300, "level": "keyless"}
+    silent = {"name": "leaf-list", "ok": False, "round": 2, "hospital": 3}
+    silent["detail"] = "nobody answered"
+    known = {"erased": False, "unanswered": False}
+    checks = [plain | known, failed | known, gone | known | {"erased": True}]
+    head = {"format": "consilium/audit/3", "study": 7, "block": 1300, "level": "keyless"}
     block = cbor(head | {"ok": False, "outcome": "tampered", "checks": checks})
     assert RECORDS["audit"] == block.hex()
     block = cbor(head | {"ok": False, "outcome": "erased", "checks": [checks[0], checks[2]]})
     assert RECORDS["audit_erased"] == block.hex()
+    later = [checks[2], silent | known | {"unanswered": True}]
+    block = cbor(head | {"ok": False, "outcome": "incomplete", "checks": later})
+    assert RECORDS["audit_incomplete"] == block.hex()
+
+
+def test_a_cancellation_names_the_digest_of_an_offer_of_the_same_key() -> None:
+    signed = {vector["type"].split("(")[0]: vector for vector in CHAIN["typed_messages"]}
+    offer, cancel = signed["CounterOffer"], signed["CancelCounterOffer"]
+    assert cancel["message"] == {"offer": offer["digest"], "deadline": offer["message"]["expiry"]}
+    assert (cancel["signer"], cancel["domain"]) == (offer["signer"], offer["domain"])
 
 
 def test_files_that_patients_send_hold_what_they_signed() -> None:

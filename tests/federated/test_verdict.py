@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 
 from chain.errors import LogsDisagree, NodeDown
-from federated.auditor import Check, Level, Verdict
+from federated.auditor import Check, Level, Outcome, Verdict
 from federated.auditor.verdict import Checks, Place
-from federated.errors import RecordError
-from storage.errors import MissingBlock, Unreachable
+from federated.errors import RecordError, Unjudged
+from storage.errors import MissingBlock, NotARecipient, StorageError, Unanswered, Unreachable
 
 
 def _fail(error: Exception) -> None:
@@ -46,3 +46,61 @@ def test_a_detail_is_kept_where_a_check_failed() -> None:
     assert checks.add("root", True, "unused")
     assert not checks.add("root", False, "another root", Place(1, 0))
     assert [check.detail for check in checks.found] == ["", "another root"]
+
+
+HOLDS, WRONG = Check("code", True), Check("root", False)
+GONE, SILENT = Check("model", False, erased=True), Check("model", False, unanswered=True)
+
+
+@pytest.mark.parametrize(
+    ("checks", "outcome"),
+    [
+        ([HOLDS], Outcome.OK),
+        ([HOLDS, GONE], Outcome.ERASED),
+        ([HOLDS, SILENT], Outcome.INCOMPLETE),
+        ([HOLDS, GONE, SILENT], Outcome.INCOMPLETE),
+        ([HOLDS, GONE, SILENT, WRONG], Outcome.TAMPERED),
+        ([SILENT, WRONG], Outcome.TAMPERED),
+        ([], Outcome.TAMPERED),
+    ],
+)
+def test_silence_accuses_nobody_and_excuses_nothing_that_is_wrong(
+    checks: list[Check], outcome: Outcome
+) -> None:
+    verdict = Verdict(1, 1, Level.KEYLESS, tuple(checks))
+    assert verdict.outcome is outcome
+    assert verdict.ok == (outcome is Outcome.OK)
+
+
+def _found(error: Exception, cause: Exception | None = None) -> Check:
+    checks = Checks()
+    with checks.guarded("exclusion", Place(1, 2), lambda: ""):
+        raise error from cause
+    (check,) = checks.found
+    return check
+
+
+def test_what_nobody_answered_about_is_no_failure_whichever_error_came_of_it() -> None:
+    silence = Unanswered("12D3 did not answer")
+    assert _found(silence).unanswered
+    for error in NotARecipient("no envelope"), Unjudged((2,), "does not open"):
+        check = _found(error, silence)
+        assert check.unanswered
+        assert not check.ok
+        assert check.detail == f"{error}; {silence}"
+    for cause in MissingBlock("nobody has it"), None:
+        assert not _found(NotARecipient("no envelope"), cause).unanswered
+
+
+def test_a_tombstone_that_a_silent_member_may_have_is_not_said_to_be_missing() -> None:
+    def excuse() -> str:
+        raise Unanswered("12D3 did not tell")
+
+    checks = Checks()
+    for error in MissingBlock("gone"), RecordError("another root"), StorageError("a bad signature"):
+        with checks.guarded("update-manifest", excuse=excuse):
+            raise error
+    missing, *wrong = checks.found
+    assert missing.unanswered
+    assert missing.detail == "12D3 did not tell"
+    assert not any(check.unanswered for check in wrong)
