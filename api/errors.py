@@ -2,6 +2,7 @@
 
 ApiError
 ├── HomeError      a home that is missing, of another role, or damaged
+├── SettingError   a variable of the environment that is missing or contradicts the home
 ├── ReportError    a report's data or page that cannot be read or written
 └── DemoError      a demo that cannot run, or was not run yet
 """
@@ -20,6 +21,10 @@ class ApiError(Exception):
 
 class HomeError(ApiError):
     """A home that is missing, of another role, or damaged."""
+
+
+class SettingError(ApiError):
+    """A variable of the environment that is missing, unreadable, or contradicts the home."""
 
 
 class DemoError(ApiError):

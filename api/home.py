@@ -3,13 +3,15 @@
     home.json        role, name, node, store
     deployment.json  where the contracts are
     keys/            account.json (keystore v3), signing.json, encryption.json
-    journal/         durable steps; outbox.sqlite: signed transactions
+    journal/         durable steps
+    outbox.sqlite    signed transactions; outbox.place names the database where they are elsewhere
     records.sqlite, consents.sqlite, policy.toml    a hospital's alone
     personal/        a hospital's alone: its own models of studies, sealed to itself
     phrase.txt       a patient's alone: the recovery phrase
 
 One passphrase, from CONSILIUM_PASSPHRASE or CONSILIUM_PASSPHRASE_FILE, protects the account's key,
-and that key the others.
+and that key the others. Where a Web3Signer keeps the account's key, account.json holds another one,
+which protects the others and signs nothing.
 """
 
 from __future__ import annotations
@@ -21,12 +23,16 @@ from enum import StrEnum
 from pathlib import Path
 
 from api.errors import HomeError
+from api.files import write_private
+from api.outbox import outbox_of
+from api.settings import signer_of
 from chain.client import Client
 from chain.contracts import Contracts
 from chain.deploy import Deployment
 from chain.errors import NoPassphrase
 from chain.keys import PatientSecret, load_keystore, new_phrase, passphrase_from, save_keystore
 from chain.node import Node
+from chain.signer import Web3Signer
 from chain.types import Address
 from federated.hospital import HospitalNode
 from federated.journal import Journal
@@ -59,7 +65,8 @@ class HomeConfig:
     """What home.json says. `store` is a folder, `http://host:port` of the home's own IPFS node, or
     `cluster:FILE` of its member file; `rpc` the chain node's address.
 
-    `relayer` is the account that sends what this home signs; empty where it sends itself.
+    `relayer` is the account that sends what this home signs; empty where it sends itself. `signer`
+    is the account whose key a Web3Signer keeps; empty where the home has it.
     """
 
     role: HomeRole
@@ -67,6 +74,7 @@ class HomeConfig:
     rpc: str
     store: str
     relayer: str = ""
+    signer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +108,7 @@ class Home:
         home = replace(home, key=home._new_keys(light))
         if deployment is not None:
             home.set_deployment(deployment)
-        _write(path / "home.json", json.dumps(asdict(config), indent=1))
+        write_private(path / "home.json", json.dumps(asdict(config), indent=1))
         return home
 
     @classmethod
@@ -123,8 +131,8 @@ class Home:
     def require(self, *roles: HomeRole) -> Home:
         """This home, if it is of one of these roles. Raises `HomeError`."""
         if self.config.role not in roles:
-            wanted = " or ".join(roles)
-            raise HomeError(f"{self.path} is the home of a {self.config.role}, not of a {wanted}")
+            own, *wanted = (_one(role) for role in (self.config.role, *roles))
+            raise HomeError(f"{self.path} is the home of {own}, not of {' or '.join(wanted)}")
         return self
 
     def set_deployment(self, text: str) -> None:
@@ -138,7 +146,7 @@ class Home:
             raise HomeError(
                 f"{self.path} belongs to another deployment; make a new home for this one"
             )
-        _write(self.path / "deployment.json", text)
+        write_private(self.path / "deployment.json", text)
 
     def deployment(self) -> Deployment:
         """Where the contracts are. Raises `HomeError`."""
@@ -151,7 +159,10 @@ class Home:
             ) from exc
 
     def account_key(self) -> bytes:
-        """The private key of the account. Raises `BadKey`."""
+        """The private key that opens the home's others: the account's, unless a signer keeps that.
+
+        Raises `BadKey`.
+        """
         if self.key is not None:
             return self.key
         return load_keystore(self.path / "keys" / "account.json", self.passphrase)
@@ -168,6 +179,15 @@ class Home:
         """The key that signs manifests."""
         return load_signing_key(self.path / "keys" / "signing.json", self.account_key())
 
+    def renew_signing_key(self) -> SigningKey:
+        """Make another key that signs manifests; the one before is gone. Raises `BadKey`."""
+        path, made = self.path / "keys" / "signing.json", SigningKey.generate()
+        fresh = path.with_name(".signing.json.new")
+        fresh.unlink(missing_ok=True)
+        save_key(fresh, made, self.account_key())
+        fresh.replace(path)
+        return made
+
     def node_address(self, rpc: str | None = None) -> str:
         """`rpc`, else what the home names; the homes of a demo name none once it has ended."""
         if address := rpc or self.config.rpc:
@@ -179,8 +199,13 @@ class Home:
 
     def client(self, rpc: str | None = None) -> Client:
         """Access to the chain with the account's key, over the home's outbox."""
-        node = Node(self.node_address(rpc))
-        return Client(node, self.account_key(), self.path / "outbox.sqlite")
+        outbox = outbox_of(self.path)
+        return Client(Node(self.node_address(rpc)), self._signer(), outbox)
+
+    def _signer(self) -> bytes | Web3Signer:
+        if not self.config.signer:
+            return self.account_key()
+        return signer_of(Address(self.config.signer))
 
     def store(self) -> BlockStore:
         """The store, whose connections close with it. Raises `Unreachable`, `NotPrivate`."""
@@ -191,7 +216,7 @@ class Home:
         if where == self.config.store:
             return self
         moved = replace(self, config=replace(self.config, store=where))
-        _write(self.path / "home.json", json.dumps(asdict(moved.config), indent=1))
+        write_private(self.path / "home.json", json.dumps(asdict(moved.config), indent=1))
         return moved
 
     def party(self, rpc: str | None = None) -> Party:
@@ -223,24 +248,18 @@ class Home:
 
     def _new_keys(self, light: bool) -> bytes | None:
         if self.config.role is HomeRole.PATIENT:
-            _write(self.path / "phrase.txt", new_phrase() + "\n")
+            write_private(self.path / "phrase.txt", new_phrase() + "\n")
             return None
         if not self.passphrase:
             raise NoPassphrase(f"set {PASSPHRASE} or {PASSPHRASE}_FILE: it protects the new keys")
         keys = self.path / "keys"
         key = os.urandom(32)
-        address = save_keystore(keys / "account.json", key, self.passphrase, light=light)
-        _write(keys / "address", address + "\n")
+        own = save_keystore(keys / "account.json", key, self.passphrase, light=light)
+        write_private(keys / "address", (self.config.signer or own) + "\n")
         save_key(keys / "signing.json", SigningKey.generate(), key)
         save_key(keys / "encryption.json", Identity.generate(), key)
         return key
 
 
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+def _one(role: HomeRole) -> str:
+    return f"an {role}" if role[0] in "aeiou" else f"a {role}"

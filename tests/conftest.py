@@ -45,11 +45,16 @@ def _compose() -> bool:
     return all(engines.built(item).is_file() for item in (engines.COMPOSE, engines.KUBO_IMAGE))
 
 
+def _halmos() -> bool:
+    return bool(load(ROOT / "tools" / "own_environment.py").is_built("halmos"))
+
+
 ENGINES: dict[str, Callable[[], bool]] = {
     "anvil": _anvil,
     "chromium": _node_tool("@sparticuz/chromium/bin/chromium.br"),
     "cluster": _built(toolchain.CLUSTER, toolchain.CLUSTER_CTL),
     "compose": _compose,
+    "halmos": _halmos,
     "hardhat": _node_tool("hardhat/package.json"),
     "kubo": _built(toolchain.KUBO),
     "postgres": lambda: programs() is not None,
@@ -63,7 +68,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         for name in marker.args:
             if ENGINES[name]():
                 continue
-            target = "engines" if name in ("cluster", "compose", "kubo") else "setup"
+            target = "engines" if name in ("cluster", "compose", "halmos", "kubo") else "setup"
             reason = f"{name} is missing: `make {target}` brings it"
             if os.environ.get("CONSILIUM_REQUIRE_ENGINES") == "1":
                 pytest.fail(reason)

@@ -24,6 +24,7 @@ from storage.cid import Codec
 _WORDS = {
     Outcome.OK: Word.OK,
     Outcome.ERASED: Word.INCOMPLETE,
+    Outcome.INCOMPLETE: Word.INCOMPLETE,
     Outcome.TAMPERED: Word.TAMPERED,
 }
 
@@ -136,6 +137,10 @@ def _print(party: Party, verdict: Verdict) -> None:
     if verdict.outcome is Outcome.ERASED:
         table(f"erased, and nothing else is wrong: {where}", columns, rows)
         say(f"erased: {len(rows)} of {len(verdict.checks)} checks cannot be made any more")
+        return
+    if verdict.outcome is Outcome.INCOMPLETE:
+        table(f"incomplete, and nothing that was found is wrong: {where}", columns, rows)
+        say(f"incomplete: {len(rows)} of {len(verdict.checks)} checks could not be made; try again")
         return
     table(f"does not hold: {where}", columns, rows)
     say(f"{len(rows)} of {len(verdict.checks)} checks do not hold")

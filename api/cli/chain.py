@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from api.cli.options import DeploymentPath
+from api.cli.operators import show_operators
+from api.cli.options import DeploymentPath, Ws
 from api.cli.options import Node as NodeAddress
 from api.cli.place import open_home, place
 from api.cli.show import group, say, write_file
 from api.home import HomeRole
+from chain.access import MOST_DELAY_S
 
 if TYPE_CHECKING:
+    from chain.deploy import Deployment
     from chain.indexer import Progress
 
 app = group(
@@ -99,20 +102,49 @@ def genesis(
 def deploy(
     token: Annotated[bool, typer.Option("--token", help="Add the development token.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write deployment.json here, too.")] = None,
+    operator: Annotated[
+        str | None,
+        typer.Option(help="Who admits, in place of this account: an address, as of a wallet."),
+    ] = None,
+    delay: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=MOST_DELAY_S,
+            help="Seconds that an admission stands announced before it holds; else two days, and "
+            "none on a chain for development.",
+        ),
+    ] = None,
 ) -> None:
     """Deploy the contracts with the operator's account, and keep where they are.
 
     Example: consilium --home homes/operator chain deploy --token --out deployment.json
     """
+    from api.cli.values import address
     from chain import deploy as deployment
 
     home = open_home(HomeRole.OPERATOR)
-    found = deployment.deploy(home.client(place().rpc), token=token)
+    client, admin = home.client(place().rpc), address(operator) if operator else None
+    found = deployment.deploy(client, admin=admin, token=token, delay_s=delay)
     home.set_deployment(found.to_json())
     if out is not None:
         write_file(out, found.to_json())
-    for name, address in found.addresses.items():
-        say(f"{address}  {name}")
+    for name, at in found.addresses.items():
+        say(f"{at}  {name}")
+    show_operators(client, found)
+
+
+@app.command()
+def operators(deployment: DeploymentPath = None, rpc: NodeAddress = None) -> None:
+    """Show who may admit and dismiss participants, and how long that stands announced before.
+
+    Example: consilium --rpc http://127.0.0.1:8545 chain operators --deployment deployment.json
+    """
+    from chain.client import Client
+    from chain.node import Node
+
+    node = Node(rpc or place().rpc or open_home().config.rpc)
+    show_operators(Client(node), _deployment(deployment))
 
 
 @app.command()
@@ -137,29 +169,30 @@ def index(
     deployment: DeploymentPath = None,
     rpc: NodeAddress = None,
     follow: Annotated[bool, typer.Option("--follow", help="Stay, and index what comes.")] = False,
+    every: Annotated[float, typer.Option(min=0.1, help="Seconds between looks.")] = 1.0,
+    ws: Ws = None,
 ) -> None:
     """Write the contracts' events into tables, for SQL; goes on where it was stopped.
 
     Example: consilium --rpc http://127.0.0.1:8545 chain index events.sqlite --deployment
     deployment.json
     """
-    from chain.deploy import Deployment
+    from api.cli.watching import Patience, waking
     from chain.index import Index
     from chain.indexer import Indexer
     from chain.node import Node
 
-    if deployment is not None:
-        found = Deployment.from_json(deployment.read_text("utf-8"))
-    else:
-        found = open_home().deployment()
+    found = _deployment(deployment)
     node = Node(rpc or place().rpc or open_home().config.rpc)
     kept = Index(path, found)
     indexer = Indexer(node, found, kept)
     try:
         indexer.catch_up(_tell)
-        for progress in indexer.follow() if follow else ():
-            if progress.events or progress.rewound:
-                _tell(progress)
+        if follow:
+            with waking(node, Patience(), ws) as pause:
+                for progress in indexer.follow(poll_s=every, pause=pause):
+                    if progress.events or progress.rewound:
+                        _tell(progress)
     except KeyboardInterrupt:
         pass  # What is written is whole; the next run goes on.
     finally:
@@ -169,3 +202,11 @@ def index(
 def _tell(progress: Progress) -> None:
     back = f", {progress.rewound} blocks were taken back" if progress.rewound else ""
     say(f"block {progress.block} of {progress.latest}: {progress.events} events more{back}")
+
+
+def _deployment(path: Path | None) -> Deployment:
+    from chain.deploy import Deployment
+
+    if path is None:
+        return open_home().deployment()
+    return Deployment.from_json(path.read_text("utf-8"))

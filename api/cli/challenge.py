@@ -1,4 +1,4 @@
-"""`consilium challenge`: prove an update false, demand a leaf, answer a demand."""
+"""`consilium challenge`: prove an update false, demand a leaf, answer; vote as an auditor."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from api.cli.options import RoundNo, StudyNumber
 from api.cli.place import open_party, reading
 from api.cli.show import group, say, write_file
 from api.cli.values import hospital_index, round_of, study_of
+from api.cli.voting import reject_root, restore
 from api.errors import ApiError
 from api.home import HomeRole
 from chain.challenges import Ground
@@ -22,11 +23,14 @@ from federated.challenging import Proven, freeze_of, proven_leaf, submission_of
 from federated.party import Party
 
 app = group(
-    """Void an update that is false; demand leaves and answer.
+    """Void an update that is false; demand leaves and answer; vote as an auditor.
 
     Example: consilium --home homes/auditor challenge leaf 1 2 north 17
     """
 )
+
+app.command()(restore)
+app.command()(reject_root)
 
 Hospital = Annotated[str, typer.Argument(help="The hospital: index, name or address.")]
 LeafIndex = Annotated[int, typer.Argument(metavar="LEAF", min=0, help="The leaf's index.")]

@@ -11,10 +11,13 @@ from api.cli.show import table
 from api.cli.words import FORESEEN, sentence
 from api.errors import HomeError
 from api.home import Home, HomeRole
+from api.outbox import outbox_of
+from api.settings import signer_of
 from chain.deploy import verify_deployment
 from chain.errors import ChainError
 from chain.node import Node
 from chain.participants import Role
+from chain.types import Address
 from federated.hospital.policy.standing import policies_at
 from federated.party import Party
 from storage.keys import fetch_key
@@ -53,6 +56,9 @@ def _findings() -> list[Finding]:
             own = Home.open(place().home)
             found.append(("signing key", _failing(own.signing_key)))
             found.append(("encryption key", _failing(own.identity)))
+        found.append(("outbox", _failing(lambda: outbox_of(home.path))))
+        if account := home.config.signer:
+            found.append(("signer", _failing(lambda: signer_of(Address(account)))))
     else:
         found.append(("recovery phrase", _failing(lambda: _phrase(home))))
     if home.config.role is HomeRole.HOSPITAL:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,6 +12,7 @@ from api.cli.show import json_object, say, table, warn
 from api.cli.values import names_of, study_of
 from api.home import HomeRole
 from chain.types import StudyId
+from federated.finding import Hit
 from federated.finding import find as find_listed
 from federated.index_keys import share_key
 from federated.indexing import index_own
@@ -59,7 +60,7 @@ def find(
     """
     party = open_party(HomeRole.CENTER, HomeRole.HOSPITAL, HomeRole.AUDITOR)
     found = find_listed(party, keyword, [StudyId(number) for number in study or ()])
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "study": hit.study,
             "round": hit.listed.round_number,
@@ -68,7 +69,7 @@ def find(
             "artefact": str(dag_cbor_cid(hit.listed.digest)),
             "gone": hit.gone,
         }
-        for hit in found.hits
+        for hit in sorted(found.hits, key=_place)
     ]
     if as_json:
         without = list(found.without_key)
@@ -76,9 +77,22 @@ def find(
         return
     for reason in found.refused:
         warn(f"not believed: {reason}")
-    names = names_of(party, [hit.listed.account for hit in found.hits])
+    for number in found.without_key:
+        warn(f"study {number} was not searched: no secret of its index is sealed to this home")
+    if not rows:
+        say("nothing is listed under " + ", ".join(map(repr, keyword)))
+        return
+    names = names_of(party, [row["author"] for row in rows])
     cells = [
-        (row["study"], row["round"] or "-", row["kind"], name, row["artefact"], row["gone"])
+        (row["study"], row["round"] or "-", row["kind"], name, row["artefact"], _gone(row))
         for row, name in zip(rows, names, strict=True)
     ]
     table("found", ("study", "round", "kind", "author", "artefact", "gone"), cells)
+
+
+def _gone(row: dict[str, Any]) -> str:
+    return "yes" if row["gone"] else ""
+
+
+def _place(hit: Hit) -> tuple[int, int, str]:
+    return hit.study, hit.listed.round_number, hit.listed.kind

@@ -58,7 +58,6 @@ def admit(
         presented,
         relayer=to,
         deadline=moment(deadline, node.party.chain.client.timestamp()),
-        signing_key=home.account_key(),
     )
     say(f"{count} grants admitted; they wait for {to} to send them")
 

@@ -31,7 +31,7 @@ COMMANDS = {
     "predict": "Say what a study's model makes of one patient, in the hospital.",
     "center": "Open rounds, aggregate, finalize, settle.",
     "claim": "Claim a reward: a patient's, a hospital's share, a bond.",
-    "challenge": "Void an update that is false; demand leaves and answer.",
+    "challenge": "Void an update that is false; demand leaves and answer; vote as an auditor.",
     "audit": "Replay a study and say what does not hold.",
     "storage": "List and erase own artefacts, collect what studies left in the store.",
     "swarm": "Run, join and check a private IPFS with copies at several members.",

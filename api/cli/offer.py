@@ -9,12 +9,14 @@ from typing import Annotated, Any
 
 import typer
 
+from api.cli.consent import patient_client, relayer_of
 from api.cli.options import (
     Agreement,
     AsJson,
     DeploymentPath,
     LastStudy,
     Node,
+    Relayer,
     StorePath,
     StudyNumber,
     Who,
@@ -39,7 +41,8 @@ from federated.center import open_tier
 from federated.center.tiers import TierWish
 from federated.counter_offers import offers_for
 from federated.errors import StepError
-from federated.offers import SignedOffer, check_offer
+from federated.mail import post
+from federated.offers import SignedOffer, cancelled_at, check_offer
 from federated.party import Party
 from federated.purposes import code, describe, tier_bitmap
 from federated.study import Study
@@ -121,7 +124,42 @@ def counter(
             )
         )
     write_file(out, signed.to_json() + "\n")
-    say(f"hand {out} to the center; a price that you alone get identifies you")
+    say(
+        f"hand {out} to the center, and keep it: `consilium offer cancel` takes it back; a price "
+        "that you alone get identifies you"
+    )
+
+
+@app.command()
+def cancel(
+    file: Annotated[Path, typer.Argument(help="The counter-offer, as `offer counter` wrote it.")],
+    relayer: Relayer = None,
+    direct: Annotated[bool, typer.Option("--direct", help="Send it with own coins.")] = False,
+) -> None:
+    """Take a counter-offer back before it expires; the patient's.
+
+    A relayer sends it, or with --direct the key that signed the offer, which then needs coins. The
+    chain tells that it was taken back, and not what it asked for. The same command again says when.
+
+    Example: consilium --home homes/alex offer cancel counter.json
+    """
+    home = open_home(HomeRole.PATIENT)
+    patient = home.patient(place().rpc)
+    offer = _read(file)
+    with reading() as party:
+        signed, head = patient.cancel(offer), party.head()
+        if block := cancelled_at(party.chain, offer, head):
+            say(f"it was cancelled in block {block}: no center takes it up any more")
+            return
+        check_offer(party.chain, offer, now=party.chain.client.timestamp(), block=head)
+        if direct:
+            client = patient_client(home, party, offer.terms.agreement)
+            receipt = client.send(signed.call(party.chain), step=f"cancel-{signed.offer.hex()}")
+            say(f"cancelled in block {receipt.block}: no center takes it up any more")
+            return
+        to = relayer_of(home, relayer)
+        post(party.store, to, "cancellation", signed.body())
+    say(f"the cancellation waits for {to} to send it; this command again says when it did")
 
 
 @app.command()
@@ -130,17 +168,17 @@ def inbox(
 ) -> None:
     """Write the counter-offers that patients left for this center; the center's.
 
-    One that is forged or expired is passed over.
+    One that is forged, expired or cancelled is passed over.
 
     Example: consilium --home homes/center offer inbox --out counters
     """
     party = open_party(HomeRole.CENTER)
-    now = party.chain.client.timestamp()
+    now, block = party.chain.client.timestamp(), party.head()
     out.mkdir(parents=True, exist_ok=True)
     count = 0
     for offer in offers_for(party):
         try:
-            check_offer(party.chain, offer, now=now)
+            check_offer(party.chain, offer, now=now, block=block)
         except StepError as exc:
             warn(str(exc))
             continue
@@ -161,7 +199,7 @@ def accept(
     Example: consilium --home homes/center offer accept counter.json --max-count 20
     """
     party = open_party(HomeRole.CENTER)
-    offer = SignedOffer.from_json(file.read_text("utf-8"))
+    offer = _read(file)
     _warn_alone(max_count)
     agreement = accept_offer(party, offer, max_count=max_count, text=terms)
     tier = party.chain.agreements.tier(agreement, block_identifier=party.head())
@@ -202,6 +240,10 @@ def close(agreement: Agreement) -> None:
     call = party.chain.agreements.close_tier(AgreementId(agreement))
     party.chain.client.send(call, step=f"close-{agreement}")
     say(f"agreement {agreement} takes no more grants")
+
+
+def _read(file: Path) -> SignedOffer:
+    return SignedOffer.from_json(file.read_text("utf-8"))
 
 
 def _tiers(party: Party, study: Study, block: BlockNumber) -> list[dict[str, Any]]:

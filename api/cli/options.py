@@ -34,5 +34,13 @@ DeploymentPath = Annotated[
     Path | None, typer.Option("--deployment", help="deployment.json; then no home is needed.")
 ]
 Node = Annotated[str | None, typer.Option("--rpc", help="The node; with --deployment.")]
+Ws = Annotated[
+    str | None,
+    typer.Option(
+        "--ws",
+        help="Look at once where ws://HOST:PORT tells of a block; auto: at the node's own address. "
+        "Else what CONSILIUM_WS says.",
+    ),
+]
 
 InRound = Annotated[int | None, typer.Option("--round", min=1, help="The round; else the newest.")]

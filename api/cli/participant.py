@@ -10,11 +10,15 @@ from typing import Annotated
 import typer
 
 from api.cli.options import AsJson
-from api.cli.place import open_home, open_party, place
+from api.cli.participant_keys import register, renew_key
+from api.cli.place import open_home, place
 from api.cli.show import group, json_object, pairs, say, write_file
-from api.cli.values import address, amount, tokens
+from api.cli.values import address, amount, tokens, when
 from api.errors import ApiError
 from api.home import PASSPHRASE, Home, HomeConfig, HomeRole
+from api.outbox import move_outbox as move
+from api.settings import signer_of
+from chain.access import Scheduled, carry_out
 from chain.client import Client
 from chain.client import fund as send_coins
 from chain.clock import Clock
@@ -28,7 +32,6 @@ from federated.directory import name_of, publish_description
 from federated.party import Party
 from storage.backends import EMBEDDED, backend_of, reach_store
 from storage.embedded import EmbeddedStore
-from storage.keys import publish_key
 
 app = group(
     """Make a home with keys, be admitted, publish keys, get coins.
@@ -59,6 +62,13 @@ def init(
     relayer: Annotated[
         str | None, typer.Option(help="Who sends for this home: an address or participant.json.")
     ] = None,
+    signer: Annotated[
+        str | None,
+        typer.Option(
+            envvar="CONSILIUM_SIGNER_ACCOUNT",
+            help="The account whose key the Web3Signer at CONSILIUM_SIGNER_URL keeps.",
+        ),
+    ] = None,
     light_kdf: Annotated[
         bool,
         typer.Option(
@@ -82,7 +92,8 @@ def init(
     where = _store(store, made=role is HomeRole.OPERATOR)
     passphrase = "" if role is HomeRole.PATIENT else passphrase_from(os.environ, PASSPHRASE)
     sender = "" if relayer is None else address(relayer)
-    config = HomeConfig(role, name, rpc, where, sender)
+    kept = "" if signer is None or role is HomeRole.PATIENT else signer_of(address(signer)).address
+    config = HomeConfig(role, name, rpc, where, sender, kept)
     home = Home.create(place().home, config, text, passphrase, light=light_kdf)
     if role is HomeRole.PATIENT:
         say((home.path / "phrase.txt").read_text("utf-8").strip())
@@ -101,6 +112,9 @@ def admit(
 ) -> None:
     """Admit hospitals, centers and auditors by their participant.json; the operator's.
 
+    Under a timelock (`consilium chain operators`) the first run announces it; run again when it is
+    ready, it admits.
+
     Example: consilium --home homes/operator participant admit homes/north/participant.json
     """
     home = open_home(HomeRole.OPERATOR)
@@ -111,21 +125,16 @@ def admit(
             say(f"{name} {account} was admitted already")
             continue
         digest = publish_description(store, name, role)
-        chain.client.send(chain.participants.admit(account, role, digest), step=f"admit-{account}")
-        say(f"{name} {account} is admitted as {role.name.lower()}")
+        call = chain.participants.admit(account, role, digest)
+        done = carry_out(chain.client, chain.access, call, step=f"admit-{account}")
+        if isinstance(done, Scheduled):
+            say(f"{name} {account} is announced: admit again from {when(done.ready_at)} UTC on")
+        else:
+            say(f"{name} {account} is admitted as {role.name.lower()}")
 
 
-@app.command()
-def register() -> None:
-    """Publish the home's keys, so that others can verify and seal for it.
-
-    Example: consilium --home homes/north participant register
-    """
-    party = open_party(HomeRole.CENTER, HomeRole.HOSPITAL, HomeRole.AUDITOR)
-    digest = publish_key(party.store, party.identity.recipient)
-    call = party.chain.participants.set_keys(party.sender.signing_key.public, digest)
-    receipt = party.chain.client.send(call, step=f"keys-{digest.hex()[:16]}")
-    say(f"keys of {party.address} hold from block {receipt.block}")
+app.command()(register)
+app.command("renew-key")(renew_key)
 
 
 @app.command()
@@ -166,6 +175,19 @@ def fund(
         if units:
             _mint(Contracts(client, home.deployment()), to, units)
         say(f"{to} has {coins} coins and {mint} tokens more")
+
+
+@app.command("move-outbox")
+def move_outbox() -> None:
+    """Move the file of signed transactions into the database that CONSILIUM_OUTBOX_URL names.
+
+    Stop what runs in this home before; afterwards every command needs the variable, or its _FILE.
+
+    Example: consilium --home homes/relayer participant move-outbox
+    """
+    home = open_home()
+    name = move(home.path, home.deployment().genesis, home.address())
+    say(f"transactions are in {name}; outbox.sqlite.moved is a copy that nothing reads")
 
 
 def _store(named: str, *, made: bool) -> str:

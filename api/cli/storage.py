@@ -18,7 +18,7 @@ from federated.erasing import erase_own, keep_until, own_evidence
 from storage.backends import open_store
 from storage.cid import Cid, Codec, dag_cbor_cid
 from storage.embedded import EmbeddedStore
-from storage.erasure import Node, Tombstone
+from storage.erasure import Node, Tombstone, find_tombstone
 from storage.errors import MalformedCid
 from storage.garbage import OLD_S, remove, unneeded
 from storage.store import BlockStore
@@ -43,17 +43,24 @@ def list_own(study: StudyNumber, as_json: AsJson = False) -> None:
     party = open_party(*_SEALING)
     found = study_of(party, study)
     rows = [
-        (str(dag_cbor_cid(item.digest)), item.kind, item.round_number, until)
+        (
+            str(dag_cbor_cid(item.digest)),
+            item.kind,
+            item.round_number,
+            keep_until(party, item.digest, found),
+            stone.erased_at if stone else None,
+        )
         for item in own_evidence(party, found)
-        for until in [keep_until(party, item.digest, found)]
+        for stone in [find_tombstone(party.store, item.digest, party.sender.signer)]
     ]
     if as_json:
-        names = ("artefact", "kind", "round", "keep_until")
+        names = ("artefact", "kind", "round", "keep_until", "erased_at")
         artefacts = [dict(zip(names, row, strict=True)) for row in rows]
         json_object({"study": study, "artefacts": artefacts})
         return
-    columns = ("artefact", "kind", "round", "must last until, UTC")
-    table(f"own artefacts of study {study}", columns, [(*row[:3], when(row[3])) for row in rows])
+    columns = ("artefact", "kind", "round", "must last until, UTC", "erased, UTC")
+    cells = [(*row[:3], when(row[3]), "" if row[4] is None else when(row[4])) for row in rows]
+    table(f"own artefacts of study {study}", columns, cells)
 
 
 @app.command()

@@ -163,7 +163,8 @@ def _print(party: Party, study: Study, rounds: list[dict[str, Any]]) -> None:
     names = names_of(party, study.hospitals)
     rows = [(i, name, study.hospitals[i]) for i, name in enumerate(names)]
     table("hospitals", ("index", "name", "address"), rows)
-    columns = ("round", "phase", "frozen", "submitted", "included", "voided", "patients")
+    counts = ("frozen", "submitted", "included", "restored", "voided")
+    columns = ("round", "phase", *counts, "patients")
     table("rounds", columns, [[row[column] for column in columns] for row in rounds])
     print_search(party, study)
 
@@ -210,6 +211,8 @@ def _rounds(party: Party, study: Study) -> list[dict[str, Any]]:
             name: getattr(round_, name).bit_count()
             for name in ("frozen", "submitted", "included", "voided")
         }
+        restored = rounds.restored(study.number, place, block_identifier=block)
+        counts["restored"] = restored.bit_count()
         people = sum(event.freeze.n for event in freezes)
         found.append(
             {"round": number, "phase": phase_of(round_, now), **counts, "patients": people}

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from api.cli.show import warn
+from api.settings import WS, setting
+from chain.bell import Bell, sockets_of
 from chain.clock import Clock
 from chain.errors import NodeDown, TxTimeout
+from chain.node import Node
 from federated.party import Party
 from storage.errors import Unreachable
 
@@ -40,10 +45,28 @@ class Patience:
 
 def watch(party: Party, step: Callable[[], bool], patience: Patience) -> None:
     """Take `step` again and again until it gives True; a chain that stands still gets blocks."""
-    clock = Clock(party.chain.client.node)
-    clock.wait_for(
-        lambda: patience.attempt(step) or None,
-        what="the study",
-        timeout_s=_FOREVER_S,
-        poll_s=_LOOK_EVERY_S,
-    )
+    node = party.chain.client.node
+    with waking(node, patience) as pause:
+        Clock(node).wait_for(
+            lambda: patience.attempt(step) or None,
+            what="the study",
+            timeout_s=_FOREVER_S,
+            poll_s=_LOOK_EVERY_S,
+            pause=pause,
+        )
+
+
+@contextmanager
+def waking(
+    node: Node, patience: Patience, given: str | None = None
+) -> Iterator[Callable[[float], object]]:
+    """How to wait between two looks: less long where a WebSocket tells of a block.
+
+    Raises `BadSocket`, `SettingError`.
+    """
+    where = given or setting(WS)
+    if where is None:
+        yield time.sleep
+        return
+    with Bell(sockets_of(node.addresses if where == "auto" else where), patience.warn) as bell:
+        yield bell.wait

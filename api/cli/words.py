@@ -23,7 +23,12 @@ _REFUSALS: Mapping[str, str] = {
     " tells which",
     "NotTheCenter": "{account} is not the center of this study; use the home of its center",
     "NotTheHospital": "{account} is not the hospital of this agreement; use that hospital's home",
-    "NotAnAuditor": "{account} is not an auditor; ask the operator to admit it",
+    "NotAnAuditor": "{account} is not an auditor, or none whom the study names; ask the operator, "
+    "or use the home of one",
+    "AlreadyVoted": "{auditor} has voted on this already; the other auditors' votes are awaited",
+    "NotRestorable": "nothing to restore: hospital {index} was not left out of this finalized "
+    "round, was voided, or is restored already",
+    "NoRoot": "study {study}: its center posted no root of shares that stands",
     "AccessManagedUnauthorized": "{caller} is not the operator; use the operator's home",
     "NotAParticipant": "{account} was never admitted; ask the operator",
     "AlreadyAdmitted": "{account} was admitted already, which is what you want",

@@ -37,6 +37,7 @@ CHECK_WORDS = {
     "search": "the round goes on from its candidate's rounds, or those of the one that is chosen",
     "descent": "the round descends from no contaminated model",
     "patient-payments": "only patients who stood in a paying cohort were paid, each once",
+    "restored": "a weight that auditors restored had been left out against the rules",
     "counted-weights": "the weights that count are those of the rounds",
     "hospital-share": "the hospital got its share by the study's rule",
     "reward-root": "the posted shares are those that reports and weights give",

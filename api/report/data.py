@@ -13,7 +13,7 @@ from federated.evaluation.result import Evaluation
 from federated.metrics import Estimate, Scores
 from federated.outcome import Fate
 
-FORMAT = "consilium/report/4"
+FORMAT = "consilium/report/5"
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +182,7 @@ class Update:
     code: str
     included: bool
     staleness: int
+    restored: bool
 
 
 @dataclass(frozen=True, slots=True)

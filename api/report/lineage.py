@@ -51,6 +51,7 @@ def _round(
                 code=item.code,
                 included=item.included,
                 staleness=item.staleness,
+                restored=item.restored,
             )
         )
     return RoundFacts(

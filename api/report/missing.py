@@ -47,7 +47,9 @@ def _told(round_: RoundFacts, item: Update) -> tuple[str, str]:
         after = "after the round: the model holds it" if item.included else "before the mean"
         return "voided", f"its cohort was proven false {after}"
     if item.fate is Fate.EXCLUDED:
-        return f"excluded: {item.code}", _CODE_WORDS.get(item.code, NONE)
+        why = _CODE_WORDS.get(item.code, NONE)
+        again = "; auditors found otherwise, and its weight counts" * item.restored
+        return f"excluded: {item.code}", f"{why}{again}"
     if item.fate is Fate.SUBMITTED:
         why = "no reason is given: see the audit" if round_.state else "the round gave no model"
         return "sent, not used", why

@@ -121,6 +121,10 @@ class CachedStore:
         """See BlockStore."""
         return self._store.announced(topic)
 
+    def hear(self, topic: bytes) -> None:
+        """See BlockStore."""
+        self._store.hear(topic)
+
 
 @dataclass(frozen=True, slots=True)
 class KnownCohort:

@@ -123,6 +123,11 @@ def _bonus(view: View, mail: Mail) -> int | None:
     return 0 if _first(view, mail, mail.body["agreement"]).bonus_paid else None
 
 
+def _cancellation(view: View, mail: Mail) -> int | None:
+    key, offer = Address(mail.body["key"]), mail.body["offer"]
+    return view.chain.agreements.cancelled_at(key, offer, block_identifier=view.block) or None
+
+
 def _never(_view: View, _mail: Mail) -> int | None:
     """The center answers by opening a tier, which names nobody."""
     return None
@@ -134,6 +139,7 @@ _EFFECTS: dict[str, Callable[[View, Mail], int | None]] = {
     "grant": _grant,
     "claim": _claim,
     "bonus": _bonus,
+    "cancellation": _cancellation,
     "counter-offer": _never,
 }
 """The block at which a message took effect; 0 where it did and the block is not looked up."""

@@ -21,6 +21,7 @@ from chain.escrow import Claimant
 from chain.rounds import Freeze
 from chain.typed_data import (
     Admission,
+    CancelCounterOffer,
     Claim,
     ClaimBonus,
     Domain,
@@ -32,7 +33,7 @@ from chain.typed_data import (
     recover,
 )
 from chain.types import NO_ADDRESS, Address, AgreementId, Call, ConsentId
-from federated.offers import SignedOffer, domain_of
+from federated.offers import Cancellation, SignedOffer, cancelled_at, domain_of
 from federated.patient import SignedGrant
 
 Body = Mapping[str, Any]
@@ -102,6 +103,21 @@ def check_counter(view: View, offer: SignedOffer) -> None:
     end = view.chain.studies.terms(tier.study, block_identifier=view.block).end_by
     if view.chain.client.timestamp() >= end:
         raise ApiProblem("not-now", f"study {tier.study} has ended: no tier opens any more")
+    if cancelled_at(view.chain, offer, view.block):
+        raise ApiProblem(
+            "already-done", "the counter-offer is cancelled on the chain: sign a new one"
+        )
+
+
+def check_cancellation(view: View, given: Cancellation) -> Body:
+    """The mail for the relayer. Raises `ApiProblem`."""
+    agreements = view.chain.agreements
+    message = CancelCounterOffer(given.offer, given.deadline)
+    _require(given.signature, message, domain_of(view.chain, agreements.address), given.key)
+    check_deadline(view, given.deadline)
+    if agreements.cancelled_at(given.key, given.offer, block_identifier=view.block):
+        raise ApiProblem("already-done", "the counter-offer is cancelled on the chain already")
+    return given.body()
 
 
 def check_claim(view: View, relayer: Address, given: ClaimIn) -> Body:

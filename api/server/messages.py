@@ -21,7 +21,7 @@ from api.server.text import (
 from chain.consents import GrantMessage, RevokeMessage
 from chain.typed_data import CounterOffer
 from chain.types import AgreementId, ConsentId, Wei
-from federated.offers import SignedOffer
+from federated.offers import Cancellation, SignedOffer
 from federated.patient import SignedGrant
 
 _R = "First half of the signature (ERC-2098)."
@@ -121,6 +121,19 @@ class CounterOfferIn(Given):
             salt=raw(self.terms.salt),
         )
         return SignedOffer(terms, account(self.key), raw(self.signature))
+
+
+class CancellationIn(Given):
+    """A counter-offer taken back, signed as EIP-712 `CancelCounterOffer` for Agreements."""
+
+    key: AccountIn = Field(title="Key", description="Address of the one-time key.")
+    offer: DigestIn = Field(title="Offer", description="EIP-712 digest of the counter-offer.")
+    deadline: Until = Field(title="Deadline", description="The offer's expiry, say; seconds.")
+    signature: SignatureIn = Field(title="Signature", description="For Agreements.")
+
+    def cancellation(self) -> Cancellation:
+        """As a relayer takes it."""
+        return Cancellation(account(self.key), raw(self.offer), self.deadline, raw(self.signature))
 
 
 class ClaimIn(Given):

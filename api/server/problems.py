@@ -18,7 +18,7 @@ from chain.errors import (
     TxReverted,
 )
 from federated.errors import FederatedError, JournalDamaged, StepError
-from storage.errors import MissingBlock, StorageError, Unreachable
+from storage.errors import MissingBlock, StorageError, Unanswered, Unreachable
 
 MEDIA = "application/problem+json"
 BASE = "/v1/problems/"
@@ -182,7 +182,7 @@ def _of_chain(exc: ChainError) -> ApiProblem:
 
 
 def _of_storage(exc: StorageError) -> ApiProblem:
-    if isinstance(exc, Unreachable):
+    if isinstance(exc, Unreachable | Unanswered):
         return ApiProblem("store-unreachable", "the store does not answer: ask again in a while")
     if isinstance(exc, MissingBlock):
         return ApiProblem(

@@ -18,6 +18,7 @@ from api.server.fates import Fate, fate_of
 from api.server.judging import (
     check_admission,
     check_bonus,
+    check_cancellation,
     check_claim,
     check_counter,
     check_grant,
@@ -26,6 +27,7 @@ from api.server.judging import (
 from api.server.messages import (
     AdmissionIn,
     BonusIn,
+    CancellationIn,
     ClaimIn,
     CounterOfferIn,
     GrantIn,
@@ -106,6 +108,16 @@ async def leave_counter_offer(site: TheSite, sender: Sender, given: CounterOffer
     """Sealed to the center, which answers by opening a tier or by silence."""
     site.relays.take(sender)
     return await ask(site, lambda view: _counter(site, view, given))
+
+
+@routes.post("/relay/cancellations", summary="Leave a cancellation", **_LEFT)
+async def leave_cancellation(site: TheSite, sender: Sender, given: CancellationIn) -> Fate:
+    """A counter-offer taken back: once it is on the chain, no center takes it up any more.
+
+    The chain learns a digest, and nothing of the terms.
+    """
+    site.relays.take(sender)
+    return await ask(site, lambda view: _cancellation(site, view, given))
 
 
 @routes.post(
@@ -195,6 +207,14 @@ def _counter(site: Site, view: View, given: CounterOfferIn) -> Fate:
         return send_offer(view.party, offer)
 
     return _leave(site, view, COUNTER, given, given.terms.expiry, deliver)
+
+
+def _cancellation(site: Site, view: View, given: CancellationIn) -> Fate:
+    def deliver(desk: Desk) -> Cid:
+        body = check_cancellation(view, given.cancellation())
+        return post(view.store, desk.relayer, "cancellation", body)
+
+    return _leave(site, view, "cancellation", given, given.deadline, deliver)
 
 
 def _claim(site: Site, view: View, given: ClaimIn) -> Fate:

@@ -170,11 +170,12 @@ def _submissions(view: View, study: int, number: int, after: int, limit: int) ->
     picked = [event for event in events if event.index + 1 > after][:limit]
     shown_now = [event.index + 1 for event in picked]
     last = events[-1].index + 1 if events else 0
-    items = [_submission(event, found) for event in picked]
+    restored = view.chain.rounds.restored(number_of, place, block_identifier=view.block)
+    items = [_submission(event, found, restored) for event in picked]
     return SubmissionPage(block=view.block, next=following(shown_now, last), items=items)
 
 
-def _submission(event: Submitted, found: Round) -> Submission:
+def _submission(event: Submitted, found: Round, restored: int) -> Submission:
     return Submission(
         hospital=event.index,
         address=event.hospital,
@@ -183,6 +184,7 @@ def _submission(event: Submitted, found: Round) -> Submission:
         block=event.block,
         transaction=shown(event.transaction),
         included=bool(found.included >> event.index & 1),
+        restored=bool(restored >> event.index & 1),
         voided=bool(found.voided >> event.index & 1),
     )
 

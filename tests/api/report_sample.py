@@ -165,6 +165,7 @@ def update(number: int, place: int, name: str, fate: Fate) -> Update:
         code="non-finite" if fate is Fate.EXCLUDED else "",
         included=fate is Fate.INCLUDED or (fate is Fate.VOIDED and number == 3),
         staleness=int((number, place) == (2, 0)),
+        restored=False,
     )
 
 

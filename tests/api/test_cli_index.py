@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
+import select
+import signal
 import sqlite3
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,9 +19,63 @@ from chain.client import Client
 from chain.contracts import Contracts
 from chain.deploy import deploy
 from chain.node import Node
+from chain.participants import Role
 from tests.chain.kit import COINS, Chain, RoundPath
 
 pytestmark = pytest.mark.engine("anvil")
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _heed_interrupts() -> None:
+    """A shell's job in the background ignores them, and so would what it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@pytest.mark.processes
+def test_an_index_is_woken_by_the_nodes_own_socket_and_ends_when_told(tmp_path: Path) -> None:
+    with Anvil() as anvil:
+        client = Client(Node(anvil.url), os.urandom(32), tmp_path / "operator.sqlite")
+        anvil.fund(client.address, 10 * COINS)
+        chain = Chain(anvil, Contracts(client, deploy(client, token=True)), tmp_path)
+        deployment = tmp_path / "deployment.json"
+        deployment.write_text(chain.operator.deployment.to_json())
+        never = ["--follow", "--every", "1000000", "--ws", "auto"]
+        command = ["--rpc", anvil.url, "chain", "index", str(tmp_path / "events.sqlite")]
+        command += ["--deployment", str(deployment), *never]
+        child = subprocess.Popen(
+            [sys.executable, "-m", "api.cli.main", *command],
+            stdout=subprocess.PIPE,
+            cwd=ROOT,
+            preexec_fn=_heed_interrupts,
+        )
+        assert child.stdout is not None
+        with child.stdout as said:
+            assert b"events more" in said.readline()
+            end = time.monotonic() + 120
+            while not select.select([said], [], [], 1)[0]:  # until the socket is open
+                assert time.monotonic() < end, "nothing wakes it"
+                chain.party(Role.HOSPITAL)
+            assert b"events more" in said.readline()
+            child.send_signal(signal.SIGINT)
+            assert child.wait(60) == 0
+
+
+def test_a_socket_that_cannot_be_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Anvil() as anvil:
+        client = Client(Node(anvil.url), os.urandom(32), tmp_path / "operator.sqlite")
+        anvil.fund(client.address, 10 * COINS)
+        deployment = tmp_path / "deployment.json"
+        deployment.write_text(deploy(client).to_json())
+        command = ["--rpc", anvil.url, "chain", "index", str(tmp_path / "events.sqlite")]
+        command += ["--deployment", str(deployment), "--follow"]
+        monkeypatch.setenv("CONSILIUM_WS", "nowhere/hidden-word")
+        assert main(command) == 1
+    error = capsys.readouterr().err
+    assert "of WebSockets is none" in error
+    assert "hidden-word" not in error
 
 
 def test_an_index_is_made_with_progress_and_goes_on(

@@ -290,6 +290,15 @@ def test_each_hospital_that_is_in_no_model_or_late_is_named_with_the_reason(
     assert [x.text for x in blocks if isinstance(x, Text)] == [ALL_IN]
 
 
+def test_an_update_that_auditors_found_left_out_falsely_is_told_as_such(data: ReportData) -> None:
+    rounds = tuple(
+        replace(x, updates=tuple(replace(item, restored=True) for item in x.updates))
+        for x in data.provenance.rounds
+    )
+    page = render(replace(data, provenance=replace(data.provenance, rounds=rounds)))
+    assert page.count("; auditors found otherwise, and its weight counts") == 1
+
+
 def test_contributions_are_shown_where_they_are_measured(data: ReportData, page: str) -> None:
     told = words(page)
     assert "contribution, nats" in told

@@ -29,7 +29,7 @@ from chain.errors import LogsDisagree, NodeDown, TxReverted
 from chain.types import Address, BlockNumber
 from federated.errors import RecordError, StepError
 from storage.embedded import EmbeddedStore
-from storage.errors import CorruptBlock, MissingBlock, Unreachable
+from storage.errors import CorruptBlock, MissingBlock, Unanswered, Unreachable
 from tests.api.serving import over_http
 
 NOWHERE = "http://127.0.0.1:1"
@@ -422,6 +422,7 @@ def test_a_cache_holds_no_more_than_it_may() -> None:
         (TxReverted("Expired", {}, "Escrow.claimBySig"), "refused"),
         (Unreachable(f"no block store at /{SECRET}"), "store-unreachable"),
         (MissingBlock(SECRET), "not-in-store"),
+        (Unanswered(SECRET), "store-unreachable"),
         (CorruptBlock(SECRET), "unsound-record"),
         (RecordError(SECRET), "unsound-record"),
         (StepError("the round is not open"), "not-now"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -18,6 +19,7 @@ from chain.keys import PatientSecret, new_phrase
 from chain.rpc import request
 from chain.typed_data import (
     Admission,
+    CancelCounterOffer,
     Claim,
     ClaimBonus,
     CounterOffer,
@@ -30,7 +32,7 @@ from chain.typed_data import (
 from chain.types import Address, AgreementId, ConsentId, Wei
 from federated.center import accept
 from federated.counter_offers import offers_for
-from federated.offers import SignedOffer
+from federated.offers import SignedOffer, cancelled_at
 from federated.patient import Patient, SignedGrant
 from federated.relayer import relay
 from storage.cid import Cid
@@ -272,6 +274,68 @@ def test_a_counter_offer_reaches_the_center_alone(
     assert posted(served, "counter-offers", changed, 403)["type"].endswith("bad-signature")
 
 
+def test_a_counter_offer_is_taken_back_and_its_receipt_tells_so(served: Served) -> None:
+    world, patient = served.world, stranger(served.world)
+    offer = _counter(world, patient)
+    body = _cancellation(patient, offer)
+    left = posted(served, "cancellations", body)
+    assert (left["status"], left["kind"]) == ("pending", "cancellation")
+    assert posted(served, "cancellations", body) == left
+    assert not relay(world.relayer).refused
+    told = served.get(f"/v1/relay/receipts/{left['receipt']}")
+    assert told["status"] == "done"
+    assert told["transaction"].startswith("0x")
+    assert told["block"] == cancelled_at(world.center.chain, offer, world.center.head())
+    assert posted(served, "cancellations", body)["status"] == "done"
+    late = posted(served, "counter-offers", json.loads(offer.to_json()), 409)
+    assert late["type"].endswith("already-done")
+    assert offer not in offers_for(world.center)
+
+
+def test_a_cancellation_is_judged_before_it_costs_anything(served: Served) -> None:
+    world, patient = served.world, stranger(served.world)
+    offer = _counter(world, patient)
+    body, before = _cancellation(patient, offer), _mail(world)
+    key = patient.key_for(offer.terms.agreement)
+    elsewhere = Domain(1, world.deployment.address_of("Agreements"))
+    message = CancelCounterOffer(offer.terms.digest(_domain(world, "Agreements")), LATER)
+    for change in (
+        {"key": TO},
+        {"offer": "11" * 32},
+        {"deadline": body["deadline"] + 1},
+        {"signature": offer.signature.hex()},
+        {"deadline": LATER, "signature": sign(key, message, elsewhere).hex()},
+    ):
+        found = posted(served, "cancellations", body | change, 403)
+        assert found["type"].endswith("bad-signature")
+    old = _counter(world, patient, expiry=world.clock.now() - 1)
+    found = posted(served, "cancellations", _cancellation(patient, old), 409)
+    assert found["type"].endswith("expired")
+    assert _mail(world) == before
+
+
+def test_a_cancelled_offer_is_not_cancelled_again_by_another_message(served: Served) -> None:
+    world, patient = served.world, stranger(served.world)
+    offer = _counter(world, patient)
+    posted(served, "cancellations", _cancellation(patient, offer))
+    assert not relay(world.relayer).refused
+    domain, until = _domain(world, "Agreements"), offer.terms.expiry + 1
+    message = CancelCounterOffer(offer.terms.digest(domain), until)
+    signature = sign(patient.key_for(offer.terms.agreement), message, domain)
+    again = _cancellation(patient, offer) | {"deadline": until, "signature": signature.hex()}
+    assert posted(served, "cancellations", again, 409)["type"].endswith("already-done")
+
+
+def test_cancellations_are_bounded_for_each_sender(served: Served) -> None:
+    world = served.world
+    with serving(world, settings=read_settings(relay_rate=1)) as narrow:
+        bodies = [_cancellation(p, _counter(world, p)) for p in map(stranger, [world] * 2)]
+        posted(narrow, "cancellations", bodies[0])
+        refused = narrow.client.post("/v1/relay/cancellations", json=bodies[1])
+        assert refused.status_code == 429
+        assert int(refused.headers["retry-after"]) >= 1
+
+
 def test_a_withdrawal_that_stands_passes_a_sender_who_may_leave_nothing_more(
     served: Served,
 ) -> None:
@@ -363,6 +427,20 @@ def _all_is_sent(served: Served) -> Iterator[None]:
     yield
     relay(served.world.relayer)
     assert relay(served.world.relayer).sent == 0
+
+
+def _counter(world: World, patient: Patient, expiry: int | None = None) -> SignedOffer:
+    agreement, head = world.tiers["north", "grants"], world.center.head()
+    tier = world.center.chain.agreements.tier(agreement, block_identifier=head)
+    until = world.clock.now() + LATER if expiry is None else expiry
+    asked = (agreement, Wei(7), tier.purposes, tier.not_after, until)
+    return patient.counter(CounterOffer(*asked, os.urandom(32)))
+
+
+def _cancellation(patient: Patient, offer: SignedOffer) -> dict[str, Any]:
+    message = patient.cancel(offer)
+    given = {"key": message.key, "deadline": message.deadline}
+    return given | {"offer": message.offer.hex(), "signature": message.signature.hex()}
 
 
 def _inbox(world: World, monkeypatch: pytest.MonkeyPatch) -> SignedOffer:

@@ -186,7 +186,6 @@ def _admit(node: HospitalNode, shown: dict[str, Any]) -> None:
         [Presented(LocalKey(key), SignedGrant.from_json(tree)) for key, tree in shown["grants"]],
         relayer=address_of(bytes.fromhex(keys["relayer"]["account"])),
         deadline=client.timestamp() + DAY,
-        signing_key=bytes.fromhex(keys[node.party.name]["account"]),
     )
 
 

@@ -330,7 +330,6 @@ def ask_all(
             presented,
             relayer=world.relayer.address,
             deadline=deadline,
-            signing_key=world.keys[name].account,
         )
     assert not relay(world.relayer).refused
 

@@ -314,7 +314,6 @@ def _admit(world: World, hospital: str, presented: list[Presented]) -> int:
         presented,
         relayer=world.relayer.address,
         deadline=world.clock.now() + 3600,
-        signing_key=world.keys[hospital].account,
     )
 
 

@@ -199,6 +199,31 @@ def test_a_home_of_another_role_is_refused(world: World) -> None:
     _assert_refused(world, done, "is the home of a hospital, not of a center")
 
 
+def test_a_search_that_finds_nothing_says_so_and_which_study_it_could_not_read(
+    world: World,
+) -> None:
+    done = world.run("north", "study", "find", "mammography")
+    assert done.code == 0
+    assert "nothing is listed under 'mammography'" in done.out
+    assert "study 1 was not searched: no secret of its index is sealed to this home" in done.err
+
+
+def test_what_is_sealed_to_nobody_yet_is_not_indexed_and_no_keyword_is_empty(world: World) -> None:
+    done = world.run("north", "study", "index", "1", "--keyword", "mammography")
+    _assert_refused(world, done, "ask the center to run `consilium study index`")
+    done = world.run("north", "study", "find", "")
+    _assert_refused(world, done, "a keyword has 1 to 64 printable characters")
+
+
+def test_what_is_not_ones_own_or_no_manifest_is_not_erased(world: World) -> None:
+    erase = ("storage", "erase", "1")
+    done = world.run("north", *erase, "nonsense", "--reason", "over")
+    _assert_refused(world, done, "'nonsense' is not a CIDv1")
+    another = str(dag_cbor_cid(bytes(32)))
+    done = world.run("north", *erase, another, "--reason", "over")
+    _assert_refused(world, done, "only who sealed an artefact can erase it")
+
+
 def test_a_key_that_is_not_the_published_one_audits_nothing(world: World) -> None:
     path = world.run.folder / "auditor" / "keys" / "encryption.json"
     own = path.rename(path.with_suffix(".own"))

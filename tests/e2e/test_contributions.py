@@ -15,10 +15,15 @@ from federated.center.propose import Heard
 from federated.center.run import advance as advance_center
 from federated.errors import StepError
 from federated.hospital import report
+from federated.hospital.data import arrays
+from federated.hospital.freeze import frozen_members
 from federated.hospital.run import advance as advance_hospital
+from federated.left_out import loss_of
 from federated.phase import report_by
+from federated.published import known_state
 from federated.reports import Report
 from federated.signed_report import TAG, listed_reports, report_topic
+from records.splits import Part
 from storage.cid import dag_cbor_cid
 from storage.signed import open_record
 from tests.e2e import kit
@@ -70,6 +75,39 @@ def test_hospitals_judge_every_model_but_that_without_themselves(contributing: W
     kit.assert_sound(world)
     names = {check.name for check in world.audit().checks}
     assert {"report", "report-models", "reports-awaited", "candidates"} <= names
+
+
+def test_no_record_for_testing_enters_a_report(contributing: World) -> None:
+    world = contributing
+    kit.report_all(world, FIRST)
+    finalize(world.center, world.study, FIRST)
+    study = world.read()
+    model = known_state(world.center, study, FIRST, world.center.head()).parameters
+    for name in kit.HOSPITALS:
+        members, done = frozen_members(world.node(name), study, FIRST), _done(world, name)
+        parts = [arrays([m for m in members if m.part is part], study.spec) for part in Part]
+        found = dict(zip(Part, (loss_of(study.spec, model, *part) for part in parts), strict=True))
+        assert found[Part.VALIDATION] != found[Part.TEST]
+        assert done.evaluations[0].loss == found[Part.VALIDATION]
+        assert done.people == len(parts[list(Part).index(Part.VALIDATION)][1])
+
+
+def test_whom_a_hospital_told_of_it_tells_nobody(contributing: World) -> None:
+    """Who knows which people a table counts has them by the difference of two tables."""
+    world = contributing
+    kit.report_all(world, FIRST)
+    finalize(world.center, world.study, FIRST)
+    tables = [node.party.journal.get("told") or [] for node in world.nodes]
+    told = [key for table in tables for people in table for key in people]
+    assert len(told) == sum(_done(world, name).people for name in kit.HOSPITALS)
+    shared = [path.read_bytes() for path in (world.folder / "store").rglob("*") if path.is_file()]
+    node = world.center.chain.client.node
+    for number in range(world.center.head() + 1):
+        block = node.request("eth_getBlockByNumber", hex(number), True)
+        shared += [bytes.fromhex(tx["input"][2:]) for tx in block["transactions"]]
+    assert len(shared) > 100
+    for key in told:
+        assert not any(key.encode() in piece for piece in shared)
 
 
 def test_the_center_waits_for_reports_and_goes_on_without_who_gives_none(

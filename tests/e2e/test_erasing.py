@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from chain.types import StudyId
@@ -20,8 +22,8 @@ from storage.signing import Sender, SigningKey
 from storage.store import BlockStore
 from tests.e2e import kit
 from tests.e2e.kit import World
-from tests.e2e.stores import NODES
-from tests.storage.kit import LONG
+from tests.e2e.stores import NODES, Swarm
+from tests.storage.kit import LONG, eventually, paused
 
 pytestmark = pytest.mark.engine("anvil")
 BOTH = (Level.KEYLESS, Level.KEYED)
@@ -196,6 +198,36 @@ def test_over_real_nodes_each_member_collects_what_the_sender_erased_at_its_own(
     keyed = finished.audit(Level.KEYED)
     assert keyed.outcome is Outcome.ERASED, keyed.failures
     assert {check.name for check in keyed.failures} == {"update-manifest", "exclusion"}
+
+
+@LONG
+@pytest.mark.engine("kubo")
+@pytest.mark.parametrize("backend", ["kubo"], indirect=True)
+def test_over_real_nodes_a_silent_member_makes_an_audit_incomplete_and_nobody_tampered(
+    finished: World,
+) -> None:
+    stores = finished.stores
+    assert isinstance(stores, Swarm)
+    kit.assert_sound(finished)  # the auditor's node has copies of all now
+    digest = update_of(finished, 2, "harbor")
+    for path in stores.copies(digest):
+        if not path.is_relative_to(stores.swarm.nodes["harbor"].repo):
+            _lose_until_the_end(finished, path)
+    with paused(stores.swarm, "harbor") as peer:
+        verdict = finished.audit(Level.KEYLESS)
+        assert verdict.outcome is Outcome.INCOMPLETE, verdict.failures
+        (check,) = verdict.failures
+        assert (check.name, check.hospital) == ("update-manifest", finished.index("harbor"))
+        assert peer in check.detail
+    assert eventually(lambda: finished.audit(Level.KEYLESS).ok)
+    kit.lose(finished, digest)  # now it is nowhere, and all say so
+    assert finished.audit(Level.KEYLESS).outcome is Outcome.TAMPERED
+
+
+def _lose_until_the_end(world: World, path: Path) -> None:
+    block = path.read_bytes()
+    path.unlink()
+    world.spoiled.append(lambda: path.exists() or path.write_bytes(block))
 
 
 def _put_back(world: World, name: str, blocks: set[Cid]) -> None:

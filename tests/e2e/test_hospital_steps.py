@@ -38,7 +38,6 @@ def _admit(world: World, hospital: str, *presented: Presented) -> None:
         presented,
         relayer=world.relayer.address,
         deadline=world.clock.now() + 3600,
-        signing_key=world.keys[hospital].account,
     )
 
 

@@ -254,7 +254,6 @@ def _admit(world: World, hospital: str, presented: list[Presented]) -> None:
         presented,
         relayer=world.relayer.address,
         deadline=_deadline(world),
-        signing_key=world.keys[hospital].account,
     )
 
 

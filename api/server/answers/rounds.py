@@ -74,6 +74,9 @@ class Submission(Answer):
     block: BlockNo = Field(title="Block", description="That mined it.")
     transaction: Digest = Field(title="Transaction")
     included: bool = Field(title="Included", description="In the aggregate.")
+    restored: bool = Field(
+        title="Restored", description="Left out falsely, by auditors' votes: its weight counts."
+    )
     voided: bool = Field(title="Voided", description="Proven false.")
 
 
