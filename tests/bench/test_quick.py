@@ -13,7 +13,7 @@ def test_quick_run_prints_every_claim(tmp_path: Path) -> None:
         [sys.executable, "-m", "bench", "--quick", "--json", "--plots", tmp_path],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=1200,
         check=True,
     )
     shown = json.loads(done.stdout)
