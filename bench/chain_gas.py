@@ -19,7 +19,7 @@ from chain.anvil import Anvil
 from chain.challenges import Leaf
 from chain.client import Client
 from chain.clock import Clock
-from chain.consents import GrantMessage, RevokeMessage, consent_id
+from chain.consent_types import GrantMessage, RevokeMessage, consent_id
 from chain.contracts import Contracts
 from chain.deploy import MINTABLE, deploy
 from chain.keccak import keccak
@@ -27,7 +27,7 @@ from chain.keys import address_of
 from chain.merkle import MerkleTree, hash_cohort_leaf
 from chain.node import Node
 from chain.participants import Role
-from chain.rounds import Freeze
+from chain.round_types import Freeze
 from chain.studies import StudyOpened, Terms
 from chain.typed_data import Domain, Grant, Revoke, compact, sign
 from chain.types import AgreementId, Call, ConsentId, RoundNumber, StudyId, Wei

@@ -16,7 +16,7 @@ from chain.anvil import Anvil
 from chain.checking import Offered, check_grants
 from chain.client import Client
 from chain.clock import Clock
-from chain.consents import GrantMessage, Skip, consent_id
+from chain.consent_types import GrantMessage, Skip, consent_id
 from chain.contracts import Contracts
 from chain.deploy import MINTABLE, deploy
 from chain.index import Index

@@ -17,7 +17,7 @@ from bench.chain_scene import Scene
 from bench.claims import Claim, judged
 from chain import artifacts, toolchain
 from chain.challenges import Leaf
-from chain.consents import Reason, Withdrawal
+from chain.consent_types import Reason, Withdrawal
 from chain.index import Index
 from chain.indexer import Indexer
 from chain.merkle import MerkleTree, hash_cohort_leaf

@@ -8,7 +8,7 @@ from enum import IntEnum
 from typing import ClassVar
 
 from chain.contract import Contract, build
-from chain.rounds import Freeze
+from chain.round_types import Freeze
 from chain.types import Address, BlockNumber, Call, ConsentId, RoundNumber, StudyId, Wei
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from chain.consents import GrantMessage, RevokeMessage, Skip, consent_id
+from chain.consent_types import GrantMessage, RevokeMessage, Skip, consent_id
 from chain.errors import BadSignature
 from chain.keccak import keccak
 from chain.typed_data import Domain, Grant, Revoke, expand, recover_bytes

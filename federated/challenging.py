@@ -12,7 +12,7 @@ from typing import Any
 
 from chain.challenges import Leaf
 from chain.merkle import MerkleTree, hash_cohort_leaf
-from chain.rounds import Frozen, Submitted
+from chain.round_events import Frozen, Submitted
 from chain.types import BlockNumber, ConsentId, RoundNumber
 from federated.canonical import MAX_BYTES, decode
 from federated.errors import CanonicalError, StepError

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chain.contracts import Contracts
-from chain.rounds import Freeze
+from chain.round_types import Freeze
 from chain.types import Address, AgreementId, BlockNumber, ConsentId, RoundNumber, StudyId
 from federated.cohort import Leaf
 from federated.judging import leaves_of

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chain.rounds import Round, RoundOpened
+from chain.round_events import RoundOpened
+from chain.round_types import Round
 from chain.types import BlockNumber, RoundNumber
 from federated.canonical import tagged_hash
 from federated.errors import StepError

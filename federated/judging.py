@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from chain.rounds import Frozen, Submitted
+from chain.round_events import Frozen, Submitted
 from chain.types import BlockNumber
 from federated.aggregate import WeightedSum
 from federated.cohort import Leaf

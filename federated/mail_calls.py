@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from chain.challenges import Leaf
-from chain.consents import GrantMessage, RevokeMessage
+from chain.consent_types import GrantMessage, RevokeMessage
 from chain.contracts import Contracts
 from chain.escrow import Claimant
-from chain.rounds import Freeze
+from chain.round_types import Freeze
 from chain.types import Address, AgreementId, Call, ConsentId
 from federated.mail import Mail
 from federated.offers import Cancellation

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # a patient's process has a memory too, and no use for tensors
-    from chain.rounds import Frozen, Submitted
+    from chain.round_events import Frozen, Submitted
     from federated.aggregate import WeightedSum
     from federated.judging import Judged
     from federated.spec import StudySpec

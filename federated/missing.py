@@ -5,7 +5,7 @@ Without it a center could leave a hospital out by saying that it does not find t
 
 from __future__ import annotations
 
-from chain.rounds import Frozen
+from chain.round_events import Frozen
 from federated.canonical import tagged_hash
 from federated.party import Party
 from federated.study import Study

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from chain.rounds import Frozen, Round, Submitted
+from chain.round_events import Frozen, Submitted
+from chain.round_types import Round
 from chain.types import BlockNumber, RoundNumber
 from federated.party import Party
 from federated.published import read_result

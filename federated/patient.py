@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chain.agreements import Tier
-from chain.consents import Consent, GrantMessage, RevokeMessage, consent_id
+from chain.consent_types import Consent, GrantMessage, RevokeMessage, consent_id
 from chain.contracts import Contracts
 from chain.errors import TxReverted
 from chain.keys import PatientSecret, address_of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chain.rounds import Round
+from chain.round_types import Round
 
 
 def is_complete(round_: Round, barred: int, now: int) -> bool:

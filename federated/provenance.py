@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from chain.attestations import Attested
-from chain.rounds import Round
+from chain.round_types import Round
 from chain.types import Address, BlockNumber, RoundNumber
 from federated.chosen import line_of_round
 from federated.errors import StepError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chain.rounds import Round
+from chain.round_types import Round
 from chain.types import BlockNumber, RoundNumber
 from federated.canonical import Digest
 from federated.context import state_context

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from eth_abi.exceptions import EncodingError
 
-from chain.consents import GrantSkipped, RevokeSkipped
+from chain.consent_events import GrantSkipped, RevokeSkipped
 from chain.errors import TxRefused, TxReverted
 from chain.types import AgreementId, Receipt
 from federated.mail import Mail, mail_for

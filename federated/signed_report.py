@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from chain.rounds import Freeze, Round
+from chain.round_types import Freeze, Round
 from chain.types import BlockNumber, RoundNumber
 from federated.candidates import context_of_candidates
 from federated.canonical import tagged_hash

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from chain.rounds import Frozen, Round
+from chain.round_events import Frozen
+from chain.round_types import Round
 from chain.types import BlockNumber, RoundNumber
 from federated.context import update_context
 from federated.party import Party

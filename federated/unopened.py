@@ -6,7 +6,7 @@ auditor tries its own; if that one opens, the auditor wraps the key for the cent
 
 from __future__ import annotations
 
-from chain.rounds import Frozen, Submitted
+from chain.round_events import Frozen, Submitted
 from federated.canonical import tagged_hash
 from federated.party import Party
 from federated.study import Study

@@ -12,7 +12,8 @@ from typing import Any
 
 from chain.contracts import Contracts
 from chain.merkle import hash_cohort_leaf, verify
-from chain.rounds import Frozen, Round
+from chain.round_events import Frozen
+from chain.round_types import Round
 from chain.types import Address, BlockNumber, ConsentId, RoundNumber, StudyId
 from federated.judging import leaves_of
 from federated.leaf_list import chain_leaf, proof_of, tree_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from chain.rounds import Frozen
+from chain.round_events import Frozen
 from chain.types import BlockNumber
 from federated.party import Party, signers_between
 from federated.study import Study

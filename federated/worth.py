@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from chain.checking import Offered, check_grants, check_revocation
-from chain.consents import GrantMessage, RevokeMessage, Skip, consent_id
+from chain.consent_types import GrantMessage, RevokeMessage, Skip, consent_id
 from chain.contracts import Contracts
 from chain.errors import TxReverted
 from chain.types import AgreementId, BlockNumber, ConsentId

@@ -16,7 +16,8 @@ from api.cli.voting import reject_root, restore
 from api.errors import ApiError
 from api.home import HomeRole
 from chain.challenges import Ground
-from chain.rounds import Freeze, Frozen
+from chain.round_events import Frozen
+from chain.round_types import Freeze
 from chain.types import Call, StudyId
 from federated.auditor.words import rule_on_list, rule_on_update
 from federated.challenging import Proven, freeze_of, proven_leaf, submission_of

@@ -13,7 +13,7 @@ from api.cli.show import say
 from api.cli.values import address, decimals_of, moment, study_of, tokens
 from api.errors import ApiError
 from api.home import Home, HomeRole
-from chain.consents import consent_id
+from chain.consent_types import consent_id
 from chain.errors import TxReverted
 from chain.types import Address, AgreementId, ConsentId, StudyId
 from federated.claims import Standing, bonus_message, claim_message, paying_cohorts

@@ -17,7 +17,7 @@ from api.cli.values import address, moment, names_of, study_of, when
 from api.errors import ApiError
 from api.home import Home, HomeRole
 from chain.client import Client
-from chain.consents import Reason
+from chain.consent_types import Reason
 from chain.types import Address, AgreementId, ConsentId, StudyId
 from federated.mail import post
 from federated.party import Party

@@ -17,7 +17,7 @@ from api.cli.show import say
 from api.cli.values import moment, study_of
 from api.errors import ApiError
 from api.home import HomeRole
-from chain.consents import Reason
+from chain.consent_types import Reason
 from federated import hospital as steps
 from federated.hospital import HospitalNode
 from federated.hospital.admission import Presented

@@ -16,7 +16,7 @@ from api.cli.searching import print_search
 from api.cli.show import group, json_object, pairs, say, table, warn, write_file
 from api.cli.values import address, decimals_of, names_of, spec_of, study_of, tokens, when
 from api.home import HomeRole
-from chain.rounds import Round
+from chain.round_types import Round
 from chain.types import RoundNumber, StudyId
 from federated.center import invite as invite_hospital
 from federated.center import request_study

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from api.demo.patients import DemoPatient, Will
 from api.demo.world import Say, World
 from chain.client import Client
-from chain.consents import Reason
+from chain.consent_types import Reason
 from chain.contracts import Contracts
 from chain.node import Node
 from chain.typed_data import CounterOffer

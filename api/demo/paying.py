@@ -9,7 +9,7 @@ from fractions import Fraction
 from api.demo.consenting import Consenting
 from api.demo.patients import DemoPatient
 from api.demo.world import Say, World
-from chain.consents import consent_id
+from chain.consent_types import consent_id
 from chain.merkle import hash_share_leaf
 from chain.types import NO_ADDRESS, Address, StudyId, Wei
 from federated.center import refund, settle

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from api.report.data import Provenance, RoundFacts, Update
-from chain.rounds import Round
+from chain.round_types import Round
 from chain.types import BlockNumber, RoundNumber
 from federated.outcome import outcomes
 from federated.party import Party

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from chain.merkle import MerkleTree
-from chain.rounds import Frozen, Rounds
+from chain.round_events import Frozen
+from chain.rounds import Rounds
 from chain.types import BlockNumber, ConsentId, RoundNumber, StudyId
 from federated.cohort import Leaf
 from federated.judging import leaves_of

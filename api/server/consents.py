@@ -23,8 +23,9 @@ from api.server.site import Limited, TheSite, ask, router
 from api.server.text import DigestIn, raw, shown
 from api.server.workers import View
 from chain.agreements import Tier
-from chain.consents import Consent
-from chain.rounds import Freeze, Frozen, Round
+from chain.consent_types import Consent
+from chain.round_events import Frozen
+from chain.round_types import Freeze, Round
 from chain.types import ConsentId, RoundNumber
 from federated.claims import Standing
 

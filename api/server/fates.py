@@ -10,7 +10,8 @@ from pydantic import Field
 from api.server.desk import Desk, Left
 from api.server.text import Answer, BlockNo, Digest, Seconds, shown
 from api.server.workers import View
-from chain.consents import Consent, GrantSkipped, RevokeSkipped, consent_id
+from chain.consent_events import GrantSkipped, RevokeSkipped
+from chain.consent_types import Consent, consent_id
 from chain.outbox import LIVE, State
 from chain.types import Address, AgreementId, ConsentId, Receipt
 from federated.mail import Mail

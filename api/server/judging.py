@@ -15,10 +15,10 @@ from api.server.text import account, raw
 from api.server.workers import View
 from chain.agreements import Tier
 from chain.challenges import Leaf
-from chain.consents import GrantMessage, RevokeMessage, consent_id
+from chain.consent_types import GrantMessage, RevokeMessage, consent_id
 from chain.errors import BadSignature, TxReverted
 from chain.escrow import Claimant
-from chain.rounds import Freeze
+from chain.round_types import Freeze
 from chain.typed_data import (
     Admission,
     CancelCounterOffer,

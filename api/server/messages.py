@@ -18,7 +18,7 @@ from api.server.text import (
     account,
     raw,
 )
-from chain.consents import GrantMessage, RevokeMessage
+from chain.consent_types import GrantMessage, RevokeMessage
 from chain.typed_data import CounterOffer
 from chain.types import AgreementId, ConsentId, Wei
 from federated.offers import Cancellation, SignedOffer

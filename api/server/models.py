@@ -13,7 +13,7 @@ from api.server.site import Limited, TheSite, ask, router
 from api.server.text import DigestIn, bits, raw, shown
 from api.server.workers import View
 from chain.attestations import Attested
-from chain.rounds import Round
+from chain.round_types import Round
 from chain.types import RoundNumber, StudyId
 
 routes = router("models")

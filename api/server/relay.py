@@ -37,7 +37,7 @@ from api.server.problems import ApiProblem, documented
 from api.server.site import TAGGED, Sender, Site, TheSite, ask, immutable, router
 from api.server.text import Account, Answer, Given
 from api.server.workers import View
-from chain.consents import GrantMessage
+from chain.consent_types import GrantMessage
 from chain.types import Address, AgreementId
 from federated.counter_offers import KIND as COUNTER
 from federated.counter_offers import send_offer

@@ -23,7 +23,8 @@ from api.server.site import TAGGED, TheSite, ask, immutable, router
 from api.server.studies import StudyNo
 from api.server.text import bits, shown, some
 from api.server.workers import View
-from chain.rounds import Frozen, Round, Submitted
+from chain.round_events import Frozen, Submitted
+from chain.round_types import Round
 from chain.types import RoundNumber, StudyId
 from federated.published import read_result
 from federated.round_manifest import Entry, RoundManifest

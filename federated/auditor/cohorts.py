@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from chain.agreements import Tier
 from chain.errors import LogsDisagree
-from chain.rounds import Frozen
+from chain.round_events import Frozen
 from chain.types import Address, AgreementId, BlockNumber, ConsentId
 from federated.auditor.facts import Facts
 from federated.auditor.verdict import Checks, Place

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from chain.errors import LogsDisagree
-from chain.rounds import Frozen, Round, Submitted, Voided
+from chain.round_events import Frozen, Submitted, Voided
+from chain.round_types import Round
 from chain.types import BlockNumber, RoundNumber
 from federated.auditor.verdict import Checks, Place
 from federated.exclusion import ExclusionCode

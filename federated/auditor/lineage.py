@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from chain.rounds import RoundOpened
+from chain.round_events import RoundOpened
 from chain.types import BlockNumber
 from federated.auditor.facts import Facts
 from federated.auditor.verdict import Checks, Place

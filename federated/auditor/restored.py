@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chain.challenges import RestoreVoted
 from chain.errors import LogsDisagree
-from chain.rounds import Restored
+from chain.round_events import Restored
 from chain.types import BlockNumber
 from federated.auditor.verdict import Checks, Place
 from federated.party import Party

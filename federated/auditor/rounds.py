@@ -7,7 +7,7 @@ from functools import partial
 from eth_abi.abi import encode
 
 from chain.keccak import keccak
-from chain.rounds import Finalized, Frozen, Submitted
+from chain.round_events import Finalized, Frozen, Submitted
 from federated.aggregate import WeightedSum
 from federated.auditor.erased import model_erased, update_erased
 from federated.auditor.facts import Facts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chain.rounds import Frozen, Submitted
+from chain.round_events import Frozen, Submitted
 from federated.errors import StepError
 from federated.judging import leaves_of, open_update
 from federated.missing import confirm_missing

@@ -8,7 +8,7 @@ they are only fetched.
 
 from __future__ import annotations
 
-from chain.rounds import Frozen, Submitted
+from chain.round_events import Frozen, Submitted
 from chain.types import RoundNumber
 from federated.aggregate import SUM_ITEM, WeightedSum
 from federated.center.inputs import judge_timed

@@ -6,7 +6,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from chain.rounds import Frozen, Round, Submitted
+from chain.round_events import Frozen, Submitted
+from chain.round_types import Round
 from chain.types import Address, BlockNumber, RoundNumber
 from federated.canonical import digest
 from federated.chosen import spec_of_round

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from chain.rounds import Round
+from chain.round_types import Round
 from chain.types import Address, RoundNumber, StudyId
 from federated.candidates import Candidates
 from federated.center.aggregate import finalize

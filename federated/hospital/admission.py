@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chain.agreements import Tier
-from chain.consents import Reason, Withdrawal
+from chain.consent_types import Reason, Withdrawal
 from chain.typed_data import Admission, Grant, expand, hash_ids, recover
 from chain.types import Address, AgreementId, ConsentId
 from federated.errors import StepError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chain.challenges import Demanded
-from chain.rounds import Frozen
+from chain.round_events import Frozen
 from chain.types import StudyId
 from federated.cohort import Leaf
 from federated.hospital.freeze import frozen_leaves

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from chain.rounds import Freeze, bound
+from chain.round_types import Freeze, bound
 from chain.types import Address, RoundNumber, StudyId
 from federated.canonical import Digest
 from federated.cohort import ConsentId, Entry, new_salt

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from chain.errors import TxReverted
-from chain.rounds import Freeze
+from chain.round_types import Freeze
 from chain.types import BlockNumber, RoundNumber, StudyId
 from federated.canonical import Digest
 from federated.chosen import require_line

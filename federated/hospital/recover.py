@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from chain.rounds import Freeze
+from chain.round_types import Freeze
 from chain.types import BlockNumber, RoundNumber
 from federated.errors import StepError
 from federated.hospital.members import members_of

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from chain.rounds import Round
+from chain.round_types import Round
 from chain.types import BlockNumber, RoundNumber, StudyId
 from federated.candidates import (
     KIND,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from chain.rounds import Round
+from chain.round_types import Round
 from chain.types import RoundNumber, StudyId
 from federated import drawing
 from federated.errors import FederatedError

@@ -22,7 +22,7 @@ from api.server.logs import make_log
 from api.server.serving import config_of
 from api.server.settings import Settings, read_settings
 from chain.attestations import Level, Verdict
-from chain.consents import RevokeMessage
+from chain.consent_types import RevokeMessage
 from chain.keys import save_keystore
 from chain.participants import Role
 from chain.types import RoundNumber

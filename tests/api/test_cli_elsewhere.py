@@ -15,7 +15,7 @@ from eth_keys.datatypes import PrivateKey
 from api.cli.main import main
 from chain.anvil import Anvil
 from chain.client import Client
-from chain.consents import consent_id
+from chain.consent_types import consent_id
 from chain.contracts import Contracts
 from chain.deploy import deploy
 from chain.keys import address_of

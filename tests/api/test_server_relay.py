@@ -14,7 +14,7 @@ from api.cli.main import main
 from api.home import PASSPHRASE as PASSPHRASE_VARIABLE
 from api.home import HomeRole
 from api.server.settings import read_settings
-from chain.consents import RevokeMessage, consent_id
+from chain.consent_types import RevokeMessage, consent_id
 from chain.keys import PatientSecret, new_phrase
 from chain.rpc import request
 from chain.typed_data import (

@@ -12,7 +12,7 @@ import pytest
 from chain import verify
 from chain.agreements import CounterOfferCancelled
 from chain.client import Client
-from chain.consents import consent_id
+from chain.consent_types import consent_id
 from chain.contracts import Contracts
 from chain.deploy import MINTABLE, WIRING
 from chain.errors import BlockMissing, TxReverted, WrongChain

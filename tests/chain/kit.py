@@ -20,14 +20,14 @@ from chain.anvil import Anvil
 from chain.challenges import Leaf
 from chain.client import Client
 from chain.clock import Clock
-from chain.consents import GrantMessage, consent_id
+from chain.consent_types import GrantMessage, consent_id
 from chain.contracts import Contracts
 from chain.deploy import MINTABLE
 from chain.keys import address_of
 from chain.merkle import MerkleTree, hash_cohort_leaf
 from chain.node import Node
 from chain.participants import Role
-from chain.rounds import Freeze
+from chain.round_types import Freeze
 from chain.rpc import request
 from chain.studies import RewardRule, StudyOpened, Terms
 from chain.typed_data import Domain, Grant, compact, sign

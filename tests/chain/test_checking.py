@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from chain.checking import Offered, check_grants
-from chain.consents import GrantMessage, GrantSkipped, Skip
+from chain.consent_events import GrantSkipped
+from chain.consent_types import GrantMessage, Skip
 from chain.keys import address_of
 from chain.typed_data import Domain
 from chain.types import ConsentId, Wei

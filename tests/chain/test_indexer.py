@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from chain import toolchain
 from chain.anvil import Anvil
 from chain.client import Client
-from chain.consents import consent_id
+from chain.consent_types import consent_id
 from chain.contracts import Contracts
 from chain.deploy import deploy
 from chain.errors import BlockMissing, IndexBroken, IndexStale, LogsDisagree, WrongChain

@@ -8,7 +8,7 @@ import pytest
 
 from chain.challenges import Ground, Leaf
 from chain.client import Client
-from chain.consents import Reason, Withdrawal, consent_id
+from chain.consent_types import Reason, Withdrawal, consent_id
 from chain.contracts import Contracts
 from chain.errors import LogsDisagree, TxReverted
 from chain.keys import address_of

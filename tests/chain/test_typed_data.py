@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chain import abi, agreements
-from chain.consents import consent_id
+from chain.consent_types import consent_id
 from chain.errors import BadSignature
 from chain.keys import address_of
 from chain.participants import Role

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from chain.attestations import Verdict as Word
-from chain.consents import consent_id
+from chain.consent_types import consent_id
 from chain.deploy import Deployment
 from chain.keys import PatientSecret, address_of
 from chain.types import Address, AgreementId, RoundNumber, StudyId

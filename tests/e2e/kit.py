@@ -18,13 +18,14 @@ from typing import Any
 from chain.anvil import Anvil
 from chain.client import Client
 from chain.clock import Clock
-from chain.consents import consent_id
+from chain.consent_types import consent_id
 from chain.contracts import Contracts
 from chain.deploy import Deployment, deploy
 from chain.keys import PatientSecret, address_of, new_phrase
 from chain.node import Node
 from chain.participants import Role
-from chain.rounds import Freeze, Round, Submitted
+from chain.round_events import Submitted
+from chain.round_types import Freeze, Round
 from chain.rpc import request
 from chain.types import NO_ADDRESS, Address, AgreementId, ConsentId, RoundNumber, StudyId, Wei
 from federated import codec

@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from chain.consents import Reason
+from chain.consent_types import Reason
 from chain.types import RoundNumber
 from federated import provenance
 from federated.bedside.choose import Choice, Kind

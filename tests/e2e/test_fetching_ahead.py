@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chain.rounds import Frozen
+from chain.round_events import Frozen
 from chain.types import RoundNumber
 from federated.center import finalize, open_round
 from federated.center.ahead import fetch_ahead

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from chain.challenges import Ground
-from chain.consents import Reason
+from chain.consent_types import Reason
 from chain.keys import PatientSecret, new_phrase
 from chain.types import RoundNumber
 from federated.center import finalize, open_round

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from chain.consents import consent_id
+from chain.consent_types import consent_id
 from chain.keys import address_of
 from chain.rpc import request
 from chain.typed_data import Revoke, compact, sign

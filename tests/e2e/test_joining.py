@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chain.participants import Role
-from chain.rounds import Freeze
+from chain.round_types import Freeze
 from chain.types import RoundNumber
 from federated.auditor import Level
 from federated.center import invite, open_round

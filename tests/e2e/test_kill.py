@@ -16,7 +16,8 @@ import pytest
 
 from chain.anvil import Anvil
 from chain.attestations import Verdict as Word
-from chain.consents import Consent, Granted, Reason, Revoked
+from chain.consent_events import Granted, Revoked
+from chain.consent_types import Consent, Reason
 from chain.rpc import request
 from chain.types import Address, RoundNumber
 from federated.candidates import topic_of_candidates

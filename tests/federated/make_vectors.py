@@ -16,13 +16,14 @@ from typing import Any, cast
 import numpy as np
 
 from chain.challenges import Leaf as ChainLeaf
-from chain.consents import GrantMessage, consent_id
+from chain.consent_types import GrantMessage, consent_id
 from chain.contracts import Contracts
 from chain.deploy import predict
 from chain.keys import PatientSecret, address_of, derivation_path
 from chain.merkle import MerkleTree, hash_cohort_leaf, hash_share_leaf
 from chain.participants import Role
-from chain.rounds import Freeze, Frozen, Submitted
+from chain.round_events import Frozen, Submitted
+from chain.round_types import Freeze
 from chain.typed_data import (
     Admission,
     CancelCounterOffer,

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from chain.rounds import Round
+from chain.round_types import Round
 from chain.types import RoundNumber
 from federated.context import update_context
 from federated.drawing import draw, history
