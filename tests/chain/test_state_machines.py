@@ -22,11 +22,10 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from web3 import Web3
 
 from tests.chain.py_evm import PyEvm
 from tests.contracts import kit, settlement
-from tests.contracts.kit import World, deploy_world
+from tests.contracts.kit import World, connected, deploy_world
 from tests.contracts.settlement import Consent
 from tests.contracts.test_money_invariant import HOSPITALS, Walk
 
@@ -48,7 +47,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 def founded() -> Iterator[Walk]:
     """Two studies with their patients' consents; nothing else has happened."""
     with PyEvm(is_sealing=False, keys=[bytes(kit.patient(FOURTH).key)]) as evm:
-        yield Walk(deploy_world(Web3(Web3.HTTPProvider(evm.url))), 1)
+        yield Walk(deploy_world(connected(evm.url)), 1)
 
 
 class Game(RuleBasedStateMachine):

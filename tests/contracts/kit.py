@@ -21,6 +21,7 @@ from eth_utils.abi import event_abi_to_log_topic, function_abi_to_4byte_selector
 from eth_utils.crypto import keccak
 from web3 import Web3
 from web3.contract import Contract
+from web3.types import RPCEndpoint
 
 from chain import artifacts, toolchain
 
@@ -30,6 +31,9 @@ ZERO = b"\0" * 32
 NOBODY = "0x" + "00" * 20
 FUNDING = 1_000_000
 HALF = 500_000
+BORN = 1_800_000_000
+PATIENCE_S = 240
+"""So long a node's answer is waited for: a hang ends, and a slow machine is no failure."""
 
 TYPES: dict[str, list[tuple[str, str]]] = {
     "Grant": [
@@ -107,7 +111,9 @@ class World:
         """Receipt of the call; `Reverted` where the contract refuses."""
         tx = {"from": sender, "to": call.address, "data": call._encode_transaction_data()}
         tx_hash = self.rpc("eth_sendTransaction", {**tx, "gas": hex(16_777_216)})
-        receipt = self.w3.eth.wait_for_transaction_receipt(tx_hash, timeout=20, poll_latency=0.01)
+        receipt = self.w3.eth.wait_for_transaction_receipt(
+            tx_hash, timeout=PATIENCE_S, poll_latency=0.01
+        )
         if receipt["status"] != 1:
             self.rpc("eth_call", tx, hex(receipt["blockNumber"] - 1))
             raise AssertionError("the transaction reverted, the call at the block before did not")
@@ -194,6 +200,11 @@ class World:
 
 def _kind(parameter: Any) -> str:
     return "uint8" if parameter["type"] == "enum" else str(parameter["type"])
+
+
+def connected(url: str) -> Web3:
+    """A node that is asked with patience."""
+    return Web3(Web3.HTTPProvider(url, request_kwargs={"timeout": PATIENCE_S}))
 
 
 def deploy_world(w3: Web3) -> World:
@@ -389,9 +400,13 @@ def signer_of(world: World, contract: str) -> Signer:
 
 @contextmanager
 def started() -> Iterator[World]:
-    """Every contract on an anvil of its own, which ends with the block."""
+    """Every contract on an anvil of its own, which ends with the block.
+
+    Its clock is no machine's: it begins at one time, and each block is a second after the last. So
+    every run has the same timestamps, and with them the same signatures.
+    """
     node = subprocess.Popen(
-        [str(toolchain.anvil()), "--port", "0"],
+        [str(toolchain.anvil()), "--port", "0", "--timestamp", str(BORN)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -403,11 +418,13 @@ def started() -> Iterator[World]:
         # anvil prints a line for each call: a full pipe would block it.
         drain = threading.Thread(target=deque, args=(lines, 0), daemon=True)
         drain.start()
-        yield deploy_world(Web3(Web3.HTTPProvider(f"http://{address}")))
+        w3 = connected(f"http://{address}")
+        w3.provider.make_request(RPCEndpoint("anvil_setBlockTimestampInterval"), [1])
+        yield deploy_world(w3)
     finally:
         node.terminate()
-        node.wait(timeout=10)
-        drain.join(timeout=10)
+        node.wait(timeout=PATIENCE_S)
+        drain.join(timeout=PATIENCE_S)
         assert node.stdout is not None
         node.stdout.close()
 
