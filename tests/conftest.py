@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from storage import toolchain
 from storage.errors import EngineMissing
@@ -16,6 +17,13 @@ from tests.tooling.kit import load
 # Before torch is imported, here and in every child: two workers share two cores.
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[_name] = "1"
+
+# The same examples in every run, however slow the machine is: a new find must not refuse a change
+# that has nothing to do with it. `--hypothesis-profile default` draws others, as `make fuzz` does.
+settings.register_profile(
+    "steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("steady")
 
 ROOT = Path(__file__).resolve().parent.parent
 NODE_MODULES = ROOT / "node_modules"
