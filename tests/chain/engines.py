@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
-import tempfile
+import threading
+from collections import deque
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,9 +24,7 @@ class HardhatNode:
     """`hardhat node` on a free port; a context manager."""
 
     def __init__(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="hardhat-"))
         command = [str(toolchain.node()), "node_modules/hardhat/dist/src/cli.js", "node"]
-        self._log = (self._folder / "log").open("w+b")
         self._process = subprocess.Popen(
             [*command, "--port", "0", "--hostname", "127.0.0.1"],
             cwd=toolchain.ROOT,
@@ -36,6 +34,9 @@ class HardhatNode:
             env={**os.environ, "HARDHAT_DISABLE_TELEMETRY_PROMPT": "true", "NO_COLOR": "1"},
         )
         self.url = self._announced()
+        # It prints a line for each call: a full pipe would block it.
+        self._reader = threading.Thread(target=deque, args=(self._process.stdout, 0), daemon=True)
+        self._reader.start()
 
     def fund(self, address: str, wei: int) -> None:
         """Sets an account's coins."""
@@ -44,9 +45,10 @@ class HardhatNode:
     def stop(self) -> None:
         """Ends it."""
         self._process.kill()
-        self._process.communicate()
-        self._log.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._process.wait()
+        self._reader.join()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
 
     def _announced(self) -> str:
         assert self._process.stdout is not None
