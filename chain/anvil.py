@@ -43,7 +43,7 @@ class Anvil:
         state: Path | None = None,
         *,
         chain_id: int = CHAIN_ID,
-        timeout_s: float = 30,
+        timeout_s: float = 120,
         port: int = 0,
         expose: bool = False,
     ) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import socket
 import threading
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -34,6 +36,8 @@ from chain.typed_data import Domain, Grant, compact, sign
 from chain.types import Address, AgreementId, BlockNumber, Call, RoundNumber, StudyId, Wei
 
 COINS = 10**20
+PATIENCE_S = 240
+"""So long anything is waited for: a hang ends, and a slow machine is no failure."""
 
 
 class Engine(Protocol):
@@ -77,7 +81,9 @@ class Chain:
         clock, wanted = Clock(node), node.latest() + blocks
         while clock.is_development and node.latest() < wanted:
             clock.nudge()
-        clock.wait_for(lambda: node.latest() >= wanted or None, what="a block", timeout_s=60)
+        clock.wait_for(
+            lambda: node.latest() >= wanted or None, what="a block", timeout_s=PATIENCE_S
+        )
 
     def automine(self, on: bool) -> None:
         request(self.anvil.url, "evm_setAutomine", on)
@@ -271,11 +277,39 @@ def address(number: int) -> Address:
     return Address("0x" + f"{number:040x}")
 
 
+@contextmanager
+def own_port() -> Iterator[int]:
+    """A port for a server that ends and starts again, or whose absence is asked about.
+
+    No port 0 is ever given it, for it lies below those; and who takes one here holds UDP's port of
+    the number meanwhile, so that another process of tests takes another.
+    """
+    low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    for port in range(low - 2_000, low):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as held:
+            if _takes(held, port):
+                yield port
+                return
+    raise AssertionError("every port is taken")
+
+
+def _takes(held: socket.socket, port: int) -> bool:
+    """Holds a port of UDP's, where neither that nor TCP's is in use."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            held.bind(("127.0.0.1", port))
+            probe.bind(("0.0.0.0", port))
+        except OSError:
+            return False
+    return True
+
+
 def wait_for_save(anvil: Anvil) -> None:
     """Returns once the saved state holds every block that the chain has now."""
     assert anvil.state is not None
     height = int(request(anvil.url, "eth_blockNumber"), 16)
-    end = time.monotonic() + 30
+    end = time.monotonic() + PATIENCE_S
     while True:
         if anvil.state.exists():
             saved = json.loads(gzip.decompress(anvil.state.read_bytes()))

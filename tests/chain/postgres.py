@@ -51,7 +51,7 @@ class Postgres:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", **self._as
             )
-        end = time.monotonic() + 60
+        end = time.monotonic() + 240
         while self._run("pg_isready", "-h", str(self._home), check=False):
             assert time.monotonic() < end, (self._home / "log").read_text()
             time.sleep(0.1)

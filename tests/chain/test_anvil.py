@@ -16,7 +16,7 @@ from chain import toolchain
 from chain.anvil import Anvil
 from chain.errors import NodeDown, NodeFailed, ToolMissing
 from chain.rpc import request
-from tests.chain.kit import wait_for_save
+from tests.chain.kit import PATIENCE_S, own_port, wait_for_save
 
 pytestmark = [pytest.mark.engine("anvil"), pytest.mark.processes]
 
@@ -36,7 +36,7 @@ def height(url: str) -> int:
 
 
 def gone(pid: int) -> bool:
-    end = time.monotonic() + 60
+    end = time.monotonic() + PATIENCE_S
     while time.monotonic() < end:
         try:
             state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
@@ -91,7 +91,7 @@ def test_anvil_ends_when_the_process_that_started_it_is_killed(
     pid, url = parent.stdout.readline().split()
     assert height(url) == 0
     parent.send_signal(how)
-    parent.wait(10)
+    parent.wait(PATIENCE_S)
     parent.stdout.close()
     assert gone(int(pid))
 
@@ -138,11 +138,12 @@ def test_without_anvil_the_error_says_how_to_get_it(
 
 
 def test_a_stopped_anvil_leaves_no_folder_and_no_server(tmp_path: Path) -> None:
-    node = Anvil(tmp_path / "state.gz")
-    node.stop()
-    assert not node.folder.exists()
-    with pytest.raises(NodeDown):
-        request(node.url, "eth_chainId")
+    with own_port() as port:
+        node = Anvil(tmp_path / "state.gz", port=port)
+        node.stop()
+        assert not node.folder.exists()
+        with pytest.raises(NodeDown):
+            request(node.url, "eth_chainId")
 
 
 def test_a_chain_keeps_its_genesis_however_often_it_starts_again(tmp_path: Path) -> None:
@@ -178,8 +179,7 @@ def listening(pid: int, port: int) -> list[str]:
 def test_it_listens_beyond_loopback_only_where_it_is_told() -> None:
     with Anvil() as node:
         assert listening(node.pid, node.port) == [f"0100007F:{node.port:04X}"]
-        port = node.port
-    with Anvil(port=port, expose=True) as node:
+    with own_port() as port, Anvil(port=port, expose=True) as node:
         assert node.port == port
         assert listening(node.pid, port) == [f"00000000:{port:04X}"]
         assert height(node.url) == 0

@@ -24,7 +24,7 @@ from chain.index import Index
 from chain.indexer import Indexer
 from chain.node import Node
 from chain.rpc import request
-from tests.chain.kit import COINS, Chain
+from tests.chain.kit import COINS, Chain, own_port
 
 NOBODY = "ws://127.0.0.1:1"
 LONG_S = 120.0
@@ -38,6 +38,12 @@ def own() -> Iterator[Anvil]:
     """A chain that makes a block only when told."""
     with Anvil() as node:
         yield node
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    with own_port() as found:
+        yield found
 
 
 @contextmanager
@@ -100,11 +106,10 @@ def test_an_index_follows_blocks_without_its_own_time_ever_coming(
 
 
 @pytest.mark.engine("anvil")
-def test_a_node_that_dies_and_comes_back_wakes_again(tmp_path: Path) -> None:
+def test_a_node_that_dies_and_comes_back_wakes_again(port: int, tmp_path: Path) -> None:
     state = tmp_path / "state.json.gz"
     said: list[str] = []
-    with Anvil(state) as first:
-        port = int(first.url.rsplit(":", 1)[1])
+    with Anvil(state, port=port) as first:
         bell = Bell(sockets_of(first.url), said.append)
         bell.__enter__()
         listens(bell, first.url)

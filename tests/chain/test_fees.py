@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ import pytest
 
 from chain.anvil import Anvil
 from chain.client import Client
+from chain.clock import Clock
 from chain.contracts import Contracts
 from chain.deploy import deploy
 from chain.errors import TxTimeout
@@ -21,7 +23,7 @@ from chain.rpc import request
 from chain.sender import decoded
 from chain.types import Call, Wei
 from tests.chain.conformance import balance, tokens
-from tests.chain.kit import COINS, Chain, Relay
+from tests.chain.kit import COINS, PATIENCE_S, Chain, Relay
 
 pytestmark = pytest.mark.engine("anvil")
 
@@ -43,7 +45,7 @@ def mint(party: Contracts, amount: int) -> Call:
 
 def becomes_dear(chain: Chain) -> None:
     """Once a transaction waits, there is a block without it that asks more than it offers."""
-    end = time.monotonic() + 30
+    end = time.monotonic() + PATIENCE_S
     while int(request(chain.anvil.url, "txpool_status")["pending"], 16) < 1:
         assert time.monotonic() < end
         time.sleep(0.01)
@@ -51,13 +53,19 @@ def becomes_dear(chain: Chain) -> None:
     request(chain.anvil.url, "evm_mine")
 
 
-def test_a_stuck_transaction_is_replaced_and_its_step_has_one_effect(chain: Chain) -> None:
+def test_a_stuck_transaction_is_replaced_and_its_step_has_one_effect(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dear, nudge = threading.Event(), Clock.nudge
+    # Whoever waits has it mined after a second: not before it became dear.
+    monkeypatch.setattr(Clock, "nudge", lambda clock: dear.is_set() and nudge(clock))
     party = chain.party()
     party.client.sender.stuck_s = 0.2
     chain.automine(False)
     with ThreadPoolExecutor(2) as workers:
         first = workers.submit(party.client.send, mint(party, 7), step="mint")
         becomes_dear(chain)
+        dear.set()
         receipt = first.result()
     entry = party.client.outbox.find("mint")
     assert entry is not None
