@@ -19,8 +19,8 @@ from storage.cluster_rpc import ClusterRpc
 from storage.errors import NodeFailed, Unreachable
 from storage.files import write_durably
 
-START_S = 60.0
-_INIT_S = 60
+START_S = 180.0
+_INIT_S = 120
 _CALL_S = 10.0
 _TICK_S = 0.1
 

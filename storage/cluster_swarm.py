@@ -19,7 +19,7 @@ from storage.cluster_tunnel import LOOPBACK, lead, open_door
 from storage.files import write_durably
 from storage.kubo import FIND_S
 from storage.kubo_config import Peer
-from storage.private_swarm import CONNECT_S, PrivateSwarm, free_ports
+from storage.private_swarm import CONNECT_S, PrivateSwarm
 from storage.swarm_card import Card, write_card
 
 SECRET = "cluster.secret"  # noqa: S105 - the name of a file
@@ -128,7 +128,7 @@ class ClusterSwarm(PrivateSwarm):
         if not self.streams:
             return [peer for _node, peer in self._members_abroad]
         if not self._ways[name]:
-            self._ways[name] = free_ports(LOOPBACK, len(self._members_abroad))
+            self._ways[name] = [self._kept_ports.take(LOOPBACK) for _ in self._members_abroad]
         with self.nodes[name].store() as node:
             open_door(node.rpc, self._peer_ports[name])
             return lead(node.rpc, self._members_abroad, self._ways[name])

@@ -8,8 +8,6 @@ when its first teller is gone.
 """
 
 import hashlib
-import os
-import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +19,7 @@ from filelock import FileLock
 
 from storage.cid import Cid
 from storage.errors import MalformedCid, MissingBlock, StorageError, Unreachable
+from storage.files import locks_folder
 from storage.kubo_control import KuboControl
 from storage.kubo_rpc import KuboRpc
 
@@ -143,9 +142,7 @@ class Feeds:
 
 def _lock_of(url: str) -> Path:
     """A file of this user on this machine that stands for the node."""
-    folder = Path(tempfile.gettempdir()) / f"consilium-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return folder / f"{hashlib.sha256(url.encode()).hexdigest()[:32]}.lock"
+    return locks_folder() / f"{hashlib.sha256(url.encode()).hexdigest()[:32]}.lock"
 
 
 def _path(topic: bytes, cid: Cid) -> str:

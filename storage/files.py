@@ -1,6 +1,7 @@
 """Writing to disk so that a loss of power or a kill leaves either nothing or all."""
 
 import os
+import tempfile
 from pathlib import Path
 
 
@@ -37,3 +38,10 @@ def make_folder(path: Path, *, durably: bool = True) -> None:
         path.mkdir(exist_ok=True)
         if durably:
             sync_folder(path.parent)
+
+
+def locks_folder() -> Path:
+    """Where processes of this user on this machine lock out each other."""
+    folder = Path(tempfile.gettempdir()) / f"consilium-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder

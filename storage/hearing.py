@@ -8,7 +8,7 @@ from storage.errors import NodeFailed
 from storage.kubo import KuboStore
 from storage.kubo_node import KuboNode
 
-HEAR_S = 60.0
+HEAR_S = 180.0
 _TICK_S = 0.005
 _TELL_AGAIN_S = 1.0
 

@@ -19,7 +19,7 @@ from storage.kubo import KuboStore
 from storage.kubo_config import ENVIRONMENT, PROFILES, Peer, hardened
 from storage.kubo_control import KuboControl
 
-START_S = 60.0
+START_S = 180.0
 _INIT_S = 120
 _TICK_S = 0.05
 

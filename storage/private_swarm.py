@@ -6,7 +6,6 @@
 """
 
 import json
-import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -22,8 +21,9 @@ from storage.kubo import KuboStore
 from storage.kubo_config import Peer, swarm_key
 from storage.kubo_control import KuboControl
 from storage.kubo_node import START_S, KuboNode
+from storage.ports import Ports
 
-CONNECT_S = 90.0
+CONNECT_S = 180.0
 _HOST = "127.0.0.1"
 _TICK_S = 0.1
 
@@ -52,6 +52,7 @@ class PrivateSwarm:
         self.nodes = {name: KuboNode(folder / name) for name in names}
         self._say = say or (lambda _line: None)
         self._lock = FileLock(folder / ".lock")
+        self._kept_ports = Ports()
         self._members: dict[str, Peer] = {}
         self._hearing: Hearing | None = None
 
@@ -67,7 +68,7 @@ class PrivateSwarm:
             for name, node in self.nodes.items():
                 self._say(f"IPFS node of {name}")
                 node.create()
-            ports = self._ports()
+            ports = self._chosen_ports()
             members = {
                 name: Peer(node.peer_id, self.host, ports[name][0])
                 for name, node in self.nodes.items()
@@ -128,6 +129,7 @@ class PrivateSwarm:
             node.end()
         for node in self.nodes.values():
             node.stop()
+        self._kept_ports.give_back()
         self._lock.release()
 
     def __enter__(self) -> Self:
@@ -155,15 +157,14 @@ class PrivateSwarm:
             write_durably(path, swarm_key().encode(), 0o600)
         return path.read_text("ascii")
 
-    def _ports(self) -> dict[str, list[int]]:
+    def _chosen_ports(self) -> dict[str, list[int]]:
         """Ports of each node that are free now; those that it had last if they can be."""
         path = self.folder / "ports.json"
         last = json.loads(path.read_text("utf-8")) if path.exists() else {}
-        with ExitStack() as held:
-            ports = {}
-            for name in self.nodes:
-                wanted = [*last.get(name, ()), *[0] * self.ports_each][: self.ports_each]
-                ports[name] = [_free_port(held, self.host, port) for port in wanted]
+        ports = {}
+        for name in self.nodes:
+            wanted = [*last.get(name, ()), *[0] * self.ports_each][: self.ports_each]
+            ports[name] = [self._kept_ports.take(self.host, port) for port in wanted]
         path.write_text(json.dumps({**last, **ports}), "utf-8")
         return ports
 
@@ -184,24 +185,3 @@ class PrivateSwarm:
                         f"{timeout_s:.0f} s: look at {node.log}"
                     )
                 time.sleep(_TICK_S)
-
-
-def free_ports(host: str, count: int) -> list[int]:
-    """So many ports that nobody listens on now. Raises NodeFailed."""
-    with ExitStack() as held:
-        return [_free_port(held, host, 0) for _ in range(count)]
-
-
-def _free_port(held: ExitStack, host: str, wanted: int) -> int:
-    """A port that nobody listens on at this address; held until all are chosen."""
-    for port in (wanted, 0):
-        probe = held.enter_context(socket.socket())
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            continue
-        return int(probe.getsockname()[1])
-    raise NodeFailed(
-        f"no port is free on {host}: end programs that listen, or name an address of this machine"
-    )
