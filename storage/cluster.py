@@ -23,6 +23,7 @@ from storage.errors import (
     MalformedCid,
     MissingBlock,
     TooFewCopies,
+    TooSlow,
     Unreachable,
 )
 from storage.kubo import CALL_S, FIND_S, KuboStore
@@ -146,7 +147,7 @@ class ClusterStore(KuboStore):
 
     def _keep(self, cid: Cid, deadline: float) -> None:
         """Order copies, and wait for them; what fails is tried again until the deadline."""
-        ordered, seen, failure = False, list[Copy](), "nobody was asked"
+        ordered, seen, failure = False, list[Copy](), ""
         waits, recover_at = pauses(), time.monotonic() + _RECOVER_EACH_S
         while (left := deadline - time.monotonic()) > 0:
             wait_s = min(left, self.cluster.timeout_s)
@@ -165,10 +166,12 @@ class ClusterStore(KuboStore):
                     order_elsewhere(self.cluster, str(cid), copies, self.copies, wait_s)
                 if not copies:  # taken out again by another member, or not heard yet
                     ordered = False
+            except TooSlow as exc:  # the last call is cut short: what was said before tells more
+                failure = failure or str(exc)
             except Unreachable as exc:
                 failure = str(exc)
             time.sleep(min(next(waits), max(0.0, deadline - time.monotonic())))
-        raise self._too_few(cid, seen, failure)
+        raise self._too_few(cid, seen, failure or "nobody was asked")
 
     def _too_few(self, cid: Cid, copies: Sequence[Copy], failure: str) -> TooFewCopies:
         states = ", ".join(map(str, copies)) or failure

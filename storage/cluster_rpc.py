@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import h11
 import httpx
 
-from storage.errors import StorageError, Unreachable
+from storage.errors import StorageError, TooSlow, Unreachable
 
 PINNED = "pinned"
 MAX_LIST = 1 << 28  # bytes
@@ -163,7 +163,7 @@ class ClusterRpc:
         try:
             yield
         except (httpx.TimeoutException, TimeoutError) as exc:
-            raise Unreachable(
+            raise TooSlow(
                 f"the cluster peer at {self.url} did not answer in time: look whether it is "
                 "overloaded or halted, then try again"
             ) from exc
