@@ -3,7 +3,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from storage import (
     Cid,
@@ -19,10 +18,6 @@ from storage import (
 from storage.cluster_swarm import ClusterSwarm
 from storage.private_swarm import PrivateSwarm
 from tests.storage import kit
-
-# How long an example takes says more of the machine's other work than of the code.
-settings.register_profile("no-deadline", deadline=None)
-settings.load_profile("no-deadline")
 
 CONTEXT = bytes(range(32))
 SCHEMA = b"s" * 32

@@ -5,18 +5,25 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from storage import BlockStore, Cid, EmbeddedStore
 from storage.cluster_swarm import ClusterSwarm
+from storage.errors import Unanswered, Unreachable
 from storage.kubo import KuboStore
 from storage.kubo_node import KuboNode
+from storage.ports import Ports
 from storage.private_swarm import PrivateSwarm
 
+T = TypeVar("T")
+SLOW_S = 600.0
+"""For what takes moments on an idle machine: only a hang is to end."""
+_PORTS = Ports()
 LONG = pytest.mark.skipif(
     os.environ.get("CONSILIUM_SWARM") != "1", reason="minutes: `make test-swarm` runs it"
 )
@@ -84,7 +91,22 @@ def _of_kubo(name: str, store: KuboStore, node: KuboNode, members: list[KuboNode
     return Backend(name, store, node.api_url, lambda cid: kubo_file(node, cid), silence, copies_of)
 
 
-def eventually(holds: Callable[[], bool], timeout_s: float = 120.0) -> bool:
+def free_port() -> int:
+    """A port of this process until it ends, for who listens there a moment later."""
+    return _PORTS.take("127.0.0.1")
+
+
+def once_all_answer(store: KuboStore, ask: Callable[[], T]) -> T:
+    """What asking gives or raises; with more patience where a member was too slow for an answer."""
+    for find_s in (store.find_s, 10.0):
+        store.find_s = find_s
+        with suppress(Unanswered, Unreachable):
+            return ask()
+    store.find_s = 120.0
+    return ask()
+
+
+def eventually(holds: Callable[[], bool], timeout_s: float = SLOW_S) -> bool:
     """Whether it becomes true: members hear of each other's announcements in moments."""
     deadline = time.monotonic() + timeout_s
     while not holds():

@@ -15,7 +15,7 @@ from storage.cluster_rpc import Copy
 from storage.cluster_swarm import ClusterSwarm
 from storage.swarm_care import care_once, look_after
 from storage.swarm_status import member_status
-from tests.storage.kit import LONG, eventually
+from tests.storage.kit import LONG, SLOW_S, eventually
 
 NAMES = ["harbor", "hill", "lake", "center"]
 
@@ -62,7 +62,7 @@ def whole(cluster: ClusterSwarm) -> Iterator[None]:
     care_once(cluster, print)
     names = {peer.peer_id: name for name, peer in cluster.peers.items()}
     for peer in cluster.peers.values():
-        peer.await_members(names)
+        peer.await_members(names, SLOW_S)
 
 
 def pinned(store: ClusterStore) -> tuple[Cid, set[str]]:
@@ -97,7 +97,7 @@ def test_the_third_copy_is_made_elsewhere_when_its_holder_is_lost(
             store.mend()
             return holders(store, cid) - {gone} == set(NAMES) - {gone}
 
-        assert eventually(mended, 300)
+        assert eventually(mended)
         assert str(store.mend()) == f"0 of {len(store.pins())} roots lack copies; ordered for 0"
         with cluster.nodes[spare].store(find_s=1) as there:
             assert there.has(cid)
@@ -114,7 +114,7 @@ def test_a_wait_for_three_copies_asks_another_where_a_holders_node_is_dead(
 ) -> None:
     """The peer lives, so the cluster asks it: nobody but who waits sees that it cannot."""
     cluster.nodes["lake"].kill()
-    with cluster.store("harbor", copies=3, find_s=5, pin_s=300) as store:
+    with cluster.store("harbor", copies=3, find_s=5, pin_s=SLOW_S) as store:
         for _ in range(3):  # one of them has it among its three, whatever the order
             _, found = pinned(store)
             assert found == {"harbor", "hill", "center"}
@@ -132,21 +132,21 @@ def test_of_three_members_the_loss_of_one_is_shown_and_mends_itself(tmp_path: Pa
         cid, _ = pinned(store)
         swarm.nodes["hill"].kill()
         swarm.peers["hill"].kill()
-        assert eventually(lambda: holders(store, cid) == {"harbor", "lake"}, 120)
+        assert eventually(lambda: holders(store, cid) == {"harbor", "lake"})
         store.copies = 2
         assert store.pins() == [cid]  # what was acknowledged with two still is
         assert re.match("1 of 1 roots lack copies; ordered for 0", str(store.mend()))
         status = member_status(tmp_path / "harbor")
         assert status.roots == {2: 1}
         swarm.nodes["lake"].kill()
-        assert eventually(lambda: member_status(tmp_path / "harbor").roots == {1: 1}, 120)
+        assert eventually(lambda: member_status(tmp_path / "harbor").roots == {1: 1})
         (wrong,) = member_status(tmp_path / "harbor").wrong
         assert "1 roots have fewer than 2 copies" in wrong
         stopping = threading.Event()
         caring = threading.Thread(target=look_after, args=(swarm, stopping, said.append, 1.0))
         caring.start()
         try:
-            assert eventually(lambda: member_status(tmp_path / "harbor").roots == {3: 1}, 300)
+            assert eventually(lambda: member_status(tmp_path / "harbor").roots == {3: 1})
         finally:
             stopping.set()
             caring.join()

@@ -23,7 +23,11 @@ from storage.unixfs import CHUNK_SIZE
 from tests.storage.kit import LONG, eventually, kubo_file
 
 ROOT = Path(__file__).resolve().parents[2]
-pytestmark = [pytest.mark.engine("kubo", "cluster"), pytest.mark.processes]
+pytestmark = [
+    pytest.mark.engine("kubo", "cluster"),
+    pytest.mark.processes,
+    pytest.mark.timeout(1800),
+]
 
 
 def spoil(swarm: ClusterSwarm, name: str, leaf: Cid) -> None:
@@ -48,7 +52,7 @@ def test_a_rotten_block_is_replaced_by_anothers_and_stays_pinned(
 ) -> None:
     cid, leaf, content = spread
     spoil(cluster, "hill", leaf)
-    with cluster.store("hill") as hill:
+    with cluster.store("hill", find_s=120) as hill:
         before = set(hill.control.pins())
         assert b"".join(hill.cat(cid)) == content
         assert set(hill.control.pins()) >= before
@@ -225,7 +229,6 @@ def small_disks(tmp_path: Path) -> Iterator[Path]:
 
 
 @LONG
-@pytest.mark.timeout(1800)
 def test_full_disks_of_members_are_said_and_work_goes_on_once_there_is_space(
     small_disks: Path,
 ) -> None:

@@ -2,7 +2,6 @@
 
 import io
 import os
-import random
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +15,11 @@ from storage.cluster_swarm import ClusterSwarm
 from storage.unixfs import CHUNK_SIZE
 from tests.storage.kit import LONG
 
-pytestmark = [pytest.mark.engine("kubo", "cluster"), pytest.mark.processes]
+pytestmark = [
+    pytest.mark.engine("kubo", "cluster"),
+    pytest.mark.processes,
+    pytest.mark.timeout(1800),
+]
 THREADS = 16
 NAMES = ["harbor", "hill", "lake", "center"]
 
@@ -41,7 +44,7 @@ def done_by_threads(
 def assert_all_there(done: list[tuple[Cid, bytes]], store: ClusterStore) -> None:
     assert len({cid for cid, _ in done}) == len(done)
     assert {cid for cid, _ in done[::10]} <= set(store.pins())
-    for cid, content in random.sample(done, len(done) // 4):
+    for cid, content in done[::4]:
         assert b"".join(store.cat(cid)) == content
 
 
@@ -76,7 +79,6 @@ def dying(swarm: ClusterSwarm, names: list[str]) -> Iterator[list[str]]:
 
 
 @LONG
-@pytest.mark.timeout(1800)
 def test_a_thousand_puts_and_gets_while_daemons_die_are_all_right(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:

@@ -68,7 +68,7 @@ def test_who_is_cut_off_is_told_so_and_nothing_acknowledged_is_lost(
             started = time.monotonic()
             with pytest.raises(TooFewCopies, match=f"{alone} has [01] of 2 copies after 5 s"):
                 north.pin(alone)
-            assert time.monotonic() - started < 60
+            assert time.monotonic() - started < 300  # and no wait for who is cut off
             assert alone not in listed(north)
             assert b"".join(north.cat(alone)) == content  # its own it still reads
             assert b"".join(north.cat(kept[0][0])) == kept[0][1]

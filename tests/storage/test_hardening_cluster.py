@@ -14,11 +14,15 @@ from storage.hardening import put_at
 from storage.hardening_files import check_cluster, check_folder, mend_folder
 from storage.kubo_config import ENVIRONMENT
 from storage.kubo_node import KuboNode
-from tests.storage.kit import LONG
+from tests.storage.kit import LONG, free_port
 from tests.storage.test_hardening import CLUSTER_BROKEN
-from tests.storage.test_private_swarm import free_port
 
-pytestmark = [pytest.mark.engine("kubo", "cluster"), pytest.mark.processes, LONG]
+pytestmark = [
+    pytest.mark.engine("kubo", "cluster"),
+    pytest.mark.processes,
+    LONG,
+    pytest.mark.timeout(1800),
+]
 MENDED_BY_NOBODY = {"secret", "members"}
 
 

@@ -15,10 +15,11 @@ from storage.hardening_files import check_folder, check_kubo, mend_folder
 from storage.kubo_config import ENVIRONMENT, Peer, swarm_key
 from storage.kubo_node import KuboNode
 from storage.private_swarm import PrivateSwarm
+from tests.storage.kit import free_port
 from tests.storage.test_hardening import KUBO_BROKEN
-from tests.storage.test_private_swarm import Keyless, connect, free_port
+from tests.storage.test_private_swarm import Keyless, connect
 
-pytestmark = [pytest.mark.engine("kubo"), pytest.mark.processes]
+pytestmark = [pytest.mark.engine("kubo"), pytest.mark.processes, pytest.mark.timeout(1800)]
 MENDED_BY_NOBODY = {"peers", "rpc-paths", "rpc-secrets"}
 
 

@@ -19,6 +19,7 @@ from storage.errors import CorruptBlock, EngineMissing, MissingBlock, StorageErr
 from storage.kubo import KuboStore
 from storage.kubo_config import Peer, hardened, swarm_key
 from storage.kubo_node import KuboNode
+from tests.storage.kit import free_port
 
 ABSENT = raw_cid(b"\x07" * 32)
 Uses = dict[str, Callable[[KuboStore], object]]
@@ -133,7 +134,7 @@ def test_a_node_that_drips_is_given_up_at_the_deadline(monkeypatch: pytest.Monke
         handler.send_response(200)
         handler.end_headers()
         try:
-            for _ in range(300):
+            for _ in range(3000):  # minutes
                 handler.wfile.write(b"x")
                 time.sleep(0.1)
         except OSError:
@@ -147,7 +148,7 @@ def test_a_node_that_drips_is_given_up_at_the_deadline(monkeypatch: pytest.Monke
         pytest.raises(Unreachable, match=f"{url} did not answer within"),
     ):
         store.get_block(ABSENT)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 120
 
 
 def test_a_full_disk_is_said_to_be_full() -> None:
@@ -228,10 +229,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_real_node_on_a_full_disk_says_so_and_keeps_what_it_had(small_disk: Path) -> None:
     node = KuboNode(small_disk / "node")
     node.create()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        own = Peer(node.peer_id, "127.0.0.1", probe.getsockname()[1])
-    node.configure(own, [], swarm_key())
+    node.configure(Peer(node.peer_id, "127.0.0.1", free_port()), [], swarm_key())
     node.launch()
     try:
         node.await_api()

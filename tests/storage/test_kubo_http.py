@@ -13,6 +13,7 @@ import pytest
 from storage.kubo_http import Connections
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
+LONG_S = 120.0  # for what takes milliseconds: a hang is to end
 
 
 class Served:
@@ -71,7 +72,7 @@ def chunked(pieces: list[bytes]) -> Answer:
 
 
 def ask(connections: Connections, limit: int = 1 << 20) -> bytes:
-    return connections.post("/x", limit=limit, timeout_s=10).body
+    return connections.post("/x", limit=limit, timeout_s=LONG_S).body
 
 
 def test_calls_share_a_connection_and_threads_do_not() -> None:
@@ -79,7 +80,7 @@ def test_calls_share_a_connection_and_threads_do_not() -> None:
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         if len(served.calls) > 2:
-            together.wait(10)
+            together.wait(LONG_S)
         chunked([b"abc", b"de"])(handler)
 
     with serving(answer) as (served, connections):
@@ -105,7 +106,7 @@ def test_a_connection_that_the_node_has_ended_is_not_used_again() -> None:
     with serving(answer) as (served, connections):
         for count in (1, 2, 3):
             assert ask(connections) == b"last"
-            assert served.ended.wait(10)
+            assert served.ended.wait(LONG_S)
             served.ended.clear()
             assert len(set(served.calls)) == count
 
@@ -130,7 +131,7 @@ def test_why_a_node_refuses_is_heard_though_it_does_not_read_to_the_end() -> Non
         handler.end_headers()
         handler.wfile.write(b"full")
         handler.wfile.flush()
-        sent.wait(10)
+        sent.wait(LONG_S)
         handler.close_connection = True
 
     sent, size = threading.Event(), 1 << 26
@@ -143,5 +144,7 @@ def test_why_a_node_refuses_is_heard_though_it_does_not_read_to_the_end() -> Non
 
     with serving(answer) as (_, connections):
         headers = {"Content-Length": str(size)}
-        found = connections.post("/x", limit=100, timeout_s=10, content=content(), headers=headers)
+        found = connections.post(
+            "/x", limit=100, timeout_s=LONG_S, content=content(), headers=headers
+        )
         assert (found.status, found.body) == (500, b"full")

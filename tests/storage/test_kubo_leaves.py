@@ -2,6 +2,7 @@
 
 import io
 import os
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -137,10 +138,11 @@ def test_a_leaf_that_is_wrong_in_every_way_is_named_and_not_taken(cat: Write) ->
 
 def test_a_node_that_is_gone_is_named() -> None:
     file = File()
-    with node(file, whole) as (store, _asked):
-        url = store.url
-    with pytest.raises(Unreachable, match=url):
-        taken(store, file)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{probe.getsockname()[1]}"
+        with KuboStore(url) as store, pytest.raises(Unreachable, match=url):
+            taken(store, file)
 
 
 def test_what_takes_a_leaf_may_fail_and_is_heard() -> None:

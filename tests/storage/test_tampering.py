@@ -48,6 +48,7 @@ from storage.unixfs import CHUNK_SIZE
 from tests.storage import kit
 from tests.storage.conftest import CONTEXT, SCHEMA, OnKubo, World
 
+pytestmark = pytest.mark.timeout(1800)
 EVE = Sender(b"\xee" * 20, SigningKey.generate())
 
 
