@@ -6,18 +6,22 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from bench.contribution import RULES
 from records.sources import HEART
 from tests.data_sets import need
 
 
+@pytest.mark.timeout(1300)
+@pytest.mark.processes
 def test_quick_run_prints_a_line_for_each_rule_and_hospital() -> None:
     need(*HEART.values())
     done = subprocess.run(
         [sys.executable, "-m", "bench.contribution", "--study", "heart", "--quick", "--json"],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=1200,
         check=True,
     )
     shown = json.loads(done.stdout)["lines"]

@@ -15,12 +15,13 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.mark.engine("anvil", "hardhat")
 @pytest.mark.processes
 @pytest.mark.slow
+@pytest.mark.timeout(1300)
 def test_quick_run_of_the_chain_prints_every_claim(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, ROOT / "bench" / "chain.py", "--quick", "--json", "--plots", tmp_path],
         stdout=subprocess.PIPE,
         text=True,
-        timeout=280,
+        timeout=1200,
         check=True,
     )
     claims = json.loads(done.stdout)["claims"]

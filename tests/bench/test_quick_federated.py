@@ -15,7 +15,7 @@ from tests.data_sets import need
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.timeout(1500)  # the environment is built on the way, once on a machine
+@pytest.mark.timeout(1900)  # the environment is built on the way, once on a machine
 @pytest.mark.processes
 def test_quick_run_beside_flower_prints_every_claim(tmp_path: Path) -> None:
     need(*HEART.values(), PNEUMONIA)
@@ -23,7 +23,7 @@ def test_quick_run_beside_flower_prints_every_claim(tmp_path: Path) -> None:
         [sys.executable, ROOT / "bench" / "federated.py", "--quick", "--json", "--plots", tmp_path],
         stdout=subprocess.PIPE,
         text=True,
-        timeout=1400,
+        timeout=1800,
         check=True,
     )
     claims = json.loads(done.stdout)["claims"]

@@ -15,13 +15,13 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.mark.engine("anvil", "kubo", "cluster")
 @pytest.mark.processes
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1300)
 def test_quick_run_of_storage_prints_every_claim(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, ROOT / "bench" / "storage.py", "--quick", "--json", "--plots", tmp_path],
         stdout=subprocess.PIPE,
         text=True,
-        timeout=550,
+        timeout=1200,
         check=True,
     )
     claims = json.loads(done.stdout)["claims"]

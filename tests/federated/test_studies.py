@@ -78,9 +78,9 @@ def test_five_rounds_of_four_hospitals_reach_an_auc_of_98_percent(
 ) -> None:
     spec = wisconsin_spec(family=family)
     members = hospitals(tmp_path, spec)
-    start = time.monotonic()
+    start = time.thread_time()  # the machine's other work does not count
     state = learn(spec, members)
-    assert time.monotonic() - start < 30  # about 1 s on a machine that does nothing else
+    assert time.thread_time() - start < 30  # about 1 s
     inputs, labels = pooled(members, Part.TEST)
     reached = scores(labels, probabilities(state.parameters, inputs, spec))
     assert reached.auc is not None
