@@ -52,6 +52,7 @@ def paid_by(spec: StudySpec, rule: str) -> StudySpec:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("rule", RULES)
 def test_heart_pays_idle_and_lying_hospitals_less_than_half(tmp_path: Path, rule: str) -> None:
     need(*HEART.values())
@@ -99,7 +100,7 @@ def test_reports_judge_the_models_of_the_simulated_study(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("rule", ["leave-one-out", "gtg-shapley"])
 def test_x_rays_pay_an_idle_and_a_lying_hospital_less(tmp_path: Path, rule: str) -> None:
     need(PNEUMONIA)

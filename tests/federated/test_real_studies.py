@@ -71,6 +71,7 @@ def test_the_network_for_images_has_about_100_000_parameters() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_on_all_hearts_federated_beats_the_own_model_of_most_hospitals(tmp_path: Path) -> None:
     need(*HEART.values())
     federated, own = [], []
@@ -104,7 +105,7 @@ def x_rays(seed: int, folder: Path) -> Reached:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_on_all_x_rays_federated_reaches_91_percent_and_leads(tmp_path: Path) -> None:
     reached = x_rays(1, tmp_path)
     assert reached.federated >= 0.91

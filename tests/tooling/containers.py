@@ -33,6 +33,9 @@ from tests.tooling.container_parts import (
 )
 from tests.tooling.kit import ROOT, load
 
+SLOW_S = 600.0
+"""For what takes seconds on an idle machine: only a hang is to end."""
+
 
 class Machine:
     """The networks of a compose file, and processes in its containers; a context manager.
@@ -71,7 +74,7 @@ class Machine:
         log = (self.folder / f"{service}-{time.monotonic_ns()}.log").open("w+b")
         return Running(self._popen(service, command, log), Path(log.name))
 
-    def stop(self, running: Running, timeout_s: float = 90) -> int:
+    def stop(self, running: Running, timeout_s: float = SLOW_S) -> int:
         """End a process as Docker does, with SIGTERM; its exit status."""
         self._root(f"kill -TERM {running.pid.read_text().strip()}")
         return running.process.wait(timeout_s)
@@ -81,7 +84,7 @@ class Machine:
     ) -> subprocess.CompletedProcess[str]:
         """The same, until it ends."""
         running = self.start(service, command)
-        code = running.process.wait(240)
+        code = running.process.wait(2 * SLOW_S)
         return subprocess.CompletedProcess(command or [], code, running.said())
 
     def healthy(self, service: str) -> bool:
@@ -91,9 +94,9 @@ class Machine:
         assert check[0] == "CMD"
         return self.run(service, check[1:]).returncode == 0
 
-    def await_healthy(self, service: str, running: Running, timeout_s: float = 120) -> None:
+    def await_healthy(self, service: str, running: Running, timeout_s: float = SLOW_S) -> None:
         """Wait until it does; a process that ended fails at once, with what it said."""
-        eventually(lambda: running.alive() and self.healthy(service), timeout_s, running.said)
+        eventually(lambda: running.alive() and self.healthy(service), running.said, timeout_s)
 
     def limit_bytes(self, service: str) -> int:
         """The memory that the service may take at most."""
@@ -188,7 +191,9 @@ def _peaks(status: str) -> list[str]:
     return [line for line in status.splitlines() if line.startswith("VmHWM:")]
 
 
-def eventually(holds: Callable[[], bool], timeout_s: float, said: Callable[[], str]) -> None:
+def eventually(
+    holds: Callable[[], bool], said: Callable[[], str], timeout_s: float = SLOW_S
+) -> None:
     """Wait until it holds; fail with what was said."""
     deadline = time.monotonic() + timeout_s
     while not holds():

@@ -29,6 +29,7 @@ pytestmark = [
     pytest.mark.engine("anvil", "compose", "kubo", "cluster"),
     pytest.mark.processes,
     pytest.mark.slow,
+    pytest.mark.timeout(1800),
     pytest.mark.skipif(os.geteuid() != 0, reason="only root makes containers"),
 ]
 
@@ -52,7 +53,7 @@ def swarm(machine: Machine) -> dict[str, Running]:
     running = {name: machine.start(f"kubo-{name}") for name in NODES}
     for name in NODES:
         machine.await_healthy(f"kubo-{name}", running[name])
-        eventually(lambda at=name: len(peers(machine, at)) == len(SEEN[at]), 90, running[name].said)
+        eventually(lambda at=name: len(peers(machine, at)) == len(SEEN[at]), running[name].said)
     return running
 
 
@@ -76,7 +77,7 @@ def test_containers_end_with_the_test_however_that_ends(project: Path) -> None:
         space = Path(f"/proc/{holder}/ns/pid_for_children").readlink()
         assert list(living_in(space))
         parent.kill()
-    eventually(lambda: not list(living_in(space)), 30, lambda: f"{list(living_in(space))} live on")
+    eventually(lambda: not list(living_in(space)), lambda: f"{list(living_in(space))} live on")
     shutil.rmtree(folder, ignore_errors=True)  # who set them up may still write on its way out
 
 
@@ -169,7 +170,7 @@ def another_harbor(
         machine.model = own
         again = swarm["harbor"] = machine.start("kubo-harbor")
         machine.await_healthy("kubo-harbor", again)
-        eventually(lambda: reunited(machine), 90, again.said)
+        eventually(lambda: reunited(machine), again.said)
 
 
 def reunited(machine: Machine) -> bool:
@@ -230,7 +231,7 @@ import io, os, sys
 from pathlib import Path
 from storage.cluster import ClusterStore
 from storage.cluster_member import read_member
-with ClusterStore(read_member(Path("/member/member.json")), copies=3, pin_s=200) as store:
+with ClusterStore(read_member(Path("/member/member.json")), copies=3, pin_s=600) as store:
     cid = store.add_file(io.BytesIO(os.urandom(3 << 20)))
     store.pin(cid)
     print(cid, len(store.cluster.copies(str(cid))))
@@ -238,7 +239,6 @@ with ClusterStore(read_member(Path("/member/member.json")), copies=3, pin_s=200)
 
 
 @LONG
-@pytest.mark.timeout(600)
 def test_what_the_center_pins_has_copies_at_both_hospitals(
     machine: Machine, swarm: dict[str, Running]
 ) -> None:
@@ -261,7 +261,6 @@ def test_what_the_center_pins_has_copies_at_both_hospitals(
         assert machine.stop(item) == 0, item.said()
 
 
-@pytest.mark.timeout(600)
 def test_the_api_serves_a_deployed_chain_through_the_centers_node(
     machine: Machine, swarm: dict[str, Running]
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.tooling.kit import ROOT
 
-pytestmark = [pytest.mark.engine("anvil"), pytest.mark.engine("solc")]
+pytestmark = [pytest.mark.engine("anvil", "solc"), pytest.mark.timeout(1800)]
 
 TESTS = "tests/contracts/test_attestations.py"
 

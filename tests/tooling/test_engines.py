@@ -45,7 +45,7 @@ def place(path: Path, text: str) -> Path:
 def run(engines: ModuleType) -> subprocess.CompletedProcess[str]:
     """The program as make starts it, where only what is in PATH is there."""
     return subprocess.run(
-        [sys.executable, str(PROGRAM)], capture_output=True, text=True, timeout=60
+        [sys.executable, str(PROGRAM)], capture_output=True, text=True, timeout=600
     )
 
 
@@ -155,7 +155,7 @@ def test_a_second_build_waits_for_the_first_and_takes_its_result(engines: Module
             time.sleep(0.2)
             assert second.poll() is None
             fcntl.flock(lock, fcntl.LOCK_UN)
-            assert second.wait(30) == 0
+            assert second.wait(600) == 0
 
 
 def test_a_cache_that_cannot_be_written_is_named(
