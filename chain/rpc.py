@@ -23,7 +23,7 @@ def request(url: str, method: str, *params: Any, timeout_s: float = 30) -> Any:
     try:
         with _opener.open(message, timeout=timeout_s) as response:
             answer = json.load(response)
-    except (OSError, ValueError) as exc:
+    except (OSError, ValueError, http.client.HTTPException) as exc:
         raise NodeDown(
             f"no node answers at {without_credentials(url)}: start it, or correct the address"
         ) from exc

@@ -311,9 +311,11 @@ class Sender:
             elif report.dropped:
                 self.outbox.mark(entry, State.STALE)
                 report.stale.append(entry.step)
+            elif self._is_known(entry):
+                continue  # anvil counts a transaction before it shows it in its block
             elif entry.nonce < mined:
                 self._drop(entry, "Replaced", report)
-            elif not self._is_known(entry):
+            else:
                 self._send_again(entry, report)
         return report
 

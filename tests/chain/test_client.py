@@ -352,6 +352,21 @@ def test_signed_but_never_sent_is_sent_by_resume(chain: Chain, relay: Relay) -> 
     assert party.client.resume().sent == []
 
 
+def test_what_a_node_counts_before_it_shows_it_in_its_block_is_not_taken_for_replaced(
+    chain: Chain, relay: Relay
+) -> None:
+    """As anvil does for a moment: what would be dropped then would be made a second time."""
+    party = chain.party()
+    party.client.send(tokens(party).mint(party.client.address, Wei(7)), step="mint")
+    outbox = chain.home / "party-0" / "outbox.sqlite"
+    client = Client(Node(relay.url), party.client.sender.signer, outbox)
+    relay.instead["eth_getTransactionReceipt"] = lambda *_: {"result": None}
+    resumed = client.resume()
+    assert (resumed.sent, resumed.dropped, resumed.stale) == ([], {}, [])
+    relay.instead["eth_getTransactionByHash"] = lambda *_: {"result": None}
+    assert client.resume().dropped == {"mint": "Replaced"}
+
+
 def test_a_node_that_is_down_is_named_without_its_credentials() -> None:
     with pytest.raises(NodeDown) as caught:
         Node("http://name:secret@127.0.0.1:1/path-with-token")
