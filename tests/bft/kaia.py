@@ -47,7 +47,8 @@ class Network:
         try:
             for number in range(VALIDATORS):
                 self.start(number)
-            self.until(lambda: self.height(0) >= 1, "the first block")
+            numbers = range(VALIDATORS)
+            self.until(lambda: min(map(self.height, numbers)) >= 1, "the first block everywhere")
             for number in range(VALIDATORS):
                 request(self.url(number), "governance_vote", "istanbul.timeout", _ROUND_TIMEOUT_MS)
         except BaseException:
@@ -94,7 +95,7 @@ class Network:
         for number in list(self._running):
             self.kill(number)
 
-    def until(self, ready: Callable[[], bool], what: str, timeout_s: float = 120) -> None:
+    def until(self, ready: Callable[[], bool], what: str, timeout_s: float = 480) -> None:
         """Returns once `ready`; fails, with the ends of the logs, where that takes too long."""
         end = time.monotonic() + timeout_s
         while not ready():

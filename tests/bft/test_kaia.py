@@ -18,9 +18,9 @@ from chain.node import Node
 from chain.types import Wei
 from tests.bft.kaia import VALIDATORS, Network, agree, content, grows
 from tests.chain.conformance import Conformance, balance, tokens
-from tests.chain.kit import Chain, RoundPath
+from tests.chain.kit import PATIENCE_S, Chain, RoundPath
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(3600)
 
 
 class TestConformance(Conformance):
@@ -30,7 +30,8 @@ class TestConformance(Conformance):
 def at(network: Network, number: int, chain: Chain, name: str) -> Contracts:
     """A party whose node is one validator."""
     home = chain.home / f"{name}-{number}"
-    client = Client(Node(network.url(number)), os.urandom(32), home / "outbox.sqlite", timeout_s=60)
+    outbox = home / "outbox.sqlite"
+    client = Client(Node(network.url(number)), os.urandom(32), outbox, timeout_s=PATIENCE_S)
     return Contracts(client, chain.operator.deployment)
 
 
@@ -49,7 +50,7 @@ def test_with_two_dead_nothing_is_acknowledged_and_with_them_back_all_takes_effe
     network.start(2)
     network.start(3)
     grows(network, 0)
-    waiting.timeout_s = 60
+    waiting.timeout_s = PATIENCE_S
     waiting.send(tokens(party).mint(waiting.address, Wei(7)), step="mint")
     block = waiting.block_number()
     assert tokens(party).balance_of(waiting.address, block_identifier=block) == 7

@@ -23,7 +23,7 @@ from tests.chain.kit import Chain
 from tests.e2e import kit
 from tests.e2e.stores import OneFolder
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(3600)
 
 PEOPLE = 26  # of each hospital; all of them grant
 DYING, LIVING = 3, 1
