@@ -6,6 +6,7 @@ import io
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -32,6 +33,8 @@ from tests.e2e import kit
 from tests.e2e.kit import Saved, World
 
 PASSPHRASE = "a passphrase of this test"
+PATIENT: dict[str, Any] = {"request_s": 600, "node_s": 60, "body_s": 600}
+"""Settings of a server on a machine that may be slow."""
 
 
 def build_study(folder: Path) -> Saved:
@@ -80,13 +83,32 @@ def make_home(world: World, name: str = "relayer", role: HomeRole = HomeRole.REL
     return Home.open(path, passphrase="")
 
 
+class Logged(io.StringIO):
+    """What a server logs. A line comes after its answer left: who reads the log waits for it."""
+
+    server: uvicorn.Server
+
+    def getvalue(self) -> str:
+        end = time.monotonic() + 120
+        while self.server.server_state.tasks:
+            assert time.monotonic() < end, "requests are under way"
+            time.sleep(0.001)
+        return super().getvalue()
+
+    def empty(self) -> None:
+        """Forget what was logged so far."""
+        self.getvalue()
+        self.seek(0)
+        self.truncate()
+
+
 @dataclass(frozen=True, slots=True)
 class Served:
     """The API over a world; `log` holds what it logged."""
 
     world: World
     client: httpx.Client
-    log: io.StringIO
+    log: Logged
 
     def get(self, path: str, **more: Any) -> Any:
         """The JSON of a GET that succeeds."""
@@ -104,20 +126,20 @@ def serving(
     world: World, home: Home | None = None, settings: Settings | None = None
 ) -> Iterator[Served]:
     """The application in this process."""
-    log = io.StringIO()
-    settings = settings or read_settings(read_rate=10**6, relay_rate=10**6)
+    log = Logged()
+    settings = settings or read_settings(read_rate=10**6, relay_rate=10**6, **PATIENT)
     app = create_app(settings, home or make_home(world), log=make_log(log))
     with (
-        over_http(app, settings) as url,
-        httpx.Client(base_url=url, trust_env=False, timeout=60) as client,
+        over_http(app, settings, log) as url,
+        httpx.Client(base_url=url, trust_env=False, timeout=600) as client,
     ):
         yield Served(world, client, log)
 
 
 @contextmanager
-def over_http(app: FastAPI, settings: Settings) -> Iterator[str]:
-    """The real server in a thread; its address."""
-    server = uvicorn.Server(config_of(app, settings))
+def over_http(app: FastAPI, settings: Settings, log: Logged) -> Iterator[str]:
+    """The real server in a thread; its address. `log` is the application's."""
+    log.server = server = uvicorn.Server(config_of(app, settings))
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})

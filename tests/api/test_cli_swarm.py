@@ -63,7 +63,7 @@ def running(folder: Path) -> Iterator[dict[str, str]]:
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-            process.wait(60)
+            process.wait(300)
 
 
 def store_at(address: str) -> ClusterStore:
@@ -133,7 +133,7 @@ def test_a_hospital_that_is_invited_holds_copies_and_reads_them(
             return dict(seen)
 
         # Nodes of two machines dial each other by themselves, and again after some seconds.
-        assert eventually(lambda: status_of_north()["members_seen"] == 2, 60)
+        assert eventually(lambda: status_of_north()["members_seen"] == 2, 300)
         seen = status_of_north()
         assert (seen["peers_seen"], seen["cluster"]) == (2, "1.1.6")
         assert seen["copies"]["pinned"] >= 5

@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.engine("chromium"),
     pytest.mark.processes,
     pytest.mark.slow,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(3600),
 ]
 
 
@@ -31,7 +31,7 @@ def opened(page: str, folder: Path) -> dict[str, Any]:
     command = [str(ROOT / ".venv" / "bin" / "node"), str(script), str(path)]
     if pictures := os.environ.get("CONSILIUM_PICTURES"):
         command.append(pictures)
-    done = subprocess.run(command, capture_output=True, text=True, timeout=500, cwd=ROOT)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1500, cwd=ROOT)
     assert done.returncode == 0, done.stderr[-2000:]
     told: dict[str, Any] = json.loads(done.stdout)
     told["address"] = path.as_uri()

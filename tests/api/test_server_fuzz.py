@@ -61,6 +61,7 @@ def test_no_request_finds_a_fault_or_an_answer_that_is_not_described(
             *("--max-examples", str(EXAMPLES), "--phases", phases, "--checks", ",".join(CHECKS)),
             *("--seed", "1", "--generation-database", "none", "--no-color", "--workers", "2"),
             *("--suppress-health-check", "all", "--continue-on-failure"),
+            *("--request-timeout", "600"),
         ],
         cwd=tmp_path,
         env=_environment(tmp_path),

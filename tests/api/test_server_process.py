@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -20,10 +21,10 @@ from chain.anvil import Anvil
 from tests.api.serving import PASSPHRASE, make_home, revocation
 from tests.e2e.kit import Saved, World
 
-pytestmark = [pytest.mark.engine("anvil"), pytest.mark.processes]
+pytestmark = [pytest.mark.engine("anvil"), pytest.mark.processes, pytest.mark.timeout(1800)]
 
 ROOT = Path(__file__).resolve().parents[2]
-WAIT_S = 60
+WAIT_S = 600
 
 
 @pytest.fixture
@@ -76,6 +77,14 @@ def started(home: Path, *options: str, **variables: str) -> Iterator[Running]:
             process.stdout.close()  # type: ignore[union-attr]
 
 
+def hold(port: int) -> socket.socket:
+    """A socket at a port that does not listen: who connects is refused."""
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", port))
+    return held
+
+
 def test_what_is_left_is_sent_by_the_same_process(world: World) -> None:
     home = make_home(world)
     asked = next(item for item in world.patients if item.will == "grants")
@@ -102,6 +111,7 @@ def test_it_reads_without_a_passphrase_and_finds_a_killed_node_again(world: Worl
         assert running.client.get("/v1/ready").json()["relays"] is False
         assert running.client.get("/v1/studies").status_code == 200
         world.anvil.kill()
+        held = hold(world.anvil.port)  # another test's node must not take it meanwhile
         answer = running.client.get("/v1/studies")
         assert (answer.status_code, answer.json()["type"]) == (
             503,
@@ -109,6 +119,7 @@ def test_it_reads_without_a_passphrase_and_finds_a_killed_node_again(world: Worl
         )
         assert running.client.get("/v1/health").status_code == 200
         world.anvil.stop()
+        held.close()
         with Anvil(world.folder / "chain.json.gz", port=world.anvil.port):
             end = time.monotonic() + WAIT_S
             while running.client.get("/v1/ready").status_code != 200:

@@ -11,7 +11,7 @@ from chain.challenges import Leaf
 from chain.merkle import hash_cohort_leaf, verify
 from chain.types import RoundNumber
 from federated.usage import usage_of
-from tests.api.serving import Served, serving
+from tests.api.serving import PATIENT, Served, serving
 from tests.e2e import kit
 from tests.e2e.kit import Asked, Saved
 
@@ -242,7 +242,7 @@ def test_a_round_number_beyond_the_study_is_no_chain_error(served: Served) -> No
 
 def test_who_searches_too_often_is_told_to_wait(served: Served) -> None:
     path = f"/v1/models/{kit.state_of(served.world, 1).hex()}/provenance"
-    with serving(served.world, settings=read_settings(read_rate=1)) as narrow:
+    with serving(served.world, settings=read_settings(read_rate=1, **PATIENT)) as narrow:
         assert narrow.client.get(path).status_code == 200
         answer = narrow.client.get(path)
         assert answer.status_code == 429

@@ -69,6 +69,7 @@ export async function launch() {
   return playwright.launch({
     executablePath,
     env: environmentFor(folder, executablePath),
+    timeout: 600_000,
     args: ["--no-sandbox", "--no-zygote", "--disable-gpu", "--font-render-hinting=none"],
   });
 }

@@ -15,6 +15,7 @@ const A4_PIXELS = Math.round(((210 - 2 * 14) / 25.4) * 96);
 
 async function opened(browser, options, told) {
   const context = await browser.newContext({ offline: true, ...options });
+  context.setDefaultTimeout(300_000);
   const found = await context.newPage();
   found.on("request", (request) => told.requests.push(request.url()));
   found.on("console", (message) => told.console.push(message.text()));
@@ -83,7 +84,7 @@ async function keyboard(found) {
     if (here.hides > 2) {
       await found.keyboard.press("ArrowRight");
       const moved = await found
-        .waitForFunction(() => document.activeElement.scrollLeft > 0, null, { timeout: 5000 })
+        .waitForFunction(() => document.activeElement.scrollLeft > 0, null, { timeout: 60_000 })
         .catch(() => null);
       if (moved) scrolled++;
       else stuck.push(here.id);

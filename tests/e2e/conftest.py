@@ -16,6 +16,8 @@ from tests.e2e import kit
 from tests.e2e.kit import Saved, World
 from tests.e2e.stores import NODES, OneFolder, Stores, Swarm
 
+HERE = Path(__file__).resolve().parent
+
 
 @dataclass(frozen=True, slots=True)
 class Studies:
@@ -53,6 +55,13 @@ class Preparing:
         if backend == "embedded":
             return OneFolder(folder / "world")
         return Swarm(self._request.getfixturevalue("swarm"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Which test prepares a study is chance, and a busy machine takes minutes for it."""
+    for item in items:
+        if HERE in item.path.parents and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(1800))
 
 
 @pytest.fixture(scope="session")

@@ -78,7 +78,8 @@ ROLES = {"center": Role.CENTER, "auditor": Role.AUDITOR} | dict.fromkeys(HOSPITA
 
 # What the last patients of each hospital decide; all others grant under the standing tier.
 SHORT_S = 1200
-"""A tier that ends before any round's submitBy, and after the slowest test that begins with it."""
+"""A tier that ends before any round's submitBy, and after the slowest test that begins with it:
+a study goes on at the second at which it was saved (`Resumed`)."""
 WILLS = {26: "refuses", 27: "expires", 28: "other purpose", 29: "refuses"}
 
 
@@ -402,6 +403,16 @@ def state_of(world: World, number: int) -> bytes:
 # ------------------------------------------------------------------ keeping and spoiling
 
 
+class Resumed(Anvil):
+    """Goes on at the second at which it was saved, however long ago: phases last minutes, and the
+    tests that begin with one study may be an hour apart on a slow machine."""
+
+    def _catch_up(self) -> None:
+        latest = request(self.url, "eth_getBlockByNumber", "latest", False)
+        request(self.url, "evm_setTime", int(latest["timestamp"], 16) + 1)
+        request(self.url, "evm_mine")
+
+
 @dataclass(frozen=True, slots=True)
 class Saved:
     """A study as files: what `start` goes on from, as often as wanted."""
@@ -413,7 +424,7 @@ class Saved:
     def start(self, folder: Path) -> Iterator[World]:
         """A copy on a chain of its own."""
         shutil.copytree(self.folder, folder)
-        with Anvil(folder / "chain.json.gz") as anvil:
+        with Resumed(folder / "chain.json.gz") as anvil:
             world = replace(
                 self.world,
                 folder=folder,

@@ -22,7 +22,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 PASSPHRASE_VARIABLE = "CONSILIUM_PASSPHRASE"
 PASSPHRASE = "a passphrase of this test"
-START_S = 120
+START_S = 600
+END_S = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ class Runner:
         for process in reversed(self.running):
             process.terminate()
         for process in self.running:
-            process.wait(30)
+            process.wait(END_S)
 
 
 @contextmanager
@@ -149,7 +150,7 @@ def runner(folder: Path, *, opened: Path | None = None) -> Iterator[Runner]:
         finally:
             found.stop()
             os.killpg(zygote.pid, signal.SIGTERM)
-            zygote.wait(30)
+            zygote.wait(END_S)
             zygote.stdout.close()
 
 

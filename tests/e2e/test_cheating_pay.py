@@ -43,7 +43,7 @@ from tests.data_sets import need
 pytestmark = [
     pytest.mark.engine("anvil"),
     pytest.mark.slow,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(3600),
 ]
 
 IDLE, LYING = "hungarian", "cleveland"

@@ -24,7 +24,7 @@ pytestmark = [
     pytest.mark.engine("anvil"),
     pytest.mark.processes,
     pytest.mark.slow,
-    pytest.mark.timeout(600),  # the study is built by the first test
+    pytest.mark.timeout(3600),  # the study is built by the first test
 ]
 
 HOSPITALS = ["north", "harbor", "valley"]

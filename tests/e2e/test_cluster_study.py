@@ -26,7 +26,7 @@ pytestmark = [
     pytest.mark.engine("anvil", "kubo", "cluster"),
     pytest.mark.processes,
     pytest.mark.slow,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(3600),
     LONG,
 ]
 NODES = ("north", "harbor", "center")

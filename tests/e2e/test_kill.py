@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from chain.anvil import Anvil
 from chain.attestations import Verdict as Word
 from chain.consent_events import Granted, Revoked
 from chain.consent_types import Consent, Reason
@@ -426,7 +425,7 @@ def test_anvil_killed_in_mid_round_loses_no_effect_and_doubles_none(
         shutil.copy(before_opening, state)
 
     world.anvil.stop()
-    with Anvil(state) as world.anvil:
+    with kit.Resumed(state) as world.anvil:
         assert open_round(world.center, world.study) == FIRST
         kit.freeze_and_submit(world, FIRST)
         finalize(world.center, world.study, FIRST)
@@ -445,7 +444,7 @@ def test_grants_that_anvil_forgot_are_sent_again(granted: World, tmp_path: Path)
     granted.forget()
     granted.anvil.stop()
     shutil.copy(older, state)
-    with Anvil(state) as granted.anvil:
+    with kit.Resumed(state) as granted.anvil:
         consent, chain = granted.consent_of(asked), granted.relayer.chain
         block = granted.relayer.head()
         assert not chain.consents.consent(consent, block_identifier=block).revoked

@@ -52,10 +52,11 @@ def init(store: str) -> tuple[str, ...]:
 
 
 @pytest.fixture
-def dead() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{probe.getsockname()[1]}"
+def dead() -> Iterator[str]:
+    """Where nobody listens, nor comes to while the test runs: the port is held."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{held.getsockname()[1]}"
 
 
 @pytest.fixture(params=[(200, b"<html>hello</html>"), (200, b"{}"), (404, b"no"), (405, b"")])

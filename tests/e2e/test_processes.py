@@ -28,13 +28,13 @@ pytestmark = [
     pytest.mark.engine("anvil"),
     pytest.mark.processes,
     pytest.mark.slow,
-    pytest.mark.timeout(600),  # the study is built by the first test
+    pytest.mark.timeout(3600),  # the study is built by the first test
 ]
 
 HOSPITALS = ["north", "harbor", "valley", "lakeside"]
 BY_HAND = [f"patient-{number}" for number in range(1, 6)]
 EACH = 24
-WAIT_S = 200
+WAIT_S = 1200
 RECIPIENT = "0x" + "0" * 36 + "{:04x}"
 
 

@@ -136,7 +136,8 @@ def test_a_hospital_forgets_what_it_kept_when_one_of_its_patients_withdraws(
     name = others.pop()
     path = path_of(learning.party(name), learning.read(), RoundNumber(2))
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    path.write_bytes(path.read_bytes()[:-1] + b"\0")
+    sealed = path.read_bytes()
+    path.write_bytes(sealed[:-1] + bytes([sealed[-1] ^ 1]))
     with pytest.raises(CorruptPayload, match=str(path)):
         _kept_by(learning, name, RoundNumber(2))
 
