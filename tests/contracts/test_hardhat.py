@@ -16,7 +16,7 @@ ROOT = toolchain.ROOT
 HARDHAT = ROOT / "node_modules" / "hardhat" / "dist" / "src" / "cli.js"
 
 
-pytestmark = pytest.mark.timeout(1_200)  # compiling is most of it: the walks hold every contract
+pytestmark = pytest.mark.timeout(3_600)  # compiling is most of it: the walks hold every contract
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def _hardhat(folder: Path, *words: str) -> str:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=1_200,
+        timeout=3_600,
         stdin=subprocess.DEVNULL,
         check=False,
     )
