@@ -52,13 +52,25 @@ def lawful_tombstone(
     A time that it states before `refund`, in the future, or after its key was revoked, makes it
     none. (A thief may state an earlier one: for what need not last any more.)
     """
-    node = party.chain.client.node
-    now = node.block(block).timestamp
+    now = party.chain.client.node.block(block).timestamp
     if now < refund_at:
         return None
+    return tombstone_of(party, item, block, since=refund_at)
+
+
+def tombstone_of(
+    party: Party, item: Evidence, block: BlockNumber, *, since: int = 0
+) -> Tombstone | None:
+    """The last tombstone by the newest key, of those that whoever sealed it had, that made one.
+
+    None that states a time (seconds) before `since`, in the future of `block`, or after its key was
+    revoked.
+    """
+    node = party.chain.client.node
     for key in keys_between(party.chain, item.account, item.block, block):
-        end = now + _AHEAD_S if key.revoked is None else node.block(key.revoked).timestamp
+        last = node.block(key.revoked or block).timestamp
+        end = last if key.revoked else last + _AHEAD_S
         stone = find_tombstone(party.store, item.digest, key.signer)
-        if stone is not None and refund_at <= stone.erased_at <= end:
+        if stone is not None and since <= stone.erased_at <= end:
             return stone
     return None

@@ -79,20 +79,22 @@ def erase(
     reason: str,
     now: int,
     keep_until: int,
+    former: Sequence[Signer] = (),
 ) -> Tombstone:
     """Unpin and remove an artefact at all nodes, then sign, keep and announce the tombstone there.
 
     `now` and `keep_until` are seconds since 1970 by the chain's clock: before `keep_until` a
     study's evidence must last, and EvidenceNeeded is raised. May be repeated for nodes that were
-    silent. Raises MissingBlock where no node knows what the artefact is made of, Unreachable where
-    none answers.
+    silent, also by another key: `former` are the sender's earlier ones, none of them stolen.
+    Raises MissingBlock where no node knows what the artefact is made of, Unreachable where none
+    answers.
     """
     if now < keep_until:
         raise EvidenceNeeded(
             f"manifest {dag_cbor_cid(manifest_digest)} is evidence of a study until "
             f"{date_of(keep_until)}, for another {keep_until - now} s: erase it after that"
         )
-    envelopes, blocks = _found(nodes, manifest_digest, sender.signer)
+    envelopes, blocks = _found(nodes, manifest_digest, [sender.signer, *former])
     answers = {name: _unpinned(node, envelopes, blocks) for name, node in nodes.items()}
     for name, node in nodes.items():
         if answers[name] is not Answer.SILENT:
@@ -118,12 +120,12 @@ def erase(
     return _opened(cid, block, manifest_digest)
 
 
-def find_tombstone(store: BlockStore, manifest_digest: bytes, signer: Signer) -> Tombstone | None:
-    """The last tombstone of an artefact that this signer made, None where there is none.
+def find_tombstone(store: BlockStore, manifest_digest: bytes, *signers: Signer) -> Tombstone | None:
+    """The last tombstone of an artefact that one of these signers made, None where there is none.
 
     Anyone may announce one: whose word counts is the caller's to say. Raises Unreachable.
     """
-    made = [stone for stone in _tombstones(store, manifest_digest) if stone.signer == signer]
+    made = [stone for stone in _tombstones(store, manifest_digest) if stone.signer in signers]
     return max(made, key=lambda stone: (stone.erased_at, stone.cid), default=None)
 
 
@@ -147,7 +149,8 @@ def date_of(second: int) -> str:
 def _tombstones(store: BlockStore, manifest_digest: bytes) -> list[Tombstone]:
     found = []
     for cid in store.announced(manifest_digest):
-        with suppress(ArtefactError, MalformedBlock, MissingBlock):
+        # Anyone may announce junk: also what has rotted since, and is no tombstone any more.
+        with suppress(ArtefactError, CorruptBlock, MalformedBlock, MissingBlock):
             found.append(_opened(cid, store.get_block(cid), manifest_digest))
     return found
 
@@ -177,9 +180,9 @@ def _opened(cid: Cid, block: bytes, manifest_digest: bytes) -> Tombstone:
 
 
 def _found(
-    nodes: Mapping[str, Node], manifest_digest: bytes, signer: Signer
+    nodes: Mapping[str, Node], manifest_digest: bytes, signers: Sequence[Signer]
 ) -> tuple[list[Cid], list[Cid]]:
-    """The envelopes, and all blocks of the artefact: as it stands, or as the signer's tombstone
+    """The envelopes, and all blocks of the artefact: as it stands, or as a signer's last tombstone
     tells. Another's could list anything, and have it unpinned everywhere."""
     last: StorageError | None = None
     for node in nodes.values():
@@ -193,7 +196,7 @@ def _found(
         return envelopes, sorted({*envelopes, manifest.cid, *payload})
     for node in nodes.values():
         with suppress(Unreachable):
-            if (stone := find_tombstone(node, manifest_digest, signer)) is not None:
+            if (stone := find_tombstone(node, manifest_digest, *signers)) is not None:
                 return [], list(stone.blocks)
     raise last or MissingBlock("no node was named: name those that hold the artefact")
 

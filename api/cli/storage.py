@@ -14,11 +14,11 @@ from api.errors import ApiError
 from api.home import HomeRole
 from chain.types import StudyId
 from federated.collecting import find_leftovers
-from federated.erasing import erase_own, keep_until, own_evidence
+from federated.erasing import erase_own, own_artefacts
 from storage.backends import open_store
 from storage.cid import Cid, Codec, dag_cbor_cid
 from storage.embedded import EmbeddedStore
-from storage.erasure import Node, Tombstone, find_tombstone
+from storage.erasure import Node, Tombstone
 from storage.errors import MalformedCid
 from storage.garbage import OLD_S, remove, unneeded
 from storage.store import BlockStore
@@ -44,22 +44,22 @@ def list_own(study: StudyNumber, as_json: AsJson = False) -> None:
     found = study_of(party, study)
     rows = [
         (
-            str(dag_cbor_cid(item.digest)),
-            item.kind,
-            item.round_number,
-            keep_until(party, item.digest, found),
-            stone.erased_at if stone else None,
+            str(dag_cbor_cid(own.item.digest)),
+            own.item.kind,
+            own.item.round_number,
+            own.until,
+            own.erased_at,
+            own.left_at,
         )
-        for item in own_evidence(party, found)
-        for stone in [find_tombstone(party.store, item.digest, party.sender.signer)]
+        for own in own_artefacts(party, found)
     ]
     if as_json:
-        names = ("artefact", "kind", "round", "keep_until", "erased_at")
+        names = ("artefact", "kind", "round", "keep_until", "erased_at", "left_at")
         artefacts = [dict(zip(names, row, strict=True)) for row in rows]
         json_object({"study": study, "artefacts": artefacts})
         return
     columns = ("artefact", "kind", "round", "must last until, UTC", "erased, UTC")
-    cells = [(*row[:3], when(row[3]), "" if row[4] is None else when(row[4])) for row in rows]
+    cells = [(*row[:3], when(row[3]), _erased(*row[4:])) for row in rows]
     table(f"own artefacts of study {study}", columns, cells)
 
 
@@ -132,6 +132,10 @@ def collect(
     verb, count = "would remove" if dry_run else "removed", len(garbage.blocks) - len(kept)
     say(f"{verb} {count} blocks of {garbage.size} bytes, which {len(garbage.roots)} pins kept")
     say(f"{verb} {old[0]} blocks of {old[1]} bytes that no pin needs and nobody wrote for a day")
+
+
+def _erased(at: int | None, left_at: list[str]) -> str:
+    return f"not at {', '.join(left_at)}" if left_at else "" if at is None else when(at)
 
 
 def _tell(stone: Tombstone) -> None:

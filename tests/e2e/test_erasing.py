@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from api.cli.main import main
 from chain.types import StudyId
 from federated.auditor import Level, Outcome
 from federated.collecting import find_leftovers
-from federated.erasing import erase_own, keep_until, own_evidence
+from federated.erasing import erase_own, keep_until, own_artefacts, own_evidence
 from federated.errors import StepError
 from federated.party import Party
 from federated.study import read_study, terms_of
 from storage.cid import Cid, Codec, dag_cbor_cid
+from storage.embedded import EmbeddedStore
 from storage.erasure import Node, envelopes_of, erase
 from storage.errors import EvidenceNeeded, MissingBlock
 from storage.garbage import remove
@@ -92,6 +96,51 @@ def test_a_model_that_the_center_erased_is_audited_as_erased(finished: World) ->
         *(("model-bytes", 1), ("model", 1), ("aggregate", 2)),
     }
     assert keyless.outcome is keyed.outcome is Outcome.ERASED
+
+
+def test_what_a_node_still_has_is_not_listed_as_erased_and_an_exchanged_key_cleans_it(
+    finished: World,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    end(finished)
+    owner, digest = finished.party("harbor"), update_of(finished, 2, "harbor")
+    away, mirror = tmp_path / "away", tmp_path / "mirror"
+    shutil.copytree(finished.folder / "store", mirror)
+    nodes = nodes_of(owner) | {"mirror": EmbeddedStore(mirror)}
+    mirror.rename(away)
+    first = erase_own(owner, finished.study, digest, nodes, REASON)
+    assert not first.complete
+
+    def listed(party: Party) -> tuple[object, object]:
+        (own,) = (own for own in own_artefacts(party, finished.read()) if own.item.digest == digest)
+        return own.erased_at, own.left_at
+
+    assert listed(owner) == (None, ["mirror"])
+    monkeypatch.setattr("api.cli.storage.open_party", lambda *_: owner)
+    assert main(["storage", "list", str(finished.study)]) == 0
+    assert "not at mirror" in capsys.readouterr().out
+    renewed = _renewed(owner)
+    assert listed(renewed) == (None, ["mirror"])
+    away.rename(mirror)
+    nodes["mirror"].unpin(
+        envelopes_of([nodes["mirror"]], read_manifest(nodes["mirror"], digest))[0]
+    )
+    nodes["mirror"].forget([dag_cbor_cid(digest)])
+    finished.clock.advance(10)
+    last = erase_own(renewed, finished.study, digest, nodes, REASON)
+    assert last.complete
+    assert not any(nodes["mirror"].has(cid) for cid in first.blocks)
+    assert listed(renewed) == (last.erased_at, [])
+    assert finished.audit(Level.KEYLESS).outcome is Outcome.ERASED
+
+
+def _renewed(party: Party) -> Party:
+    """The same party with another signing key, which it publishes."""
+    after = replace(party, sender=Sender(party.sender.address, SigningKey.generate()))
+    kit.register(after)
+    return after
 
 
 def test_nobody_erases_what_another_sealed(finished: World) -> None:

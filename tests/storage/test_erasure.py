@@ -1,7 +1,7 @@
 """Erasure at every node: what goes, what stays, who is asked, and who would have more erased."""
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from storage import (
     Identity,
     Sealed,
     Sender,
+    Signer,
     SigningKey,
     dag_cbor_cid,
     open_artefact,
@@ -23,6 +24,7 @@ from storage import (
 from storage.erasure import Answer, Node, Tombstone, erase, find_tombstone, read_tombstone
 from storage.errors import (
     BadSignature,
+    CorruptBlock,
     EvidenceNeeded,
     MalformedRecord,
     MissingBlock,
@@ -70,15 +72,22 @@ def read(store: Node, sealed: Sealed, sender: Sender = SENDER) -> bytes:
     return opened.read()
 
 
-def erased(nodes: Mapping[str, Node], digest: bytes, **changes: int) -> Tombstone:
+def erased(
+    nodes: Mapping[str, Node],
+    digest: bytes,
+    sender: Sender = SENDER,
+    former: Sequence[Signer] = (),
+    **changes: int,
+) -> Tombstone:
     at = {"now": 2_000, "keep_until": 1_000} | changes
     return erase(
         nodes,
         digest,
-        sender=SENDER,
+        sender=sender,
         reason="the patient asked",
         now=at["now"],
         keep_until=at["keep_until"],
+        former=former,
     )
 
 
@@ -166,6 +175,28 @@ def test_a_node_that_lost_the_manifest_is_cleaned_by_what_the_tombstone_lists(
     assert any(late.has(cid) for cid in stone.blocks)
     assert erased(nodes | {"hill": late}, sealed.manifest_digest).complete
     assert not any(late.has(cid) for cid in stone.blocks)
+
+
+def test_a_silent_node_is_cleaned_by_the_tombstone_of_a_key_that_was_exchanged_since(
+    nodes: dict[str, EmbeddedStore],
+) -> None:
+    sealed = sealed_in(nodes["harbor"])
+    copied(nodes)
+    late = nodes.pop("hill")
+    first = erased(nodes, sealed.manifest_digest)
+    late.unpin(sealed.envelope_cid)
+    late.forget([sealed.manifest_cid, sealed.envelope_cid])
+    everywhere = nodes | {"hill": late}
+    renewed = Sender(SENDER.address, SigningKey(b"\x03" * 32))
+    with pytest.raises(MissingBlock):
+        erased(everywhere, sealed.manifest_digest, renewed)
+    assert any(late.has(cid) for cid in first.blocks)
+    again = erased(everywhere, sealed.manifest_digest, renewed, [SENDER.signer], now=3_000)
+    assert again.complete
+    assert again.signer == renewed.signer
+    assert not any(late.has(cid) for cid in first.blocks)
+    both = SENDER.signer, renewed.signer
+    assert find_tombstone(late, sealed.manifest_digest, *both) == again
 
 
 def test_where_no_node_answers_nothing_is_said_to_be_erased(
@@ -289,6 +320,19 @@ def test_an_ill_formed_tombstone_is_refused_and_hides_none(
     harbor.announce(digest, cid)
     with pytest.raises(MalformedRecord):
         read_tombstone(harbor, cid, digest, SENDER.signer)
+    assert find_tombstone(harbor, digest, SENDER.signer) == stone
+
+
+def test_junk_that_rotted_hides_no_tombstone(nodes: dict[str, EmbeddedStore]) -> None:
+    harbor = nodes["harbor"]
+    digest = sealed_in(harbor).manifest_digest
+    stone = erased({"harbor": harbor}, digest)
+    junk = harbor.put_block(Codec.DAG_CBOR, b"\x65other")
+    harbor.announce(digest, junk)
+    name = junk.digest.hex()
+    (harbor.path / "blocks" / name[:2] / name).write_bytes(b"rotten")
+    with pytest.raises(CorruptBlock):
+        harbor.get_block(junk)
     assert find_tombstone(harbor, digest, SENDER.signer) == stone
 
 
