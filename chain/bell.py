@@ -31,6 +31,7 @@ _MOST_BYTES = 1 << 16  # of one message: a block's header takes some two thousan
 _MOST_AT_ONCE = 100  # messages in one quantum: no chain has so many blocks
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 _OPEN_S = 5.0
+_FAILURES = (OSError, EOFError, ValueError, WebSocketException)
 _SCHEMES = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
 
 
@@ -102,9 +103,11 @@ class Bell:
                         return
                     connection.send(_SUBSCRIBE)
                     self._ring_with(connection)
-            except (OSError, EOFError, ValueError, WebSocketException, _Flood) as exc:
+            except (*_FAILURES, ImportError, _Flood) as exc:
                 if not self._ended.is_set():
-                    why = str(exc) if isinstance(exc, _Flood) else type(exc).__name__
+                    # An ImportError names what a proxy of the environment takes, and no address.
+                    told = isinstance(exc, ImportError | _Flood)
+                    why = str(exc) if told else type(exc).__name__
                     self._warn(
                         f"{without_credentials(url)} wakes nobody ({why}); the node is asked now "
                         "and then instead, and the socket tried again"

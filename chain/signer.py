@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import requests
 import rlp  # type: ignore[import-untyped]
@@ -69,7 +70,7 @@ class Web3Signer:
         """Raises SignerDown, or BadKey where it keeps no key of that account."""
         self.address = address
         self._url, self._timeout_s = url.rstrip("/"), timeout_s
-        self._name = without_credentials(url)
+        self._name = _name_of(url)
         self._session = requests.Session()
         keys = {_account_of(key): key for key in self._public_keys()}
         if address not in keys:
@@ -130,6 +131,20 @@ class Web3Signer:
                 "check its log, and that the key is loaded"
             )
         return answer
+
+
+def _name_of(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # whose text may hold a piece of a password
+        sound = False
+    if not sound:
+        raise SignerDown(
+            "the Web3Signer's address is none: give http://host:port, with %2F for a / in a "
+            "password"
+        )
+    return without_credentials(url)
 
 
 def _account_of(public_key: str) -> Address | None:

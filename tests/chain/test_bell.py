@@ -220,3 +220,21 @@ def test_no_secret_of_an_address_is_in_a_warning() -> None:
     assert "127.0.0.1:1" in said[0]
     assert "hidden-word" not in said[0]
     assert "path-key" not in said[0]
+
+
+def test_a_proxy_that_cannot_be_used_is_told_and_ends_no_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What SOCKS takes is not among the packages of this project."""
+    monkeypatch.setenv("ws_proxy", "socks5://someone:hidden-word@127.0.0.1:1")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    said: list[str] = []
+    with Bell(["ws://node.example:1/path-key"], said.append) as bell:
+        end = time.monotonic() + LONG_S
+        while len(said) < 2:  # tried again, too
+            bell.wait(0.1)
+            assert time.monotonic() < end
+    assert "python-socks" in said[0]
+    assert "hidden-word" not in said[0]
+    assert "path-key" not in said[0]

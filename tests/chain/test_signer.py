@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import traceback
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -156,3 +157,17 @@ def test_no_secret_of_its_address_is_in_a_message(key: bytes) -> None:
         Web3Signer("http://someone:hidden-word@127.0.0.1:1/path-key", address_of(key))
     assert "hidden-word" not in str(caught.value)
     assert "path-key" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *("", "host:9000", "ftp://host", "http://", "http://host:0", "http://[::1"),
+        *("http://user:hidden/word@host:9000", "http://host:hidden"),
+    ],
+)
+def test_an_address_that_cannot_be_is_refused_without_what_it_hides(wrong: str, key: bytes) -> None:
+    with pytest.raises(SignerDown, match="address is none: give http://host:port") as caught:
+        Web3Signer(wrong, address_of(key))
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "hidden" not in shown
