@@ -40,24 +40,27 @@ def _check_patients(
     party: Party, study: Study, block: BlockNumber, consents: Consents, checks: Checks
 ) -> None:
     due, all_known = _due(party, study, block, consents)
+    unanswered = _unanswered(study, consents)
     seen: set[bytes] = set()
+    open_ = ""
     for event in party.chain.escrow.patients_paid(study.number, to_block=block):
         tier = consents.tiers.get(event.agreement)
         fair = tier is not None and event.amount == tier.price and event.id not in seen
         placed = event.id in due or (tier is not None and tier.hospital in consents.unlisted)
         seen.add(event.id)
-        if not (fair and placed):
-            detail = f"agreement {event.agreement}: a price that is not due, or twice"
-            if fair and not all_known:
-                detail = (
-                    "a cohort that pays is unknown; get its list of leaves, or ask another node"
-                )
-            if fair and tier is not None and tier.hospital in _unanswered(study, consents):
-                checks.cannot("patient-payments", detail)
-            else:
-                checks.add("patient-payments", False, detail)
+        if fair and placed:
+            continue
+        detail = f"agreement {event.agreement}: a price that is not due, or twice"
+        if fair and not all_known:
+            detail = "a cohort that pays is unknown; get its list of leaves, or ask another node"
+        if not (fair and tier is not None and tier.hospital in unanswered):
+            checks.add("patient-payments", False, detail)
             return
-    checks.add("patient-payments", True)
+        open_ = open_ or detail  # a later payment may be wrong whoever is silent
+    if open_:
+        checks.cannot("patient-payments", open_)
+    else:
+        checks.add("patient-payments", True)
 
 
 def _unanswered(study: Study, consents: Consents) -> set[Address]:
@@ -142,20 +145,38 @@ def _check_hospitals(
     refused: Collection[bytes],
     checks: Checks,
 ) -> None:
-    posted = party.chain.escrow.reward_root(study.number, block_identifier=block)
-    contribution = study.terms.rule is RewardRule.CONTRIBUTION
-    due: Mapping[int, int] = {}
-    with checks.guarded("reward-root"):
-        if contribution and any(posted.root) and not posted.rejected:
-            due = shares_by_rule(party, study, weights, block, refused)
-            _check_root(party, study, posted.root, due, checks)
-        else:
-            due = _by_count(study, weights)
+    found = Checks()
+    due = _due_hospitals(party, study, block, weights, refused, found)
+    checks.found += found.found
     barred = party.chain.rounds.barred(study.number, block_identifier=block)
     for event in party.chain.escrow.hospitals_paid(study.number, to_block=block):
-        amount = 0 if barred >> event.index & 1 else due.get(event.index, 0)
-        detail = f"paid {event.amount}, due {amount}"
-        checks.add("hospital-share", event.amount == amount, detail, Place(None, event.index))
+        at, is_barred = Place(None, event.index), bool(barred >> event.index & 1)
+        if due is not None or is_barred:  # who is barred gets nothing, whatever the shares are
+            amount = due.get(event.index, 0) if due is not None and not is_barred else 0
+            detail = f"paid {event.amount}, due {amount}"
+            checks.add("hospital-share", event.amount == amount, detail, at)
+        elif any(check.unanswered for check in found.found):
+            detail = f"paid {event.amount}, and what is due cannot be computed now"
+            checks.cannot("hospital-share", detail, at)
+
+
+def _due_hospitals(
+    party: Party,
+    study: Study,
+    block: BlockNumber,
+    weights: dict[int, int],
+    refused: Collection[bytes],
+    checks: Checks,
+) -> Mapping[int, int] | None:
+    """The hospitals' shares, held against a posted root; None where they cannot be computed."""
+    posted = party.chain.escrow.reward_root(study.number, block_identifier=block)
+    if study.terms.rule is not RewardRule.CONTRIBUTION or not any(posted.root) or posted.rejected:
+        return _by_count(study, weights)
+    due: list[Mapping[int, int]] = []
+    with checks.guarded("reward-root"):
+        due.append(shares_by_rule(party, study, weights, block, refused))
+        _check_root(party, study, posted.root, due[0], checks)
+    return due[0] if due else None
 
 
 def _by_count(study: Study, weights: Mapping[int, int]) -> Mapping[int, int]:
