@@ -70,7 +70,8 @@ def tombstone_of(
     for key in keys_between(party.chain, item.account, item.block, block):
         last = node.block(key.revoked or block).timestamp
         end = last if key.revoked else last + _AHEAD_S
-        stone = find_tombstone(party.store, item.digest, key.signer)
-        if stone is not None and since <= stone.erased_at <= end:
+        between = (since, end)  # first: a thief's later time must not hide the genuine one
+        stone = find_tombstone(party.store, item.digest, key.signer, between=between)
+        if stone is not None:
             return stone
     return None

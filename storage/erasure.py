@@ -44,6 +44,15 @@ class Node(BlockStore, Protocol):
         """Remove blocks here; those that stay, for a pin needs them. Raises Unreachable."""
         ...
 
+    def own_pins(self) -> list[Cid]:
+        """Roots that this store itself keeps, for nobody else's sake too; sorted."""
+        ...
+
+    def wanted(self) -> list[Cid]:
+        """Every root that `unpin` would let go of: also one of which too few copies are made, or
+        that only others are to keep; sorted."""
+        ...
+
 
 class Answer(StrEnum):
     """What a node said at last."""
@@ -120,12 +129,24 @@ def erase(
     return _opened(cid, block, manifest_digest)
 
 
-def find_tombstone(store: BlockStore, manifest_digest: bytes, *signers: Signer) -> Tombstone | None:
+def find_tombstone(
+    store: BlockStore,
+    manifest_digest: bytes,
+    *signers: Signer,
+    between: tuple[int, int] | None = None,
+) -> Tombstone | None:
     """The last tombstone of an artefact that one of these signers made, None where there is none.
 
-    Anyone may announce one: whose word counts is the caller's to say. Raises Unreachable.
+    Of those alone that state a time in [first, last] (seconds), where `between` gives them: one
+    that states another hides none. Anyone may announce one: whose word counts is the caller's to
+    say. Raises Unreachable.
     """
-    made = [stone for stone in _tombstones(store, manifest_digest) if stone.signer in signers]
+    made = [
+        stone
+        for stone in _tombstones(store, manifest_digest)
+        if stone.signer in signers
+        and (between is None or between[0] <= stone.erased_at <= between[1])
+    ]
     return max(made, key=lambda stone: (stone.erased_at, stone.cid), default=None)
 
 
@@ -223,10 +244,13 @@ def _below(node: Node, root: Cid) -> set[Cid]:
 
 
 def _unpinned(node: Node, envelopes: Sequence[Cid], blocks: Sequence[Cid]) -> Answer:
-    """Before any node removes anything: one that still has a pin would fetch it back."""
-    pinned = {*envelopes, *(cid for cid in blocks if cid.codec is not Codec.RAW)}
+    """Before any node removes anything: one that still has a pin would fetch it back.
+
+    Asked of all that could be one: no list of pins shows what a cluster has too few copies of.
+    """
+    roots = {*envelopes, *(cid for cid in blocks if cid.codec is not Codec.RAW)}
     try:
-        for cid in pinned & set(node.pins()):
+        for cid in roots:
             node.unpin(cid)
     except Unreachable:
         return Answer.SILENT

@@ -125,6 +125,18 @@ def test_a_tombstone_of_after_its_key_was_revoked_excuses_nothing(finished: Worl
         assert finished.audit(level).outcome is Outcome.TAMPERED
 
 
+def test_a_thiefs_tombstone_of_a_later_time_hides_no_genuine_one(finished: World) -> None:
+    end(finished)
+    owner, digest = finished.party("harbor"), update_of(finished, 2, "harbor")
+    assert erase_own(owner, finished.study, digest, nodes_of(owner), REASON).complete
+    finished.clock.advance(10)
+    _revoke(owner)
+    for now in finished.clock.now() + 10, 2**62:
+        erase(nodes_of(owner), digest, sender=owner.sender, reason="x", now=now, keep_until=0)
+    for level in BOTH:
+        assert finished.audit(level).outcome is Outcome.ERASED
+
+
 def test_an_auditors_word_by_a_revoked_key_leaves_no_hospital_out(granted: World) -> None:
     open_round(granted.center, granted.study)
     kit.freeze_and_submit(granted, FIRST)
