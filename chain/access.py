@@ -37,13 +37,18 @@ class RoleGranted:
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """An account that may call a function, and how long before it must announce it (seconds).
+    """An account that may call a function, or give that right, and how long it announces it before.
 
-    `NO_ADDRESS`: anybody may, at once.
+    `NO_ADDRESS`: anybody may. Delays are seconds, times seconds since 1970 that are still to come.
     """
 
     account: Address
     delay_s: int
+    role_id: int = ADMIN_ROLE
+    since: int | None = None
+    """When it gets the role; None where it has it."""
+    next_delay: tuple[int, int] | None = None
+    """A delay that takes the place of the present one, and when."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,19 +92,43 @@ class AccessManager(Contract):
         attempt = self._read(block_identifier, "getNonce", number)[0]
         return f"{number.hex()[:16]}-{attempt}", Scheduled(at) if at else None
 
-    def operators(self, call: Call, *, block_identifier: BlockNumber) -> list[Operator]:
-        """Who may make such a call, whatever its arguments."""
+    def roles(self, call: Call, *, block_identifier: BlockNumber) -> list[int]:
+        """The role that may make such a call, whatever its arguments; then those that may give it.
+
+        These are its admin, that one's admin and so on, and always the role that rules them all.
+        """
         asked = (call.to, call.data[:4])
         role = int(self._read(block_identifier, "getTargetFunctionRole", *asked)[0])
+        found: list[int] = []
+        while role not in found:
+            found.append(role)
+            role = int(self._read(block_identifier, "getRoleAdmin", role)[0])
+        return list(dict.fromkeys([*found, ADMIN_ROLE]))
+
+    def members(self, role: int, *, block_identifier: BlockNumber) -> list[Operator]:
+        """Who has a role, or will have it without anybody doing more."""
         if role == ANYONE_ROLE:
-            return [Operator(NO_ADDRESS, 0)]
+            return [Operator(NO_ADDRESS, 0, role)]
         granted = self._find(RoleGranted, BlockNumber(0), block_identifier, role_id=role)
+        now = self.client.node.block(block_identifier).timestamp
         found = []
         for account in dict.fromkeys(event.account for event in granted):
-            holds, delay = self._read(block_identifier, "hasRole", role, account)
-            if holds:
-                found.append(Operator(account, int(delay)))
+            access = self._read(block_identifier, "getAccess", role, account)
+            since, delay, later, effect = map(int, access)
+            if since:
+                begins = since if since > now else None
+                changes = (later, effect) if effect else None
+                found.append(Operator(account, delay, role, begins, changes))
         return found
+
+    def is_whole(self, *, block_identifier: BlockNumber) -> bool:
+        """Whether its events are read from its creation on: whoever names `born` may name it late.
+
+        What creates it grants the first role, so the first grant is in that transaction.
+        """
+        granted = self._find(RoleGranted, BlockNumber(0), block_identifier)
+        found = self.client.node.receipt(granted[0].transaction) if granted else None
+        return found is not None and found[0].contract == self.address
 
 
 def carry_out(

@@ -27,3 +27,7 @@ class Desk:
         start = ["participant", "init", "--role", role, "--name", home, "--store", store]
         self.run(home, *start, "--rpc", self.url, *words)
         return (self.folder / home / "keys" / "address").read_text().strip()
+
+    def said(self) -> pytest.CaptureResult[str]:
+        """What was said since `run` or `said` last looked."""
+        return self._capsys.readouterr()

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from api.cli.main import main
+from api.home import Home
+from chain.access import DELAY_S
 from chain.anvil import Anvil
+from chain.contracts import Contracts
+from chain.participants import Role
+from chain.types import NO_ADDRESS
 from tests.api.desk import Desk
 from tests.chain.kit import COINS
 
@@ -73,3 +80,33 @@ def test_a_wallet_of_several_hands_takes_over_from_the_deployer(desk: Desk) -> N
 def test_no_slip_of_the_hand_locks_the_operator_out_for_years(desk: Desk) -> None:
     wrong = desk.run("operator", "chain", "deploy", "--delay", "172800000", status=2)
     assert "--delay" in wrong
+
+
+def test_a_back_door_is_shown_whatever_it_looks_like(desk: Desk, tmp_path: Path) -> None:
+    """The operator admits by a role of its own, and somebody else may give that role."""
+    deployment = tmp_path / "deployment.json"
+    desk.run("operator", "chain", "deploy", "--delay", "0", "--out", str(deployment))
+    home = Home.open(tmp_path / "operator")
+    chain = Contracts(home.client(desk.url), home.deployment())
+    hidden = "0x00000000000000000000000000000000000000A1"
+    selectors = [chain.participants.admit(NO_ADDRESS, Role.HOSPITAL, bytes(32)).data[:4]]
+    participants = chain.participants.address
+    for function, *arguments in (
+        ("setTargetFunctionRole", participants, selectors, 7),
+        ("grantRole", 7, home.address(), DELAY_S),
+        ("grantRole", 0, hidden, 0),
+        ("grantRole", 0, home.address(), DELAY_S),
+    ):
+        chain.client.send(chain.access._call(function, *arguments))
+    main(["--home", str(home.path), "--rpc", desk.url, "chain", "operators"])
+    said = desk.said()
+    assert "role 7 may admit, which `chain deploy` never arranges" in said.err
+    assert f"{home.address()}  admits after 2 days, 0:00:00" in said.out
+    assert f"{hidden}  may let others admit at once" in said.out
+    assert f"{hidden}  dismisses at once" in said.out
+    told = json.loads(deployment.read_text()) | {"block": chain.client.block_number()}
+    deployment.write_text(json.dumps(told))
+    given = ["chain", "operators", "--deployment", str(deployment)]
+    main(["--home", str(home.path), "--rpc", desk.url, *given])
+    assert "is older than block" in desk.said().err
+    chain.client.outbox.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from chain.deploy import deploy
 from chain.errors import TxReverted
 from chain.node import Node
 from chain.participants import Role
-from chain.types import NO_ADDRESS, Address, Call, Receipt
+from chain.types import NO_ADDRESS, Address, BlockNumber, Call, Receipt
 from tests.chain.kit import COINS, Relay, address
 
 pytestmark = pytest.mark.engine("anvil")
@@ -49,7 +50,19 @@ def admit(chain: Contracts, account: Address = STRANGER) -> Call:
 
 def operators(chain: Contracts) -> list[Operator]:
     block = chain.client.block_number()
-    return chain.access.operators(admit(chain), block_identifier=block)
+    roles = chain.access.roles(admit(chain), block_identifier=block)
+    found = (chain.access.members(role, block_identifier=block) for role in roles)
+    return [operator for members in found for operator in members]
+
+
+def arrange(chain: Contracts, function: str, *arguments: object) -> None:
+    """What the deployer does with the access manager before it takes its delay."""
+    chain.client.send(chain.access._call(function, *arguments))
+
+
+def give_admission_to(chain: Contracts, role_id: int) -> None:
+    selectors = [admit(chain).data[:4]]
+    arrange(chain, "setTargetFunctionRole", chain.participants.address, selectors, role_id)
 
 
 def role(chain: Contracts) -> Role:
@@ -133,11 +146,75 @@ def test_a_second_operator_without_a_delay_is_seen(client: Client) -> None:
     assert operators(chain) == [Operator(client.address, DELAY_S), Operator(STRANGER, 0)]
 
 
+@pytest.mark.parametrize("admin", [0, 8])
+def test_who_can_make_itself_an_operator_at_once_is_seen(
+    own: Anvil, client: Client, tmp_path: Path, admin: int
+) -> None:
+    """The door behind the door: its role admits nobody, and gives the role that does."""
+    hidden = client_at(own, own.url, tmp_path / "hidden.sqlite")
+    chain = under(client, 0)
+    give_admission_to(chain, 7)
+    arrange(chain, "grantRole", 7, client.address, DELAY_S)
+    if admin:
+        arrange(chain, "setRoleAdmin", 7, admin)
+    arrange(chain, "grantRole", admin, hidden.address, 0)
+    arrange(chain, "grantRole", 0, client.address, DELAY_S)
+    seen = operators(chain)
+    assert seen[0] == Operator(client.address, DELAY_S, role_id=7)
+    assert Operator(hidden.address, 0, role_id=admin) in seen
+    assert Operator(client.address, DELAY_S) in seen
+    assert len(seen) == 3
+    theirs = Contracts(hidden, chain.deployment)
+    arrange(theirs, "grantRole", 7, hidden.address, 0)
+    hidden.send(admit(theirs))
+    assert role(chain) is Role.HOSPITAL
+
+
+def test_a_ring_of_roles_is_followed_once_around(client: Client) -> None:
+    chain = under(client, 0)
+    give_admission_to(chain, 7)
+    arrange(chain, "setRoleAdmin", 7, 8)
+    arrange(chain, "setRoleAdmin", 8, 7)
+    block = client.block_number()
+    assert chain.access.roles(admit(chain), block_identifier=block) == [7, 8, 0]
+
+
+def test_what_begins_or_shortens_by_itself_is_seen_before(client: Client) -> None:
+    chain = under(client, 0)
+    give_admission_to(chain, 7)
+    arrange(chain, "grantRole", 7, client.address, DELAY_S)
+    arrange(chain, "setGrantDelay", 7, 3_600)
+    clock = Clock(client.node)
+    clock.advance_to(client.timestamp() + 6 * 86_400)  # such a change takes five days
+    arrange(chain, "grantRole", 7, STRANGER, 0)
+    arrange(chain, "grantRole", 7, client.address, 60)
+    now = client.node.block("latest").timestamp
+    mine, strangers, _ = operators(chain)
+    assert strangers == Operator(STRANGER, 0, role_id=7, since=strangers.since)
+    assert now < (strangers.since or 0) <= now + 3_600
+    assert mine == Operator(client.address, DELAY_S, role_id=7, next_delay=mine.next_delay)
+    assert mine.next_delay is not None
+    assert mine.next_delay[0] == 60
+    clock.advance_to(mine.next_delay[1])
+    assert operators(chain)[:2] == [
+        Operator(client.address, 60, role_id=7),
+        Operator(STRANGER, 0, role_id=7),
+    ]
+
+
+def test_a_deployment_that_names_too_late_a_block_hides_nobody(client: Client) -> None:
+    chain = under(client, 0)
+    client.send(chain.access.grant_admin(STRANGER, 0))
+    client.send(chain.access.grant_admin(client.address, DELAY_S))
+    block = client.block_number()
+    assert chain.access.is_whole(block_identifier=block)
+    for born in (block, BlockNumber(block + 1)):
+        late = replace(chain.deployment, block=born)
+        assert not Contracts(client, late).access.is_whole(block_identifier=block)
+
+
 def test_admission_by_anybody_is_seen(client: Client) -> None:
     chain = under(client, 0)
-    selectors = [admit(chain).data[:4]]
-    opened = chain.access._call(
-        "setTargetFunctionRole", chain.participants.address, selectors, ANYONE_ROLE
-    )
-    client.send(opened)
-    assert operators(chain) == [Operator(NO_ADDRESS, 0)]
+    give_admission_to(chain, ANYONE_ROLE)
+    anybody = Operator(NO_ADDRESS, 0, role_id=ANYONE_ROLE)
+    assert operators(chain) == [anybody, Operator(client.address, 0)]
