@@ -57,7 +57,7 @@ interface IAgreements {
     );
     event TierClosed(uint256 indexed agreement);
     /// @param cancellation keccak256(abi.encode(key, digest of the counter-offer)): whoever holds the counter-offer finds it,
-    /// nobody else learns whose or which it was.
+    /// the event tells nobody else whose or which it was. The calldata shows key and digest, and no terms.
     event CounterOfferCancelled(bytes32 indexed cancellation);
 
     error UnknownAgreement(uint256 agreement);
