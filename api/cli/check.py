@@ -123,7 +123,8 @@ def _keys(party: Party) -> None:
     own = (party.sender.signing_key.public, party.identity.recipient.key_id)
     if (keys.signing, keys.encryption) != own:
         raise HomeError(
-            "the keys on-chain are not this home's: run `consilium participant register`"
+            "the keys on-chain are not this home's: run `consilium participant register`, or "
+            "`renew-key` again where that was interrupted"
         )
     fetch_key(party.store, keys.encryption)
 
