@@ -7,10 +7,12 @@ the kind and the place of the error.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 import secrets
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.datastructures import MutableHeaders
@@ -55,7 +57,7 @@ class Border:
             problem = problem_of(exc)
             if problem.status >= 500 and not isinstance(exc, ApiProblem):
                 self._log.error("failed", why=sentence(exc), request_id=exchange.id)
-            await exchange.answer(problem)
+            await exchange.answer(problem, lambda: self._drain(receive))
         finally:
             self._here -= 1
             self._tell(exchange)
@@ -110,6 +112,14 @@ class Border:
             ) from exc
         return b"".join(parts)
 
+    async def _drain(self, receive: Receive) -> None:
+        """A connection that closes with bytes unread is reset, and the caller may lose its answer
+        (RFC 9112, 9.6): it gets a moment to stop sending."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.drain_s):
+                while (await receive()).get("more_body"):
+                    pass
+
     def _tell(self, exchange: _Exchange) -> None:
         route = getattr(exchange.scope.get("route"), "path", UNMATCHED)
         seconds = time.perf_counter() - exchange.start
@@ -154,12 +164,13 @@ class _Exchange:
             message["body"] = b""
         await self._send(message)
 
-    async def answer(self, problem: ApiProblem) -> None:
+    async def answer(self, problem: ApiProblem, drain: Callable[[], Awaitable[None]]) -> None:
         if self.status:
             return  # what began cannot be taken back
         body = json.dumps(problem.body(self.id)).encode()
         headers = {"Content-Type": MEDIA, "Content-Length": str(len(body))} | problem.headers()
-        if problem.kind in ("body-too-large", "slow-body"):
+        closes = problem.kind in ("body-too-large", "slow-body")
+        if closes:
             headers["Connection"] = "close"  # the rest of it is not waited for
         await self.send(
             {
@@ -168,6 +179,10 @@ class _Exchange:
                 "headers": [(k.lower().encode(), v.encode()) for k, v in headers.items()],
             }
         )
+        if closes:
+            await self.send({"type": "http.response.body", "body": body, "more_body": True})
+            await drain()
+            body = b""
         await self.send({"type": "http.response.body", "body": body})
 
 

@@ -26,6 +26,7 @@ class Settings(BaseSettings):
     request_s: float = Field(20, gt=0, le=600)
     node_s: float = Field(5, gt=0, le=60)
     body_s: float = Field(10, gt=0, le=600)
+    drain_s: float = Field(1, ge=0, le=60)
     body_bytes: int = Field(256 * 1024, ge=1024, le=16 * 1024 * 1024)
     head_age_s: int = Field(300, ge=0)
     read_rate: int = Field(240, ge=1)
