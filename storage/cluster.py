@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from tempfile import SpooledTemporaryFile
 
 from storage.cid import Cid, Codec
@@ -20,13 +19,12 @@ from storage.cluster_mend import Mended, failed, held, mend, order_elsewhere
 from storage.cluster_rpc import ClusterRpc, Copy
 from storage.errors import (
     CorruptBlock,
-    MalformedCid,
     MissingBlock,
     TooFewCopies,
     TooSlow,
     Unreachable,
 )
-from storage.kubo import CALL_S, FIND_S, KuboStore
+from storage.kubo import CALL_S, FIND_S, KuboStore, readable
 from storage.outgoing import outgoing
 from storage.resuming import has_begun, pauses, resume
 from storage.unixfs import Readable, export_file
@@ -98,12 +96,12 @@ class ClusterStore(KuboStore):
 
     def pins(self) -> list[Cid]:
         """See BlockStore: the roots of which enough peers report a copy."""
-        found = []
-        for text, copies in self.cluster.pinset().items():
-            if held(copies) >= self.copies:
-                with suppress(MalformedCid):
-                    found.append(Cid.parse(text))
-        return sorted(found)
+        found = self.cluster.pinset().items()
+        return readable(text for text, copies in found if held(copies) >= self.copies)
+
+    def wanted(self) -> list[Cid]:
+        """See Node: all orders, and what is pinned here without one."""
+        return readable({*self.cluster.orders(), *self.control.pins()})
 
     def mend(self) -> Mended:
         """Order copies anew that members lost, also while their peers live. Raises Unreachable."""

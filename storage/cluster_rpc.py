@@ -94,14 +94,22 @@ class ClusterRpc:
         `/pins` gives what every peer says that has the secret; `/allocations` what was ordered by
         those who may, and from whom: only these are heard.
         """
-        orders, told = self._stream("/allocations"), self._stream("/pins")
+        holders, told = self.orders(), self._stream("/pins")
         with self._reported():
-            holders = {_cid_of(item): item["allocations"] or () for item in orders}
             answers = {_cid_of(item): item for item in told}
             return {
                 cid: _copies(answers[cid], asked) if cid in answers else []
                 for cid, asked in holders.items()
             }
+
+    def orders(self) -> dict[str, list[str]]:
+        """Every root that is to be kept, with the ids of those who are asked for a copy.
+
+        Raises Unreachable for half a list.
+        """
+        told = self._stream("/allocations")
+        with self._reported():
+            return {_cid_of(item): list(item["allocations"] or ()) for item in told}
 
     def _call(
         self,

@@ -146,6 +146,14 @@ class EmbeddedStore:
         """See BlockStore."""
         return self._listed(self.path / "pins")
 
+    def own_pins(self) -> list[Cid]:
+        """See Node."""
+        return self.pins()
+
+    def wanted(self) -> list[Cid]:
+        """See Node."""
+        return self.pins()
+
     def forget(self, cids: Iterable[Cid]) -> list[Cid]:
         """Remove blocks; those that stay, for a pin needs them. A block has one name here,
         whatever the codec. Raises MissingBlock, CorruptBlock where what a pin needs is unknown."""

@@ -27,16 +27,16 @@ class Garbage:
 def find_garbage(store: Node, roots: Iterable[Cid], loose: Iterable[Cid] = ()) -> Garbage:
     """What goes when these roots are given up, and of `loose` what no pin needs. Changes nothing.
 
-    Only what the store itself has counts. Raises MissingBlock, CorruptBlock where it cannot be told
-    what another pin needs: nothing may go then.
+    Only what the store itself has, and keeps, counts. Raises MissingBlock, CorruptBlock where it
+    cannot be told what another pin needs: nothing may go then.
     """
-    pins, given_up = set(store.pins()), set(roots)
-    needed = _below(store, pins - given_up, complete=True)
+    given_up = set(roots)
+    needed = _below(store, set(store.own_pins()) - given_up, complete=True)
     left = _below(store, given_up, complete=False) | {cid for cid in loose if store.has(cid)}
     digests = {cid.digest for cid in needed}  # the embedded store knows no codec
     doomed = sorted(cid for cid in left if cid.digest not in digests)
     size = sum(len(store.get_block(cid)) for cid in doomed)
-    return Garbage(tuple(sorted(pins & given_up)), tuple(doomed), size)
+    return Garbage(tuple(sorted(given_up & set(store.wanted()))), tuple(doomed), size)
 
 
 def remove(store: Node, garbage: Garbage) -> list[Cid]:

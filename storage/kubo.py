@@ -160,11 +160,15 @@ class KuboStore:
 
     def pins(self) -> list[Cid]:
         """See BlockStore. What others pinned at this node under other kinds of CID is left out."""
-        found: list[Cid] = []
-        for text in self.control.pins():
-            with suppress(MalformedCid):  # another program's, of a kind that no store here writes
-                found.append(Cid.parse(text))
-        return sorted(found)
+        return self.own_pins()
+
+    def own_pins(self) -> list[Cid]:
+        """See Node."""
+        return readable(self.control.pins())
+
+    def wanted(self) -> list[Cid]:
+        """See Node."""
+        return self.own_pins()
 
     def announce(self, topic: bytes, *cids: Cid) -> None:
         """See BlockStore, and `storage.feeds`."""
@@ -279,6 +283,15 @@ class KuboStore:
             f"{where} {len(answers.heard)} members connected to it {waited}, though all answer: "
             "ask the member who made it to pin it again"
         )
+
+
+def readable(texts: Iterable[str]) -> list[Cid]:
+    """CIDs, sorted, without those of a kind that no store here writes: another program's."""
+    found: list[Cid] = []
+    for text in texts:
+        with suppress(MalformedCid):
+            found.append(Cid.parse(text))
+    return sorted(found)
 
 
 def _checked(topic: bytes) -> bytes:
