@@ -134,9 +134,9 @@ class Participants(Contract):
         found: Keys = build(Keys, self._read(block_identifier, "keysAt", account, block)[0])
         return found
 
-    def admitted(self, *, to_block: BlockNumber) -> list[Admitted]:
-        """Every admission, in order."""
-        return self._find(Admitted, BlockNumber(0), to_block)
+    def admitted(self, *, to_block: BlockNumber, account: Address | None = None) -> list[Admitted]:
+        """Every admission, or every one of an account, in order."""
+        return self._find(Admitted, BlockNumber(0), to_block, account=account)
 
     def revoked(
         self, account: Address, *, from_block: BlockNumber, to_block: BlockNumber

@@ -10,15 +10,15 @@ from typing import Annotated
 import typer
 
 from api.cli.options import AsJson
+from api.cli.participant_admission import admit, dismiss
 from api.cli.participant_keys import register, renew_key
 from api.cli.place import open_home, place
 from api.cli.show import group, json_object, pairs, say, write_file
-from api.cli.values import address, amount, tokens, when
+from api.cli.values import address, amount, tokens
 from api.errors import ApiError
 from api.home import PASSPHRASE, Home, HomeConfig, HomeRole
 from api.outbox import move_outbox as move
 from api.settings import signer_of
-from chain.access import Scheduled, carry_out
 from chain.client import Client
 from chain.client import fund as send_coins
 from chain.clock import Clock
@@ -26,9 +26,8 @@ from chain.contracts import Contracts
 from chain.deploy import MINTABLE
 from chain.errors import NotDevelopment
 from chain.keys import passphrase_from
-from chain.participants import Role
 from chain.types import Address, Wei
-from federated.directory import name_of, publish_description
+from federated.directory import name_of
 from federated.party import Party
 from storage.backends import EMBEDDED, backend_of, reach_store
 from storage.embedded import EmbeddedStore
@@ -106,33 +105,8 @@ def init(
     say(f"hand {home.path / CARD} to the operator, who admits you")
 
 
-@app.command()
-def admit(
-    who: Annotated[list[Path], typer.Argument(metavar="FILE...", help="participant.json files.")],
-) -> None:
-    """Admit hospitals, centers and auditors by their participant.json; the operator's.
-
-    Under a timelock (`consilium chain operators`) the first run announces it; run again when it is
-    ready, it admits.
-
-    Example: consilium --home homes/operator participant admit homes/north/participant.json
-    """
-    home = open_home(HomeRole.OPERATOR)
-    chain, store = Contracts(home.client(place().rpc), home.deployment()), home.store()
-    for path in who:
-        account, name, role = _card(path)
-        if chain.participants.role_of(account, block_identifier=chain.client.block_number()):
-            say(f"{name} {account} was admitted already")
-            continue
-        digest = publish_description(store, name, role)
-        call = chain.participants.admit(account, role, digest)
-        done = carry_out(chain.client, chain.access, call, step=f"admit-{account}")
-        if isinstance(done, Scheduled):
-            say(f"{name} {account} is announced: admit again from {when(done.ready_at)} UTC on")
-        else:
-            say(f"{name} {account} is admitted as {role.name.lower()}")
-
-
+app.command()(admit)
+app.command()(dismiss)
 app.command()(register)
 app.command("renew-key")(renew_key)
 
@@ -214,17 +188,6 @@ def _mint(chain: Contracts, to: Address, units: Wei) -> None:
     if MINTABLE not in chain.deployment.addresses:
         raise NotDevelopment("this deployment has no development token: buy the study's token")
     chain.client.send(chain.token(chain.deployment.address_of(MINTABLE)).mint(to, units))
-
-
-def _card(path: Path) -> tuple[Address, str, Role]:
-    account = address(str(path))
-    tree = json.loads(path.read_text("utf-8"))
-    try:
-        return account, str(tree["name"]), Role[str(tree["role"]).upper()]
-    except KeyError as exc:
-        raise ApiError(
-            f"{path}: only hospitals, centers and auditors are admitted; others need no admission"
-        ) from exc
 
 
 def _account(home: Home) -> dict[str, object]:

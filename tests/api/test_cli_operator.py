@@ -62,6 +62,29 @@ def test_under_a_timelock_admission_is_announced_and_then_holds(desk: Desk, tmp_
     assert f"{operator}  admits after 1 day, 0:00:00" in seen
 
 
+@pytest.mark.parametrize("delay_s", [0, 86_400])
+def test_whoever_was_dismissed_is_admitted_again(desk: Desk, tmp_path: Path, delay_s: int) -> None:
+    deployment = tmp_path / "deployment.json"
+    given = ["--delay", str(delay_s), "--out", str(deployment)]
+    desk.run("operator", "chain", "deploy", *given)
+    desk.init("north", "hospital", "--deployment", str(deployment))
+    card = str(tmp_path / "north" / "participant.json")
+    for _ in range(2):
+        for verb, told, role in (
+            ("admit", "is admitted as hospital", "hospital"),
+            ("dismiss", "is dismissed", "none"),
+        ):
+            said = desk.run("operator", "participant", verb, card)
+            if delay_s:
+                assert f"is announced: {verb} again from 20" in said
+                desk.run("operator", "chain", "advance", str(delay_s + 1))
+                said = desk.run("operator", "participant", verb, card)
+            assert told in said
+            shown = " ".join(desk.run("north", "participant", "show").split())
+            assert f" role {role} " in shown
+    assert "has no role" in desk.run("operator", "participant", "dismiss", card)
+
+
 def test_on_a_chain_for_development_the_operator_admits_at_once(desk: Desk, tmp_path: Path) -> None:
     deployment = tmp_path / "deployment.json"
     assert "admits at once" in desk.run("operator", "chain", "deploy", "--out", str(deployment))

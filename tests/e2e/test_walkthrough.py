@@ -44,6 +44,7 @@ NOT_WALKED = {
     "center propose": "needs a study that pays by contribution",
     "hospital report": "needs a study that pays by contribution",
     "offer inbox": "needs an API where a patient left an offer",
+    "participant dismiss": "needs somebody whom nobody wants: docs/operations.md",
     "participant renew-key": "needs a key that is stolen: docs/operations.md",
     "participant move-outbox": "needs a PostgreSQL: docs/operations.md",
     "serve": "goes on until it is ended",
