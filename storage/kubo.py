@@ -18,6 +18,7 @@ from storage.errors import (
     Unanswered,
     Unreachable,
 )
+from storage.feed_reading import MAX_LISTED
 from storage.feeds import Feeds
 from storage.kubo_config import ways_out
 from storage.kubo_control import KuboControl
@@ -179,12 +180,18 @@ class KuboStore:
         return self._feeds.announced(_checked(topic))
 
     def hear(self, topic: bytes) -> None:
-        """See BlockStore. Each member is given `find_s`; who has no feed must answer a ping."""
-        unheard = self._feeds.unheard(_checked(topic), self.find_s)
-        nameless = {peer for peer in unheard if not self._feeds.heard(peer)}
+        """See BlockStore. Each member is given `find_s`, and must answer a ping after it."""
+        told = self._feeds.hear(_checked(topic), self.find_s)
+        if cut := sorted(peer for peer, feed in told.items() if feed.cut):
+            raise Unanswered(
+                f"under {topic.hex()} {', '.join(cut)} announced more than the {MAX_LISTED} that "
+                f"the IPFS node at {self.url} reads of one member: ask who runs it to remove what "
+                "is none of the study's, or take it out of the swarm"
+            )
         answers = self._members.ask(self.find_s)
-        silent = sorted({*answers.silent, *unheard} - (nameless & {*answers.heard}))
-        if silent:
+        ended = {peer for peer, feed in told.items() if feed.whole or not feed.named}
+        # What is known of a member that is halted may be old; one that came later was not asked.
+        if silent := sorted({*told, *answers.heard, *answers.silent} - (ended & {*answers.heard})):
             raise Unanswered(
                 f"the IPFS node at {self.url} does not know all that was announced under "
                 f"{topic.hex()}: {', '.join(silent)} did not tell within {self.find_s:.0f} s; "

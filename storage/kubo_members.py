@@ -5,15 +5,17 @@ the RPC would show: so silence and a slow network look alike. A ping tells them 
 """
 
 import json
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 from storage.errors import StorageError, Unreachable
 from storage.kubo_control import KuboControl
 from storage.kubo_rpc import KuboRpc
 
+_AT_ONCE = 64  # pings at the same time, a thread each
 _LEAST_S = 0.5
 _PAUSE_S = 1.0  # Kubo answers a ping that much after its end
 _TRIPS = 20  # a block is asked for, promised, read from a disk and sent, by nodes that do more
@@ -39,9 +41,42 @@ class Members:
     def __init__(self, rpc: KuboRpc, control: KuboControl) -> None:
         self._rpc = rpc
         self._control = control
+        self._starting = Lock()
+        self._under_way: Future[Answers] | None = None
 
-    def _absent(self) -> list[str]:
-        """Members whom the node is to be connected to, and is not. Raises Unreachable."""
+    def ask(self, wait_s: float) -> Answers:
+        """Ping all who are connected; who is not is silent. Raises Unreachable.
+
+        Whoever asks while the members are being asked gets the same answers: of a file whose
+        blocks nobody has several are missed at once.
+        """
+        with self._starting:
+            others, own = self._under_way, Future[Answers]()
+            self._under_way = others or own
+        if others is not None:
+            return others.result()
+        try:
+            own.set_result(self._asked(wait_s))
+        except BaseException as exc:
+            own.set_exception(exc)
+            raise
+        finally:
+            self._under_way = None
+        return own.result()
+
+    def _asked(self, wait_s: float) -> Answers:
+        known, peers = self._known(), self._control.peers()
+        with ThreadPoolExecutor(max_workers=max(1, min(len(peers), _AT_ONCE))) as pool:
+            answers = pool.map(lambda peer: self._ping(peer, wait_s), peers)
+            times = dict(zip(peers, answers, strict=True))
+        heard = {peer: took for peer, took in times.items() if took is not None}
+        silent = {*known, *times} - heard.keys()
+        return Answers(
+            tuple(sorted(heard)), tuple(sorted(silent)), max(heard.values(), default=0.0)
+        )
+
+    def _known(self) -> set[str]:
+        """Members whom the node is to be connected to. Raises Unreachable."""
         told = self._rpc.call("swarm/peering/ls", {})
         try:
             known = {str(peer["ID"]) for peer in told["Peers"] or ()}
@@ -49,19 +84,7 @@ class Members:
             raise Unreachable(
                 f"what answers at {self._rpc.url} is no RPC of Kubo: correct the address"
             ) from exc
-        return sorted(known - {self._control.peer_id(), *self._control.peers()})
-
-    def ask(self, wait_s: float) -> Answers:
-        """Ping all who are connected; who is not is silent. Raises Unreachable."""
-        absent, peers = self._absent(), self._control.peers()
-        with ThreadPoolExecutor(max_workers=max(1, len(peers))) as pool:
-            answers = pool.map(lambda peer: self._ping(peer, wait_s), peers)
-            times = dict(zip(peers, answers, strict=True))
-        heard = {peer: took for peer, took in times.items() if took is not None}
-        silent = {*absent, *times} - heard.keys()
-        return Answers(
-            tuple(sorted(heard)), tuple(sorted(silent)), max(heard.values(), default=0.0)
-        )
+        return known - {self._control.peer_id()}
 
     def _ping(self, peer: str, wait_s: float) -> float | None:
         """Seconds until the answer was at the node, None without one."""
