@@ -103,6 +103,13 @@ class Client:
             results += self._send_chunk(calls[start : start + _AT_ONCE], alike)
         return results
 
+    def refusals(self, calls: Sequence[Call]) -> list[TxReverted | TxRefused | None]:
+        """Why each call would be refused if it alone were sent now; None where it would not be."""
+        found: list[TxReverted | TxRefused | None] = []
+        for start in range(0, len(calls), _AT_ONCE):
+            found += self.sender.refusals(calls[start : start + _AT_ONCE])
+        return found
+
     def resume(self) -> Resumed:
         """Sends again, in the order of nonces, what the chain lacks; stops at the first refusal.
 

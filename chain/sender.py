@@ -87,12 +87,8 @@ class Sender:
         gases: list[int] = []
         estimates = self._estimates([call for call, _ in calls], alike)
         for (call, step), estimate in zip(calls, estimates, strict=True):
-            if isinstance(estimate, TxReverted):
-                found.append(estimate)
-                continue
-            if isinstance(estimate, RpcRefusal):
-                # Some nodes refuse to estimate what would exceed a block: the others go on.
-                found.append(TxRefused(f"{call.what} of {self.address} was not taken: {estimate}"))
+            if not isinstance(estimate, int):
+                found.append(self._refusal(call, estimate))
                 continue
             gases.append(self._gas(estimate))
             signed.append(self._sign(call, step, nonce + len(signed), gases[-1], fees))
@@ -102,6 +98,20 @@ class Sender:
             for part in _half_blocks(signed, gases):
                 self._broadcast_all(part)
         return found
+
+    def refusals(self, calls: Sequence[Call]) -> list[TxReverted | TxRefused | None]:
+        """Why each of a few calls would be refused now, on its own; signs and sends nothing."""
+        answers = self.node.estimates(calls, sender=self.address)
+        return [
+            None if isinstance(answer, int) else self._refusal(call, answer)
+            for call, answer in zip(calls, answers, strict=True)
+        ]
+
+    def _refusal(self, call: Call, why: TxReverted | RpcRefusal) -> TxReverted | TxRefused:
+        if isinstance(why, TxReverted):
+            return why
+        # Some nodes refuse to estimate what would exceed a block: the others go on.
+        return TxRefused(f"{call.what} of {self.address} was not taken: {why}")
 
     def _estimates(self, calls: Sequence[Call], alike: bool) -> list[int | TxReverted | RpcRefusal]:
         """What each call needs, or why it is refused. An estimate costs a node ten simulations.

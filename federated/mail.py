@@ -7,7 +7,7 @@ announced under a digest of the relayer's address.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from chain.types import Address
@@ -46,14 +46,36 @@ def post_all(
 
 def mail_for(store: BlockStore, address: Address) -> Iterator[Mail]:
     """Every message for an address; what is no message is passed over."""
-    for cid in store.announced(_topic(address)):
-        try:
-            tree = get_record(store, cid.digest)
-        except (MissingBlock, MalformedBlock, CorruptBlock):
-            continue  # anyone can announce anything: what is no message hides none
-        known = isinstance(tree, dict) and set(tree) == {"body", "format", "kind"}
-        if known and tree["format"] == _FORMAT and isinstance(tree["body"], dict):
-            yield Mail(cid, str(tree["kind"]), tree["body"])
+    return Mailbox(store, address).new()
+
+
+@dataclass(slots=True)
+class Mailbox:
+    """The mail for an address, to be looked at again and again: each message comes once."""
+
+    store: BlockStore
+    address: Address
+    _seen: set[Cid] = field(default_factory=set)
+
+    def new(self) -> Iterator[Mail]:
+        """Messages that were not there at the last look."""
+        fresh = [cid for cid in self.store.announced(_topic(self.address)) if cid not in self._seen]
+        self._seen.update(fresh)
+        for cid in fresh:
+            if (mail := _read(self.store, cid)) is not None:
+                yield mail
+
+
+def _read(store: BlockStore, cid: Cid) -> Mail | None:
+    """None for what is no message: anyone can announce anything, and it hides none."""
+    try:
+        tree = get_record(store, cid.digest)
+    except (MissingBlock, MalformedBlock, CorruptBlock):
+        return None
+    known = isinstance(tree, dict) and set(tree) == {"body", "format", "kind"}
+    if known and tree["format"] == _FORMAT and isinstance(tree["body"], dict):
+        return Mail(cid, str(tree["kind"]), tree["body"])
+    return None
 
 
 def _topic(address: Address) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -25,19 +24,23 @@ def call_of(chain: Contracts, mail: Mail) -> Call:
     return _CALLS[mail.kind](chain, mail.body)
 
 
-def turns_of(calls: Iterable[tuple[Mail, Call]]) -> list[list[tuple[Mail, Call]]]:
-    """What asks again for what is had once waits a turn: then its simulation shows that it is had.
+def first_of_each(
+    calls: Iterable[tuple[Mail, Call]],
+) -> tuple[list[tuple[Mail, Call]], list[tuple[Mail, Call]]]:
+    """The first call for each thing that is had once, and the others, which must wait for it.
 
-    In one turn both would be sound on their own, and the second would cost gas for nothing.
+    Sent at once both would be sound on their own, and the second would cost gas for nothing. After
+    the first its simulation shows that the thing is had.
     """
-    seen: Counter[tuple[str, bytes]] = Counter()
-    turns: dict[int, list[tuple[Mail, Call]]] = {}
+    seen: set[tuple[str, bytes]] = set()
+    first: list[tuple[Mail, Call]] = []
+    others: list[tuple[Mail, Call]] = []
     for mail, call in calls:
         had_once = _HAD_ONCE.get(mail.kind)
         effect = (mail.kind, call.data[had_once] if had_once else mail.cid.digest)
-        turns.setdefault(seen[effect], []).append((mail, call))
-        seen[effect] += 1
-    return [turns[place] for place in sorted(turns)]
+        (others if effect in seen else first).append((mail, call))
+        seen.add(effect)
+    return first, others
 
 
 def granted(body: Mapping[str, Any]) -> list[GrantMessage]:

@@ -5,18 +5,22 @@ It can hold a message back, and alter none: every message is judged by the contr
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from eth_abi.exceptions import EncodingError
 
 from chain.consent_events import GrantSkipped, RevokeSkipped
 from chain.errors import TxRefused, TxReverted
-from chain.types import AgreementId, Receipt
-from federated.mail import Mail, mail_for
-from federated.mail_calls import call_of, granted, turns_of, withdrawn
+from chain.types import AgreementId, Call, Receipt
+from federated.mail import Mail, Mailbox
+from federated.mail_calls import call_of, first_of_each, granted, withdrawn
 from federated.party import Party
 from federated.worth import why_no_grant, why_no_withdrawal
+
+Waiting = tuple[Mail, Call]
+_AT_ONCE = 100  # messages between two looks for withdrawals
+_TURNS = 2  # the second for what stands behind a copy that was refused; others wait for a pass
 
 
 @dataclass(slots=True)
@@ -29,31 +33,83 @@ class Relayed:
 
 def relay(party: Party, progress: Callable[[str], None] = lambda _: None) -> Relayed:
     """Send all mail that was not sent yet; withdrawals first. Idempotent after a kill."""
-    report = Relayed()
     party.chain.client.resume()  # what was sent before, to a chain that lost it
-    waiting = [
-        mail
-        for mail in mail_for(party.store, party.address)
-        if party.journal.get(step_of(mail)) is None
-    ]
-    waiting.sort(key=lambda mail: (mail.kind != "revocations", mail.kind != "grants"))
-    calls = []
-    for mail in waiting:
-        try:
-            call = call_of(party.chain, mail)  # first: it finds what is no message of its kind
-            why = _why_not(party, mail)
-            if why is not None:
-                _done(party, mail, report, f"{mail.kind} {mail.cid}: {why}")
-                continue
-            calls.append((mail, call))
-        except (KeyError, TypeError, ValueError, IndexError, EncodingError):
-            _done(party, mail, report, f"{mail.kind} {mail.cid}: not a message of that kind")
-    progress(f"{len(calls)} messages")
-    for turn in turns_of(calls):
-        results = party.chain.client.send_many([(call, step_of(mail)) for mail, call in turn])
-        for (mail, _), result in zip(turn, results, strict=True):
-            _conclude(party, mail, result, report)
-    return report
+    return _Pass(party).run(progress)
+
+
+class _Pass:
+    """One look at the mail, and what becomes of it."""
+
+    def __init__(self, party: Party) -> None:
+        self._party, self._report = party, Relayed()
+        self._mailbox = Mailbox(party.store, party.address)
+        self._begun = False
+
+    def run(self, progress: Callable[[str], None]) -> Relayed:
+        waiting = self._new()
+        waiting.sort(key=lambda mail: (mail.kind != "revocations", mail.kind != "grants"))
+        calls = self._judged(waiting)
+        progress(f"{len(calls)} messages")
+        for _ in range(_TURNS):
+            first, others = first_of_each(calls)
+            self._send(first)
+            calls = self._still_sound(others)
+        return self._report
+
+    def _new(self) -> list[Mail]:
+        """What came since the last look and was not concluded in an earlier pass."""
+        return [m for m in self._mailbox.new() if self._party.journal.get(step_of(m)) is None]
+
+    def _judged(self, waiting: Iterable[Mail]) -> list[Waiting]:
+        """The calls of what is worth sending."""
+        party, calls = self._party, []
+        for mail in waiting:
+            try:
+                call = call_of(party.chain, mail)  # first: it finds what is no message of its kind
+                why = _why_not(party, mail)
+            except (KeyError, TypeError, ValueError, IndexError, EncodingError):
+                why = "not a message of that kind"
+            if why is None:
+                calls.append((mail, call))
+            else:
+                _done(party, mail, self._report, f"{mail.kind} {mail.cid}: {why}")
+        return calls
+
+    def _send(self, calls: Sequence[Waiting]) -> None:
+        for part in self._parts(calls):
+            self._send_part(part)
+
+    def _send_part(self, part: Sequence[Waiting]) -> None:
+        results = self._party.chain.client.send_many([(call, step_of(mail)) for mail, call in part])
+        for (mail, _), result in zip(part, results, strict=True):
+            _conclude(self._party, mail, result, self._report)
+
+    def _still_sound(self, calls: Sequence[Waiting]) -> list[Waiting]:
+        """Those that would take effect now; of the others it is concluded why not.
+
+        All at once: a turn for each copy would let anyone fill a pass with them, as long as none
+        of them is refused for good. What was signed before a kill may be what would refuse it now.
+        """
+        party, found = self._party, []
+        for part in self._parts(calls):
+            signed = party.chain.client.outbox.taken([step_of(mail) for mail, _ in part])
+            refusals = party.chain.client.refusals([call for _, call in part])
+            for (mail, call), refusal in zip(part, refusals, strict=True):
+                if refusal is None or step_of(mail) in signed:
+                    found.append((mail, call))
+                else:
+                    _conclude(party, mail, refusal, self._report)
+        return found
+
+    def _parts(self, calls: Sequence[Waiting]) -> Iterator[Sequence[Waiting]]:
+        """A few at a time: withdrawals that come meanwhile go in between."""
+        for start in range(0, len(calls), _AT_ONCE):
+            if self._begun:
+                new = [mail for mail in self._new() if mail.kind == "revocations"]
+                if withdrawals := self._judged(new):
+                    self._send_part(withdrawals)
+            self._begun = True
+            yield calls[start : start + _AT_ONCE]
 
 
 def _conclude(

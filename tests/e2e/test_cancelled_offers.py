@@ -22,7 +22,7 @@ from federated.center.tiers import TierWish
 from federated.counter_offers import offers_for, send_offer
 from federated.errors import StepError
 from federated.mail import mail_for, post
-from federated.mail_calls import call_of, turns_of
+from federated.mail_calls import call_of, first_of_each
 from federated.offers import Cancellation, SignedOffer, cancelled_at, check_offer, sign_offer
 from federated.patient import Patient
 from federated.relayer import relay
@@ -199,8 +199,8 @@ def test_two_claims_of_one_consent_are_never_sent_in_one_go(world: World) -> Non
     cids = [post(world.relayer.store, NO_ADDRESS, kind, body) for kind, body in bodies]
     left = {mail.cid: mail for mail in mail_for(world.relayer.store, NO_ADDRESS)}
     mails = [left[cid] for cid in cids]
-    turns = turns_of([(mail, call_of(world.relayer.chain, mail)) for mail in mails])
-    assert [[mails.index(mail) for mail, _ in turn] for turn in turns] == [[0, 2, 3, 5], [1, 4]]
+    both = first_of_each([(mail, call_of(world.relayer.chain, mail)) for mail in mails])
+    assert [[mails.index(mail) for mail, _ in part] for part in both] == [[0, 2, 3, 5], [1, 4]]
 
 
 @pytest.mark.parametrize(
