@@ -24,7 +24,7 @@ from pathlib import Path
 
 from api.errors import HomeError
 from api.files import write_private
-from api.outbox import outbox_of
+from api.outbox import keep_place, outbox_of
 from api.settings import signer_of
 from chain.client import Client
 from chain.contracts import Contracts
@@ -200,7 +200,9 @@ class Home:
     def client(self, rpc: str | None = None) -> Client:
         """Access to the chain with the account's key, over the home's outbox."""
         outbox = outbox_of(self.path)
-        return Client(Node(self.node_address(rpc)), self._signer(), outbox)
+        client = Client(Node(self.node_address(rpc)), self._signer(), outbox)
+        keep_place(self.path, client.outbox)
+        return client
 
     def _signer(self) -> bytes | Web3Signer:
         if not self.config.signer:

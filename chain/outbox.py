@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from chain.database import open_database
-from chain.migrations import prepare
+from chain.migrations import identity, prepare
 from chain.migrations import transactions as _rows
 from chain.types import Address, Call, Wei
 
@@ -116,6 +116,11 @@ class Outbox:
             for entry, block_hash in found:
                 self._mark(connection, entry, State.DONE, block_hash=block_hash, reason=None)
 
+    def identity(self) -> str:
+        """What tells this database from every other, whatever the address it is reached at."""
+        with self._begin() as connection:
+            return identity(connection) or ""
+
     def close(self) -> None:
         """Closes the database."""
         self._database.close()
@@ -163,6 +168,21 @@ class Outbox:
             "block_hash": entry.block_hash,
             "earlier": "".join(item.hex() for item in entry.earlier),
         }
+
+
+def look_at(place: Path | str) -> str | None:
+    """The identity of the outbox at a place; None where none was made yet. Writes nothing.
+
+    Raises OutboxBroken where it cannot be read.
+    """
+    if isinstance(place, Path) and not place.exists():
+        return None
+    database = open_database(place)
+    try:
+        with database.begin() as connection:
+            return identity(connection)
+    finally:
+        database.close()
 
 
 def _entry(row: sa.Row[Any]) -> Entry:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import typer
 
-from api.cli.place import check_chain, place
+from api.cli.place import place
 from api.cli.show import table
 from api.cli.words import FORESEEN, sentence
 from api.errors import HomeError
 from api.home import Home, HomeRole
-from api.outbox import outbox_of
+from api.outbox import look
 from api.settings import signer_of
 from chain.deploy import verify_deployment
 from chain.errors import ChainError
@@ -56,7 +57,7 @@ def _findings() -> list[Finding]:
             own = Home.open(place().home)
             found.append(("signing key", _failing(own.signing_key)))
             found.append(("encryption key", _failing(own.identity)))
-        found.append(("outbox", _failing(lambda: outbox_of(home.path))))
+        found.append(("outbox", _failing(lambda: look(home.path))))
         if account := home.config.signer:
             found.append(("signer", _failing(lambda: signer_of(Address(account)))))
     else:
@@ -73,20 +74,25 @@ def _findings() -> list[Finding]:
 
 
 def _on_chain(home: Home, has_keys: bool) -> list[Finding]:
+    """What the chain says, read by a visitor: the home's own outbox would be made by a look."""
     from api.cli.place import reading
 
-    with reading() as visitor:
-        found = [
-            ("chain", _failing(lambda: check_chain(visitor))),
-            ("contracts", _failing(lambda: _code(visitor))),
-        ]
-    if not has_keys or any(why for _, why in found):
+    try:
+        with reading() as visitor:
+            return [("chain", ""), *_of_account(home, visitor, has_keys)]
+    except (*FORESEEN, OSError) as exc:
+        return [("chain", sentence(exc))]
+
+
+def _of_account(home: Home, visitor: Party, has_keys: bool) -> list[Finding]:
+    found, account = [("contracts", _failing(lambda: _code(visitor)))], home.address
+    if not has_keys or found[0][1]:
         return found
-    party = home.party(place().rpc)
     if home.config.role in _ON_CHAIN:
-        found.append(("role", _failing(lambda: _role(party, _ON_CHAIN[home.config.role]))))
-        found.append(("keys published", _failing(lambda: _keys(party))))
-    found.append(("coins", _failing(lambda: _coins(party))))
+        wanted = _ON_CHAIN[home.config.role]
+        found.append(("role", _failing(lambda: _role(visitor, account(), wanted))))
+        found.append(("keys published", _failing(lambda: _keys(visitor, home))))
+    found.append(("coins", _failing(lambda: _coins(visitor, account()))))
     return found
 
 
@@ -109,26 +115,25 @@ def _code(party: Party) -> None:
     verify_deployment(client, party.chain.deployment, block_identifier=party.head())
 
 
-def _role(party: Party, wanted: Role) -> None:
-    held = party.chain.participants.role_of(party.address, block_identifier=party.head())
+def _role(visitor: Party, account: Address, wanted: Role) -> None:
+    held = visitor.chain.participants.role_of(account, block_identifier=visitor.head())
     if held is not wanted:
-        raise HomeError(
-            f"{party.address} is not admitted as {wanted.name.lower()}: ask the operator"
-        )
+        raise HomeError(f"{account} is not admitted as {wanted.name.lower()}: ask the operator")
 
 
-def _keys(party: Party) -> None:
-    block = party.head()
-    keys = party.chain.participants.keys_at(party.address, block, block_identifier=block)
-    own = (party.sender.signing_key.public, party.identity.recipient.key_id)
+def _keys(visitor: Party, home: Home) -> None:
+    block = visitor.head()
+    keys = visitor.chain.participants.keys_at(home.address(), block, block_identifier=block)
+    home = replace(home, key=home.account_key())  # one scrypt, not two
+    own = (home.signing_key().public, home.identity().recipient.key_id)
     if (keys.signing, keys.encryption) != own:
         raise HomeError(
             "the keys on-chain are not this home's: run `consilium participant register`, or "
             "`renew-key` again where that was interrupted"
         )
-    fetch_key(party.store, keys.encryption)
+    fetch_key(visitor.store, keys.encryption)
 
 
-def _coins(party: Party) -> None:
-    if not party.chain.client.node.balance(party.address, block=party.head()):
-        raise ChainError(f"{party.address} has no coins for gas: `consilium participant fund`")
+def _coins(visitor: Party, account: Address) -> None:
+    if not visitor.chain.client.node.balance(account, block=visitor.head()):
+        raise ChainError(f"{account} has no coins for gas: `consilium participant fund`")

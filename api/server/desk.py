@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from api.home import Home
-from api.outbox import outbox_of
+from api.outbox import keep_place, outbox_of
 from chain.deploy import Deployment
 from chain.outbox import Entry, Outbox
 from chain.types import Address
@@ -39,6 +39,7 @@ class Desk:
         self._sent = Journal(home.path / "journal")
         self._own = Journal(home.path / "api")
         self._outbox = Outbox(outbox_of(home.path), deployment.genesis, self.relayer)
+        keep_place(home.path, self._outbox)
 
     def leave(self, kind: str, message: str, deadline: int, deliver: Callable[[], Cid]) -> Cid:
         """Deliver a message unless it was; its receipt. After a crash it is delivered again."""

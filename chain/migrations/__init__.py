@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from uuid import uuid4
 
 import sqlalchemy as sa
 
-HEAD = "0002"
+HEAD = "0003"
 _ONE_AT_A_TIME = 0x436F6E73  # any number of ours: PostgreSQL's lock for making the schema
 
 metadata = sa.MetaData()
@@ -29,6 +30,11 @@ transactions = sa.Table(
     # Hashes of the same transaction at lower fees, 64 hexadecimal digits each.
     sa.Column("earlier", sa.String, nullable=False, server_default=""),
 )
+_identity = sa.Table(
+    "identity",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+)
 _version = sa.Table(
     "alembic_version",
     sa.MetaData(),
@@ -49,10 +55,18 @@ def prepare(connection: sa.Connection) -> None:
     there, version = _found(connection)
     if not there:
         metadata.create_all(connection)
+        connection.execute(sa.insert(_identity).values(id=uuid4().hex))
         _version.create(connection)
         connection.execute(sa.insert(_version).values(version_num=HEAD))
     elif version != HEAD:
         _upgrade(connection, version)
+
+
+def identity(connection: sa.Connection) -> str | None:
+    """What was drawn when the schema was made, and tells it from every other; None without one."""
+    if _identity.name not in sa.inspect(connection).get_table_names():
+        return None
+    return connection.execute(sa.select(_identity)).scalar_one_or_none()
 
 
 def _found(connection: sa.Connection) -> tuple[bool, str | None]:

@@ -6,6 +6,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -97,13 +98,24 @@ def secret_url(server: Postgres) -> str:
     return server.url.replace("consilium@", f"consilium:{PASSWORD}@")
 
 
-def sent_by(server: Postgres, account: str) -> int:
+@contextmanager
+def opened(server: Postgres) -> Iterator[sa.Connection]:
     engine = sa.create_engine(server.url.replace("postgresql:", "postgresql+psycopg:"))
     with engine.begin() as connection:
-        query = sa.text("SELECT count(*) FROM transactions WHERE sender = :sender")
-        found = connection.execute(query, {"sender": account}).scalar_one()
+        yield connection
     engine.dispose()
-    return int(found)
+
+
+def sent_by(server: Postgres, account: str) -> int:
+    with opened(server) as connection:
+        query = sa.text("SELECT count(*) FROM transactions WHERE sender = :sender")
+        return int(connection.execute(query, {"sender": account}).scalar_one())
+
+
+def table(desk: Desk, home: str, *, status: int) -> str:
+    """What `consilium check` shows, whatever it finds."""
+    assert main(["--home", str(desk.folder / home), "--rpc", desk.url, "check"]) == status
+    return desk.said().out
 
 
 def test_a_relayer_sends_from_a_database_and_from_nowhere_else(
@@ -131,6 +143,64 @@ def test_a_relayer_sends_from_a_database_and_from_nowhere_else(
     said = desk.run("relayer", "relay", status=1)
     assert "not from postgresql://127.0.0.1:1/other" in said
     assert PASSWORD not in said
+
+
+def test_an_address_where_nothing_answered_binds_no_home(
+    desk: Desk, path: RoundPath, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = relayer_of(desk, path)
+    place = desk.folder / "relayer" / "outbox.place"
+    monkeypatch.setenv(OUTBOX, "postgresql://127.0.0.1:1/typing-error")
+    desk.run("relayer", "relay", status=1)
+    shown = table(desk, "relayer", status=1)
+    assert "start the database" in shown
+    assert "coins" not in shown
+    assert not place.exists()
+    monkeypatch.setenv(OUTBOX, secret_url(postgres))
+    table(desk, "relayer", status=0)
+    assert not place.exists()
+    leave_withdrawal(desk, path, account, 0)
+    assert desk.run("relayer", "relay") == "1 messages sent\n"
+    assert place.exists()
+
+
+def test_a_check_makes_no_outbox(desk: Desk, path: RoundPath) -> None:
+    """With a file it would bind the home to it."""
+    relayer_of(desk, path)
+    assert "coins" in table(desk, "relayer", status=0)
+    assert not list((desk.folder / "relayer").glob("outbox*"))
+
+
+def test_a_check_of_a_damaged_file_is_a_row_of_its_table(desk: Desk, path: RoundPath) -> None:
+    relayer_of(desk, path)
+    (desk.folder / "relayer" / "outbox.sqlite").write_bytes(b"no database" * 100)
+    shown = table(desk, "relayer", status=1)
+    assert "cannot be read or written" in shown
+    assert "deployment" in shown
+
+
+def test_another_database_of_the_same_name_is_refused(
+    desk: Desk, path: RoundPath, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A schema of its own, as a server of its own behind another port of the query."""
+    account = relayer_of(desk, path)
+    monkeypatch.setenv(OUTBOX, secret_url(postgres))
+    leave_withdrawal(desk, path, account, 0)
+    desk.run("relayer", "relay")
+    with opened(postgres) as connection:
+        connection.execute(sa.text("CREATE SCHEMA other"))
+    monkeypatch.setenv(OUTBOX, secret_url(postgres) + "&options=-csearch_path%3Dother")
+    for words in (["relay"], ["relay"]):
+        said = desk.run("relayer", *words, status=1)
+        assert "this is another one there" in said
+        assert PASSWORD not in said
+    assert "this is another one there" in table(desk, "relayer", status=1)
+    monkeypatch.setenv(OUTBOX, secret_url(postgres))
+    assert desk.run("relayer", "relay") == "0 messages sent\n"
+    place = desk.folder / "relayer" / "outbox.place"
+    place.write_text(place.read_text().splitlines()[0] + "\n")  # as older versions left it
+    desk.run("relayer", "relay")
+    assert len(place.read_text().splitlines()) == 2
 
 
 def test_a_database_that_is_away_is_named_without_its_password(
@@ -165,6 +235,48 @@ def test_an_outbox_that_was_moved_sends_nothing_a_second_time(
     assert node.nonce(Address(account), block="latest") == sent
     assert not (home / "outbox.sqlite").exists()
     assert "to be moved" in desk.run("relayer", "participant", "move-outbox", status=1)
+
+
+def test_a_move_that_was_killed_at_its_end_is_begun_again(
+    desk: Desk, path: RoundPath, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = relayer_of(desk, path)
+    leave_withdrawal(desk, path, account, 0)
+    desk.run("relayer", "relay")
+    monkeypatch.setenv(OUTBOX, secret_url(postgres))
+    file = desk.folder / "relayer" / "outbox.sqlite"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "rename", killed)
+        desk.run("relayer", "participant", "move-outbox", status=1)
+    assert file.exists()
+    assert "transactions are in" in desk.run("relayer", "participant", "move-outbox")
+    assert not file.exists()
+    assert "to be moved" in desk.run("relayer", "participant", "move-outbox", status=1)
+
+
+def killed(_path: Path, _target: Path) -> None:
+    raise OSError("killed")
+
+
+def test_an_old_copy_of_the_file_overwrites_nothing(
+    desk: Desk, path: RoundPath, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = relayer_of(desk, path)
+    home = desk.folder / "relayer"
+    leave_withdrawal(desk, path, account, 0)
+    desk.run("relayer", "relay")
+    monkeypatch.setenv(OUTBOX, secret_url(postgres))
+    desk.run("relayer", "participant", "move-outbox")
+    leave_withdrawal(desk, path, account, 1)
+    desk.run("relayer", "relay")
+    (home / "outbox.sqlite.moved").rename(home / "outbox.sqlite")  # as from a backup, place and all
+    (home / "outbox.place").unlink()
+    said = desk.run("relayer", "participant", "move-outbox", status=1)
+    assert "is older than what the database holds" in said
+    assert said.count("\n") == 1
+    assert sent_by(postgres, account) == 2
+    (home / "outbox.sqlite").rename(home / "outbox.sqlite.old")
+    assert desk.run("relayer", "relay") == "0 messages sent\n"
 
 
 @pytest.fixture
