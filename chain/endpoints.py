@@ -50,11 +50,19 @@ class Endpoint:
         return answer["result"]
 
 
+def _endpoint(url: str, place: int, timeout_s: float) -> Endpoint:
+    try:
+        return Endpoint(url, timeout_s)
+    except ValueError:  # whose text may hold a piece of a password
+        raise NodeDown(f"the address {place} of nodes is none: give http://host:port") from None
+
+
 class Endpoints:
     """Addresses given with commas between them; the first is asked until it does not answer."""
 
     def __init__(self, urls: str, timeout_s: float) -> None:
-        self._all = [Endpoint(url.strip(), timeout_s) for url in urls.split(",")]
+        places = enumerate(urls.split(","), 1)
+        self._all = [_endpoint(url.strip(), place, timeout_s) for place, url in places]
         self._at = 0
         self._chain: tuple[str, str] | None = None
         self._seen = 0

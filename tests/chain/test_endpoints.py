@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import traceback
 from collections.abc import Iterator
 from typing import Any
 
@@ -60,6 +61,13 @@ def test_where_none_answers_all_are_named_without_what_their_addresses_hide() ->
     assert "127.0.0.1:1, http://127.0.0.1:2" in str(caught.value)
     assert "secret-key" not in str(caught.value)
     assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize("wrong", ["http://user:hidden/word@host:1", "http://host:hidden"])
+def test_an_address_that_cannot_be_is_refused_without_what_it_hides(wrong: str) -> None:
+    with pytest.raises(NodeDown, match="the address 2 of nodes is none") as caught:
+        Node(f"http://127.0.0.1:1,{wrong}")
+    assert "hidden" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_another_chain_under_the_same_number_never_takes_over(
