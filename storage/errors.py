@@ -37,6 +37,8 @@ StorageError
     └── CorruptPayload         a segment does not authenticate
 """
 
+from typing import TypeVar
+
 
 class StorageError(Exception):
     """Base of every error that `storage` raises."""
@@ -176,3 +178,19 @@ class Truncated(ArtefactError):
 
 class CorruptPayload(ArtefactError):
     """A segment of the payload does not authenticate under the data key."""
+
+
+Kind = TypeVar("Kind", bound=StorageError)
+
+
+def caused_by(exc: BaseException | None, kind: type[Kind]) -> Kind | None:
+    """The first of this kind among an error and its causes."""
+    while exc is not None and not isinstance(exc, kind):
+        exc = exc.__cause__
+    return exc
+
+
+def told_in_full(exc: BaseException) -> str:
+    """What an error says, and who was silent if it came of that."""
+    silence = caused_by(exc, Unanswered)
+    return str(exc) if silence is None or str(silence) in str(exc) else f"{exc}; {silence}"

@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 from storage import dagcbor
 from storage.cid import Cid, Codec, dag_cbor_cid
 from storage.dagpb import decode_node
-from storage.errors import BlockTooLarge, CorruptBlock, MissingBlock, Unanswered
+from storage.errors import BlockTooLarge, CorruptBlock, MissingBlock, Unanswered, caused_by
 from storage.unixfs import Readable
 
 MAX_BLOCK_SIZE = 1 << 20  # what every IPFS node exchanges
@@ -104,8 +104,8 @@ def put_record(store: BlockStore, value: dagcbor.Value) -> Cid:
 def surely(store: BlockStore, topic: bytes, search: Callable[[], T]) -> T:
     """What a search among announcements finds; nothing only after all members told what they know.
 
-    For who would hold it against somebody that there is none. Raises Unanswered, Unreachable, and
-    what `search` does.
+    For who would hold it against somebody that there is none. Raises Unanswered or what came of it,
+    Unreachable, and what `search` does.
     """
     if found := search():
         return found
@@ -113,10 +113,10 @@ def surely(store: BlockStore, topic: bytes, search: Callable[[], T]) -> T:
     for cid in store.announced(topic):
         try:
             store.get_block(cid)
-        except Unanswered:
-            raise
-        except (MissingBlock, CorruptBlock):
-            continue  # anyone can announce what nobody has
+        except (MissingBlock, CorruptBlock) as exc:
+            if caused_by(exc, Unanswered):
+                raise  # whoever is silent may have it whole
+            # Anyone can announce what nobody has.
     return search()
 
 

@@ -12,9 +12,19 @@ from chain.attestations import Level
 from chain.errors import ChainError, NodeDown
 from federated.canonical import encode
 from federated.errors import FederatedError
-from storage.errors import MissingBlock, StorageError, Unanswered, Unreachable
+from storage.errors import (
+    MissingBlock,
+    StorageError,
+    Unanswered,
+    Unreachable,
+    caused_by,
+    told_in_full,
+)
 
 __all__ = ["Check", "Checks", "Level", "Outcome", "Place", "Verdict"]
+
+
+_FORESEEN = (FederatedError, StorageError, ChainError)
 
 
 class Outcome(StrEnum):
@@ -150,7 +160,7 @@ class Checks:
             yield
         except (Unreachable, NodeDown):
             raise
-        except (FederatedError, StorageError, ChainError) as exc:
+        except _FORESEEN as exc:
             self.found.append(
                 _judged(Check(name, False, at.round_number, at.hospital), exc, excuse)
             )
@@ -158,20 +168,17 @@ class Checks:
 
 def _judged(check: Check, exc: Exception, excuse: Callable[[], str] | None) -> Check:
     """What an error that a check met says of it."""
-    open_, said = caused_by(exc, Unanswered), ""
+    silent, said, detail = caused_by(exc, Unanswered) is not None, "", told_in_full(exc)
     if excuse is not None and caused_by(exc, MissingBlock):
         try:
             said = excuse()
+        except (Unreachable, NodeDown):
+            raise
         except Unanswered as unheard:
             return replace(check, detail=str(unheard), unanswered=True)
+        except _FORESEEN as failed:  # of the study's evidence, too: a result, and no audit's end
+            silent = silent or caused_by(failed, Unanswered) is not None
+            detail = f"{detail}; whether it was erased cannot be told: {told_in_full(failed)}"
     if said:
         return replace(check, detail=said, erased=True)
-    detail = str(exc) if open_ is None or str(open_) in str(exc) else f"{exc}; {open_}"
-    return replace(check, detail=detail, unanswered=open_ is not None)
-
-
-def caused_by(exc: BaseException | None, kind: type[StorageError]) -> BaseException | None:
-    """The first of this kind among an error and its causes."""
-    while exc is not None and not isinstance(exc, kind):
-        exc = exc.__cause__
-    return exc
+    return replace(check, detail=detail, unanswered=silent)

@@ -6,7 +6,14 @@ from chain.errors import LogsDisagree, NodeDown
 from federated.auditor import Check, Level, Outcome, Verdict
 from federated.auditor.verdict import Checks, Place
 from federated.errors import RecordError, Unjudged
-from storage.errors import MissingBlock, NotARecipient, StorageError, Unanswered, Unreachable
+from storage.errors import (
+    CorruptBlock,
+    MissingBlock,
+    NotARecipient,
+    StorageError,
+    Unanswered,
+    Unreachable,
+)
 
 
 def _fail(error: Exception) -> None:
@@ -90,6 +97,45 @@ def test_what_nobody_answered_about_is_no_failure_whichever_error_came_of_it() -
         assert check.detail == f"{error}; {silence}"
     for cause in MissingBlock("nobody has it"), None:
         assert not _found(NotARecipient("no envelope"), cause).unanswered
+
+
+@pytest.mark.parametrize("failed", [CorruptBlock, RecordError, LogsDisagree])
+def test_an_excuse_that_cannot_be_looked_up_is_a_result_and_no_audits_end(
+    failed: type[Exception],
+) -> None:
+    def excuse() -> str:
+        raise failed("the excuse")
+
+    checks, silence = Checks(), Unanswered("12D3 did not answer")
+    for error in MissingBlock("gone"), silence:
+        with checks.guarded("model-bytes", Place(1), excuse):
+            raise error
+    gone, open_ = checks.found
+    assert gone == Check(
+        "model-bytes", False, 1, None, "gone; whether it was erased cannot be told: the excuse"
+    )
+    assert open_.unanswered
+
+
+def test_an_excuse_that_came_of_silence_is_open() -> None:
+    def excuse() -> str:
+        raise CorruptBlock("rotten here") from Unanswered("12D3 did not answer")
+
+    checks = Checks()
+    with checks.guarded("model-bytes", excuse=excuse):
+        raise MissingBlock("gone")
+    (check,) = checks.found
+    assert check.unanswered
+    assert "12D3" in check.detail
+
+
+@pytest.mark.parametrize("down", [Unreachable, NodeDown])
+def test_an_excuse_that_nothing_is_known_of_is_raised(down: type[Exception]) -> None:
+    def excuse() -> str:
+        raise down("down")
+
+    with pytest.raises(down), Checks().guarded("model-bytes", excuse=excuse):
+        raise MissingBlock("gone")
 
 
 def test_a_tombstone_that_a_silent_member_may_have_is_not_said_to_be_missing() -> None:

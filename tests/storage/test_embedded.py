@@ -19,8 +19,10 @@ from storage.errors import (
     MalformedBlock,
     MalformedCid,
     MissingBlock,
+    Unanswered,
     Unreachable,
 )
+from storage.store import surely
 from storage.unixfs import CHUNK_SIZE
 
 NewStore = Callable[[str], EmbeddedStore]
@@ -38,6 +40,27 @@ def test_a_block_reads_back_in_another_process_that_opens_the_folder(new_store: 
     assert EmbeddedStore(store.path).get_block(cid) == b"hello"
     assert store.has(cid)
     assert not store.has(ABSENT)
+
+
+class Rotten(EmbeddedStore):
+    """Gives a block that rotted here, of which a member that is silent may have a copy."""
+
+    silence: Exception | None = None
+
+    def get_block(self, cid: Cid) -> bytes:
+        raise CorruptBlock(f"{cid} is corrupt") from self.silence
+
+
+def test_nothing_is_surely_absent_while_a_silent_member_may_have_it_whole(
+    new_store: NewStore,
+) -> None:
+    topic, store = bytes(32), Rotten(new_store("a").path)
+    store.announce(topic, ABSENT)
+    assert surely(store, topic, lambda: None) is None
+    store.silence = Unanswered("12D3 did not answer")
+    with pytest.raises(CorruptBlock) as caught:
+        surely(store, topic, lambda: None)
+    assert caught.value.__cause__ is store.silence
 
 
 def test_a_missing_block_is_named(new_store: NewStore) -> None:
