@@ -18,6 +18,7 @@ from federated.leaf_list import read_leaves
 from federated.missing import confirmed_missing
 from federated.models import update_schema
 from federated.party import Party, recipient_at, signer_at
+from federated.phase import may_arrive
 from federated.staleness import contexts_of_update, discounted
 from federated.stored import Stored
 from federated.study import Study
@@ -30,12 +31,17 @@ from storage.errors import (
     MalformedBlock,
     MissingBlock,
     StorageError,
+    Unanswered,
     Unreachable,
+    caused_by,
+    told_in_full,
 )
 from storage.manifest import Manifest, read_manifest
 from storage.store import BlockStore
 
 UPDATE_KIND = "update"
+NO_LIST = (MissingBlock, MalformedBlock, CohortError)
+"""What reading a list raises where no member has it, or what they have is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +51,8 @@ class Judged:
     Neither is there where the update was added to a sum. `opened` tells that its key was found,
     `size` is that of the payload in bytes, `envelope` the CID (bytes) of an auditor's word that the
     update does not open. `weight` is what the update counts for in the mean: the frozen weight,
-    less where it is stale by `staleness` models.
+    less where it is stale by `staleness` models. `silence` is of members who may have what it needs
+    and did not answer, where an auditor's word stands in for it: a later reader may find it there.
     """
 
     update: Stored | None
@@ -55,6 +62,7 @@ class Judged:
     opened: bool = False
     weight: int = 0
     staleness: int = 0
+    silence: Unanswered | None = None
 
 
 def judge_submission(
@@ -64,18 +72,19 @@ def judge_submission(
 
     A store that cannot be reached is an error and no verdict: it raises what the store raises. What
     nobody has, what the store gives altered, and what does not open, is a code only by a named
-    auditor's word; until then it raises `Unjudged`.
+    auditor's word; until then it raises `Unjudged`. A study that names no auditor takes the party's
+    own word that no envelope opens: until submitBy not while a member who may have one is silent.
     """
-    if leaves_of(party.store, frozen) is None and confirmed_missing(party, study, frozen):
-        return Judged(None, ExclusionCode.LIST_MISSING)
+    if (unlisted := _judge_list(party, study, frozen)) is not None:
+        return unlisted
     try:
         manifest = check_manifest(party, study, frozen, event)
         return _judge_bytes(party, study, frozen, event, manifest, into)
     except (MissingBlock, CorruptBlock) as exc:
-        if word := confirmed_unopened(party, study, frozen, event):
-            return Judged(None, ExclusionCode.UNDECRYPTABLE, envelope=bytes(word))
+        if by_word := _left_out_by_word(party, study, frozen, event, exc):
+            return by_word
         lost = "is in no member's store" if isinstance(exc, MissingBlock) else "is stored altered"
-        raise _unjudged(study, event, f"{lost} ({exc})") from exc
+        raise _unjudged(study, event, lost, exc) from exc
     except (ArtefactError, MalformedBlock):  # of the manifest: what it seals is judged below
         return Judged(None, ExclusionCode.SCHEMA)
 
@@ -100,6 +109,28 @@ def still_stands(
     return judged.weight == discounted(frozen.freeze.weight, staleness)
 
 
+def _judge_list(party: Party, study: Study, frozen: Frozen) -> Judged | None:
+    """What an auditor's word says of a list that is not there; None where it is, or nobody did."""
+    try:
+        read_leaves(party.store, frozen.freeze.leaf_list, most=frozen.freeze.n)
+    except NO_LIST as exc:
+        if confirmed_missing(party, study, frozen):
+            silence = caused_by(exc, Unanswered)
+            return Judged(None, ExclusionCode.LIST_MISSING, silence=silence)
+    return None
+
+
+def _left_out_by_word(
+    party: Party, study: Study, frozen: Frozen, event: Submitted, why: StorageError
+) -> Judged | None:
+    """What an auditor's word says of an update that is not there or does not open."""
+    word = confirmed_unopened(party, study, frozen, event)
+    if word is None:
+        return None
+    code, silence = ExclusionCode.UNDECRYPTABLE, caused_by(why, Unanswered)
+    return Judged(None, code, envelope=bytes(word), silence=silence)
+
+
 def _judge_bytes(
     party: Party,
     study: Study,
@@ -115,10 +146,12 @@ def _judge_bytes(
     except Unreachable:
         raise
     except StorageError as exc:  # of envelopes; anyone may have announced a broken one
-        word = confirmed_unopened(party, study, frozen, event)
-        if word is None and study.auditors:
-            raise _unjudged(study, event, f"does not open with the key at hand ({exc})") from exc
-        return Judged(None, ExclusionCode.UNDECRYPTABLE, envelope=bytes(word) if word else b"")
+        if by_word := _left_out_by_word(party, study, frozen, event, exc):
+            return by_word
+        unheard = caused_by(exc, Unanswered) is not None and may_arrive(party, frozen)
+        if study.auditors or unheard:
+            raise _unjudged(study, event, "does not open with the key at hand", exc) from exc
+        return Judged(None, ExclusionCode.UNDECRYPTABLE)
     staleness = contexts_of_update(party, study, frozen)[manifest.context]
     weight = discounted(frozen.freeze.weight, staleness)
     seen = Judged(
@@ -138,11 +171,14 @@ def _judge_bytes(
     return seen
 
 
-def _unjudged(study: Study, event: Submitted, why: str) -> Unjudged:
+def _unjudged(study: Study, event: Submitted, what: str, why: StorageError) -> Unjudged:
+    advice = "ask an auditor of the study to try it with `consilium challenge unopened`"
+    if not study.auditors:
+        advice = "start the member who has it, for the study names no auditor to ask"
     return Unjudged(
         (event.index,),
-        f"study {study.number}: round {event.round}: the update of {event.hospital} {why}: ask an "
-        "auditor of the study to try it with `consilium challenge unopened`",
+        f"study {study.number}: round {event.round}: the update of {event.hospital} {what} "
+        f"({told_in_full(why)}): {advice}",
     )
 
 
@@ -210,5 +246,5 @@ def leaves_of(store: BlockStore, frozen: Frozen) -> tuple[Leaf, ...] | None:
     """The published list of a cohort; None where no member has it, or what they have is none."""
     try:
         return read_leaves(store, frozen.freeze.leaf_list, most=frozen.freeze.n)
-    except (MissingBlock, MalformedBlock, CohortError):
+    except NO_LIST:
         return None

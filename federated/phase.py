@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from chain.round_events import Frozen
 from chain.round_types import Round
+from federated.party import Party
 
 
 def is_complete(round_: Round, barred: int, now: int) -> bool:
@@ -20,6 +22,13 @@ def is_complete(round_: Round, barred: int, now: int) -> bool:
 def standing(round_: Round) -> int:
     """One bit per hospital whose submission no challenge has voided."""
     return round_.submitted & ~round_.voided
+
+
+def may_arrive(party: Party, frozen: Frozen) -> bool:
+    """Whether what a hospital froze may still be sent: submitBy of that round is not past."""
+    block = party.head()
+    until = party.chain.rounds.deadlines(frozen.study, frozen.round, block_identifier=block)
+    return party.chain.client.timestamp() <= until.submit_by
 
 
 def report_by(round_: Round) -> int:

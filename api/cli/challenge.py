@@ -10,7 +10,7 @@ import typer
 
 from api.cli.options import RoundNo, StudyNumber
 from api.cli.place import open_party, reading
-from api.cli.show import group, say, write_file
+from api.cli.show import group, say, warn, write_file
 from api.cli.values import hospital_index, round_of, study_of
 from api.cli.voting import reject_root, restore
 from api.errors import ApiError
@@ -19,7 +19,7 @@ from chain.challenges import Ground
 from chain.round_events import Frozen
 from chain.round_types import Freeze
 from chain.types import Call, StudyId
-from federated.auditor.words import rule_on_list, rule_on_update
+from federated.auditor.words import Signed, rule_on_list, rule_on_update
 from federated.challenging import Proven, freeze_of, proven_leaf, submission_of
 from federated.party import Party
 
@@ -160,8 +160,10 @@ def missing(study: StudyNumber, round_number: RoundNo, hospital: Hospital) -> No
     Example: consilium --home homes/auditor challenge missing 1 2 north
     """
     party = open_party(HomeRole.AUDITOR)
-    rule_on_list(party, study_of(party, study), _frozen(party, study, round_number, hospital))
+    frozen = _frozen(party, study, round_number, hospital)
+    signed = rule_on_list(party, study_of(party, study), frozen)
     say(f"signed: nobody has the list of {hospital}; the center leaves its update out")
+    _tell_silence(signed)
 
 
 @app.command()
@@ -175,10 +177,17 @@ def unopened(study: StudyNumber, round_number: RoundNo, hospital: Hospital) -> N
     party = open_party(HomeRole.AUDITOR)
     frozen = _frozen(party, study, round_number, hospital)
     event = submission_of(party, frozen)
-    if rule_on_update(party, study_of(party, study), frozen, event) is None:
+    signed = rule_on_update(party, study_of(party, study), frozen, event)
+    if signed is None:
         say(f"it opens: the update of {hospital} is wrapped for the center, which can finalize")
     else:
         say(f"signed: the update of {hospital} does not open; the center leaves it out")
+        _tell_silence(signed)
+
+
+def _tell_silence(signed: Signed) -> None:
+    if signed.silence is not None:
+        warn(f"who did not answer may have it all the same: {signed.silence}")
 
 
 def _frozen(party: Party, study: int, round_number: int, hospital: str) -> Frozen:

@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping
 
 from chain.types import BlockNumber, RoundNumber
 from federated.aggregate import WeightedSum
+from federated.auditor.again import judge_again
 from federated.auditor.facts import Facts
 from federated.auditor.verdict import Checks, Place
 from federated.candidates import Candidate
 from federated.chosen import spec_of_round
 from federated.contribution import Plan, measured, members
 from federated.errors import StepError
-from federated.judging import judge_submission
 from federated.left_out import Update, left_out_states
 from federated.models import update_schema
 from federated.party import Party
@@ -156,7 +156,7 @@ def _updates(party: Party, study: Study, facts: Facts) -> Iterator[Update]:
         if not facts.round.included >> hospital & 1:
             continue
         frozen = facts.frozen[hospital]
-        judged = judge_submission(party, study, frozen, event)
+        judged = judge_again(party, study, frozen, event, None)
         if judged.update is None:
             raise StepError(f"the update of hospital {hospital} does not open any more")
         segments = judged.update.segments(update_schema(study.spec))

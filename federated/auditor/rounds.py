@@ -9,6 +9,7 @@ from eth_abi.abi import encode
 from chain.keccak import keccak
 from chain.round_events import Finalized, Frozen, Submitted
 from federated.aggregate import WeightedSum
+from federated.auditor.again import judge_again
 from federated.auditor.erased import model_erased, update_erased
 from federated.auditor.facts import Facts
 from federated.auditor.verdict import Checks, Level, Place
@@ -16,7 +17,7 @@ from federated.chosen import spec_of_round
 from federated.combining import Total, total_of
 from federated.drawing import expected
 from federated.exclusion import ExclusionCode
-from federated.judging import check_manifest, is_oversized, judge_submission
+from federated.judging import check_manifest, is_oversized
 from federated.missing import confirmed_missing, topic_of_missing
 from federated.party import Party
 from federated.published import open_state
@@ -234,7 +235,7 @@ def _add(
         event = facts.submitted[hospital]
         if code is ExclusionCode.UNDECRYPTABLE and _is_unopened(party, study, frozen, event):
             return checks.add("exclusion", True, at=at)
-        judged = judge_submission(party, study, frozen, event, total)
+        judged = judge_again(party, study, frozen, event, code, total)
         detail = f"the manifest says {code or 'included'}, the rule {judged.code or 'included'}"
         agree = checks.add("exclusion", judged.code == code, detail, at)
     return agree  # noqa: RET504  where the guard caught an error, they do not agree
