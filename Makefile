@@ -76,6 +76,7 @@ test-swarm: setup engines
 		tests/storage/test_swarm_rekey.py \
 		tests/storage/test_hardening_cluster.py \
 		tests/api/test_cli_swarm.py tests/e2e/test_cluster_study.py tests/e2e/test_erasing.py \
+		tests/e2e/test_silent_members.py \
 		tests/tooling/test_compose_running.py
 	CONSILIUM_SWARM=1 $(BIN)/python tools/own_network.py \
 		$(BIN)/python -m pytest tests/storage/test_faults_network.py
