@@ -17,7 +17,8 @@ def check_restored(party: Party, study: Study, block: BlockNumber, checks: Check
     """Each weight that auditors restored: by a quorum, and against no rule that this audit found.
 
     Comes after the rounds: an exclusion that this level judged and found right speaks against the
-    quorum. A false one is a finding of its own, which no restoring takes back.
+    quorum. A false one is a finding of its own, which no restoring takes back. Where an auditor's
+    word excludes, and a quorum restores, one of both is false, and no reader can tell which.
     """
     with checks.guarded(_CHECK):
         chain = party.chain
@@ -36,7 +37,7 @@ def _check_one(study: Study, event: Restored, votes: list[RestoreVoted], checks:
             "logs do not show the votes of a quorum: it lies or is out of step; ask another"
         )
     if _was_lawful(at, checks):
-        detail = "auditors restored its weight, and the rule excludes its update"
+        detail = "auditors restored its weight, and a rule or an auditor's word excludes its update"
         checks.add(_CHECK, False, detail, at)
     else:
         detail = f"{len(voters)} auditors found it left out falsely: its weight counts"

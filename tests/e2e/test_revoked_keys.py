@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -11,8 +13,10 @@ from chain.participants import KeysRevoked
 from chain.types import BlockNumber, Receipt, RoundNumber
 from federated.auditor import Level, Outcome
 from federated.center import finalize, open_round
+from federated.challenging import freeze_of
 from federated.erasing import erase_own
 from federated.exclusion import ExclusionCode
+from federated.judging import Judged
 from federated.missing import confirm_missing, confirmed_missing
 from federated.party import Held, Party, keys_between, signers_between
 from federated.published import read_result
@@ -26,6 +30,7 @@ from tests.e2e.test_erasing import BOTH, REASON, end, nodes_of, update_of
 pytestmark = pytest.mark.engine("anvil")
 
 FIRST = RoundNumber(1)
+inputs = importlib.import_module("federated.center.inputs")
 
 
 def _renewed(party: Party) -> Party:
@@ -166,4 +171,30 @@ def test_an_auditors_word_stands_when_its_key_is_revoked_after_the_round(granted
     assert codes[granted.index("valley")] is ExclusionCode.LIST_MISSING
     granted.clock.nudge()
     _revoke(granted.auditor)
+    assert granted.audit(Level.KEYLESS, "relayer").outcome is Outcome.OK
+
+
+def test_whoever_steals_an_auditors_key_after_a_round_can_still_sign_the_word_that_it_lacked(
+    granted: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What remains (ADR 19): a word has no date. What was audited before is not taken back."""
+    open_round(granted.center, granted.study)
+    kit.freeze_and_submit(granted, FIRST)
+    valley = granted.index("valley")
+    frozen = freeze_of(granted.auditor, granted.read(), FIRST, valley)
+    honest = inputs.judge_submission
+
+    def cheat(party: Any, study: Any, frozen: Any, event: Any, into: Any = None) -> Judged:
+        if event.index == valley:
+            return Judged(None, ExclusionCode.LIST_MISSING)
+        judged: Judged = honest(party, study, frozen, event, into)
+        return judged
+
+    monkeypatch.setattr(inputs, "judge_submission", cheat)
+    finalize(granted.center, granted.study, FIRST)
+    assert kit.found_at(granted, Level.KEYLESS) == {("exclusion", 1, "valley")}
+    granted.clock.nudge()
+    _revoke(granted.auditor)
+    assert kit.found_at(granted, Level.KEYLESS) == {("exclusion", 1, "valley")}
+    confirm_missing(granted.auditor, frozen)  # by a thief of the key
     assert granted.audit(Level.KEYLESS, "relayer").outcome is Outcome.OK
