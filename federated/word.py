@@ -10,6 +10,7 @@ from federated.party import Party, signers_between
 from federated.study import Study
 from storage.cid import Cid, Codec
 from storage.errors import StorageError, Unreachable
+from storage.searching import each_announced
 from storage.signed import Shape, open_record, sign_record
 from storage.signing import Signer
 
@@ -37,16 +38,17 @@ def find_word(
     """
     shape: Shape = dict.fromkeys(body, 32)
     signers: set[Signer] = set()
-    for cid in party.store.announced(topic):
-        try:
-            record = open_record(tag, party.store.get_block(cid), shape)
-        except Unreachable:
-            raise
-        except StorageError:
-            continue  # anyone can announce anything: what is no such record says nothing
-        signers = signers or _signers(party, study, frozen)
-        if record.body == body and record.signer in signers:
-            return cid
+    with each_announced(party.store, topic) as found:
+        for cid, read in found:
+            try:
+                record = open_record(tag, read(), shape)
+            except Unreachable:
+                raise
+            except StorageError:
+                continue  # anyone can announce anything: what is no such record says nothing
+            signers = signers or _signers(party, study, frozen)
+            if record.body == body and record.signer in signers:
+                return cid
     return None
 
 

@@ -24,10 +24,13 @@ from storage.errors import (
     MalformedRecord,
     MissingBlock,
     StorageError,
+    TooFewCopies,
     TooSlow,
+    Unanswered,
     Unreachable,
 )
 from storage.manifest import Manifest, read_manifest
+from storage.searching import each_announced
 from storage.signed import Shape, check_shape, expect_signer, open_record, sign_record
 from storage.signing import Sender, Signer
 from storage.store import BlockStore, links
@@ -124,8 +127,9 @@ def erase(
         )
     for node in heard:
         cid = node.put_block(Codec.DAG_CBOR, block)
-        node.pin(cid)
         node.announce(manifest_digest, cid)
+        with suppress(TooFewCopies):  # it is told: a cluster makes them once members are back
+            node.pin(cid)
     return _opened(cid, block, manifest_digest)
 
 
@@ -168,12 +172,13 @@ def date_of(second: int) -> str:
 
 
 def _tombstones(store: BlockStore, manifest_digest: bytes) -> list[Tombstone]:
-    found = []
-    for cid in store.announced(manifest_digest):
-        # Anyone may announce junk: also what has rotted since, and is no tombstone any more.
-        with suppress(ArtefactError, CorruptBlock, MalformedBlock, MissingBlock):
-            found.append(_opened(cid, store.get_block(cid), manifest_digest))
-    return found
+    stones = []
+    with each_announced(store, manifest_digest) as found:
+        for cid, read in found:
+            # Anyone may announce junk: also what has rotted since, and is no tombstone any more.
+            with suppress(ArtefactError, CorruptBlock, MalformedBlock, MissingBlock):
+                stones.append(_opened(cid, read(), manifest_digest))
+    return stones
 
 
 def _opened(cid: Cid, block: bytes, manifest_digest: bytes) -> Tombstone:
@@ -213,6 +218,9 @@ def _found(
         except (MissingBlock, Unreachable) as exc:
             last = exc
             continue
+        for asked in nodes.values():
+            with suppress(Unanswered, Unreachable):  # who is silent stops no erasure
+                asked.hear(manifest_digest)
         envelopes = envelopes_of(nodes.values(), manifest)
         return envelopes, sorted({*envelopes, manifest.cid, *payload})
     for node in nodes.values():

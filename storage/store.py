@@ -10,6 +10,7 @@ from storage import dagcbor
 from storage.cid import Cid, Codec, dag_cbor_cid
 from storage.dagpb import decode_node
 from storage.errors import BlockTooLarge, CorruptBlock, MissingBlock, Unanswered, caused_by
+from storage.searching import SEARCH_S, each_announced
 from storage.unixfs import Readable
 
 MAX_BLOCK_SIZE = 1 << 20  # what every IPFS node exchanges
@@ -101,22 +102,25 @@ def put_record(store: BlockStore, value: dagcbor.Value) -> Cid:
     return store.put_block(Codec.DAG_CBOR, dagcbor.encode(value))
 
 
-def surely(store: BlockStore, topic: bytes, search: Callable[[], T]) -> T:
+def surely(
+    store: BlockStore, topic: bytes, search: Callable[[], T], within_s: float = SEARCH_S
+) -> T:
     """What a search among announcements finds; nothing only after all members told what they know.
 
     For who would hold it against somebody that there is none. Raises Unanswered or what came of it,
-    Unreachable, and what `search` does.
+    also where more is announced than was read in `within_s`; Unreachable, and what `search` does.
     """
     if found := search():
         return found
     store.hear(topic)
-    for cid in store.announced(topic):
-        try:
-            store.get_block(cid)
-        except (MissingBlock, CorruptBlock) as exc:
-            if caused_by(exc, Unanswered):
-                raise  # whoever is silent may have it whole
-            # Anyone can announce what nobody has.
+    with each_announced(store, topic, within_s) as names:
+        for _, read in names:
+            try:
+                read()
+            except (MissingBlock, CorruptBlock) as exc:
+                if caused_by(exc, Unanswered):
+                    raise  # whoever is silent may have it whole
+                # Anyone can announce what nobody has.
     return search()
 
 

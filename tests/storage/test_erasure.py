@@ -28,6 +28,7 @@ from storage.errors import (
     EvidenceNeeded,
     MalformedRecord,
     MissingBlock,
+    Unanswered,
     Unreachable,
     WrongSigner,
 )
@@ -108,15 +109,7 @@ def test_nothing_of_an_erased_artefact_is_left_at_any_node(
 ) -> None:
     harbor = nodes["harbor"]
     sealed = sealed_in(harbor)
-    more = rewrap(
-        harbor,
-        sealed.manifest_digest,
-        READER,
-        wrapper=OTHER,
-        recipients=[Identity.generate().recipient],
-        expected_context=CONTEXT,
-        expected_signer=SENDER.signer,
-    )
+    more = rewrapped(harbor, sealed)
     copied(nodes)
     stone = erased(nodes, sealed.manifest_digest)
     assert stone.complete
@@ -130,6 +123,55 @@ def test_nothing_of_an_erased_artefact_is_left_at_any_node(
         assert [path.name for path in left] == [stone.cid.digest.hex()]
         with pytest.raises(MissingBlock):
             read(node, sealed)
+
+
+class HearsLate(EmbeddedStore):
+    """Knows of one announcement only once it has waited for what members tell."""
+
+    late: Cid | None = None
+    silence: Unanswered | None = None
+
+    def announced(self, topic: bytes) -> list[Cid]:
+        return [cid for cid in super().announced(topic) if cid != self.late]
+
+    def hear(self, topic: bytes) -> None:
+        if self.silence:
+            raise self.silence
+        self.late = None
+
+
+def rewrapped(store: Node, sealed: Sealed) -> Cid:
+    """Another's envelope, for one more recipient."""
+    return rewrap(
+        store,
+        sealed.manifest_digest,
+        READER,
+        wrapper=OTHER,
+        recipients=[Identity.generate().recipient],
+        expected_context=CONTEXT,
+        expected_signer=SENDER.signer,
+    )
+
+
+def test_an_envelope_that_another_told_late_is_erased_too(new_store: NewStore) -> None:
+    node = HearsLate(new_store("harbor").path)
+    sealed = sealed_in(node)
+    node.late = more = rewrapped(node, sealed)
+    stone = erased({"harbor": node}, sealed.manifest_digest)
+    assert more in stone.blocks
+    assert stone.complete
+    assert node.pins() == [stone.cid]
+
+
+def test_who_does_not_tell_of_envelopes_stops_no_erasure(new_store: NewStore) -> None:
+    node = HearsLate(new_store("harbor").path)
+    sealed = sealed_in(node)
+    node.late, node.silence = rewrapped(node, sealed), Unanswered("12D3 did not tell")
+    stone = erased({"harbor": node}, sealed.manifest_digest)
+    assert stone.answers == {"harbor": Answer.KEPT}  # by the pin of what was not told
+    node.silence = None
+    assert erased({"harbor": node}, sealed.manifest_digest, now=3_000).complete
+    assert not any(node.has(cid) for cid in stone.blocks)
 
 
 def test_evidence_of_a_study_is_not_erased_while_it_must_last(
