@@ -9,7 +9,7 @@ from collections.abc import Collection
 import pytest
 
 from chain.types import Address, BlockNumber, RoundNumber
-from federated.auditor.words import rule_on_list, rule_on_update
+from federated.auditor.words import Signed, rule_on_list, rule_on_update
 from federated.center import finalize, open_round
 from federated.challenging import freeze_of, submission_of
 from federated.context import update_context
@@ -22,6 +22,7 @@ from federated.party import Party
 from federated.published import read_result
 from storage.cid import Cid, Codec
 from storage.envelope import write_envelope
+from storage.errors import Unanswered, caused_by
 from storage.keys import Identity, RecipientKey
 from storage.manifest import PayloadFacts, read_manifest, write_manifest
 from storage.payload import key_commitment
@@ -29,6 +30,7 @@ from storage.store import put_record
 from tests.e2e import kit
 from tests.e2e.kit import World
 from tests.e2e.stores import ON_BOTH
+from tests.storage.kit import eventually
 
 pytestmark = [pytest.mark.engine("anvil"), ON_BOTH]
 
@@ -55,12 +57,23 @@ def _submit_sealed_badly(
         kit.freeze_and_submit(world, FIRST, [VALLEY])
 
 
-def _rule(world: World) -> bytes | None:
-    """The auditor tries valley's update."""
+def _rule(world: World) -> Signed | None:
+    """The auditor tries valley's update; again where a busy member did not answer in time."""
     study = world.read()
     frozen = freeze_of(world.auditor, study, FIRST, world.index(VALLEY))
     event = submission_of(world.auditor, frozen)
-    return rule_on_update(world.auditor, study, frozen, event)
+    found: list[Signed | None] = []
+
+    def is_ruled() -> bool:
+        try:
+            found.append(rule_on_update(world.auditor, study, frozen, event))
+        except StepError as exc:
+            if caused_by(exc, Unanswered) is None:
+                raise
+        return bool(found)
+
+    assert eventually(is_ruled)
+    return found[0]
 
 
 def _code(world: World) -> ExclusionCode | None:
