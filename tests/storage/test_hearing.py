@@ -135,6 +135,20 @@ def test_a_member_that_lists_more_than_is_read_is_named_and_has_not_told() -> No
             store.hear(TOPIC)
 
 
+@pytest.mark.parametrize("silent", ["", "/heard"], ids=["its own", "what it heard"])
+def test_who_tells_a_part_has_not_told(silent: str) -> None:
+    (word,) = some(1)
+    node = Node(
+        swarm_peers=lambda _: connected(HARBOR),
+        name_resolve=lambda _: {"Path": "/ipfs/root"},
+        ls=lambda path: {} if path.endswith(TOPIC.hex() + silent) else listing(str(word)),
+    )
+    with store_of(node) as store:
+        assert store.announced(TOPIC) == ([word] if silent else [])
+        with pytest.raises(Unanswered, match=f"{HARBOR} did not tell"):
+            store.hear(TOPIC)
+
+
 def test_of_a_listing_without_end_a_bounded_part_is_read() -> None:
     names = ["x" * 1000, *sorted(map(str, some(10))), *["y" * 1000] * 10 * MAX_LISTED]
     node = Node(
