@@ -126,8 +126,9 @@ class ClusterStore(KuboStore):
             left = None if length is None else length - done
             try:
                 yield from export_file(cid, self.get_block, offset + done, left)
-            except MissingBlock:
-                raise exc from None  # removed, and nobody gave it: it was corrupt, not missing
+            except MissingBlock as missing:
+                # Removed, and nobody gave it: it was corrupt, not missing. Who was silent is told.
+                raise exc from exc.__cause__ or missing
 
     def add_file(self, stream: Readable) -> Cid:
         """See BlockStore. Once its node is back after a failure, it gets the blocks that it lacks;

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from storage.cid import Cid
-from storage.cluster_rpc import PINNED, ClusterRpc
-from storage.errors import CorruptBlock, StorageError, Unreachable
+from storage.cluster_rpc import PINNED, SILENT, ClusterRpc
+from storage.errors import CorruptBlock, StorageError, Unanswered, Unreachable
 from storage.kubo import KuboStore
 
 _MOST_PINS = 100  # roots that hold one block: a leaf that many files share
@@ -24,7 +24,7 @@ Fetch = Callable[[Cid], bytes]
 def healed(store: KuboStore, cluster: ClusterRpc, cid: Cid, fetch: Fetch) -> bytes:
     """A block that was corrupt at its node when it was read. `fetch` reads and verifies it.
 
-    Raises CorruptBlock.
+    Raises CorruptBlock; of Unanswered where a member may have it whole and does not answer.
     """
     try:
         return fetch(cid)  # another thread healed it, or memory was at fault
@@ -72,18 +72,34 @@ def _pins_over(store: KuboStore, cid: Cid) -> list[str]:
 
 
 def _held_elsewhere(cluster: ClusterRpc, root: str) -> bool:
-    own = str(cluster.identity().get("id"))
-    return any(copy.state == PINNED and copy.peer_id != own for copy in cluster.copies(root))
+    """Raises Unanswered where nobody says so, and somebody who is to hold a copy says nothing."""
+    try:
+        own, copies = str(cluster.identity().get("id")), cluster.copies(root)
+    except Unreachable as exc:
+        raise Unanswered(f"who holds {root} is not known: {exc}") from exc
+    others = [copy for copy in copies if copy.peer_id != own]
+    if any(copy.state == PINNED for copy in others):
+        return True
+    if silent := [copy.peer for copy in others if copy.state == SILENT]:
+        raise Unanswered(
+            f"{', '.join(silent)} did not answer the cluster peer at {cluster.url} whether they "
+            f"hold {root}: start their peers and nodes, then read it again"
+        )
+    return False
 
 
 def _pin_again(store: KuboStore, cluster: ClusterRpc, cid: Cid, roots: list[str]) -> None:
     """At the node, if the block is there; else by the cluster, which waits until a member gives it.
 
-    What the cluster does not hear it finds by itself, later.
+    What the cluster does not hear it finds by itself, later. What it was told meanwhile to keep no
+    longer would stay at this node alone, though its tombstone says that it is erased.
     """
     with suppress(StorageError):
         if roots and store.has(cid):
             store.control.pin(roots, store.find_s)
+            for root in roots:
+                if not cluster.copies(root):
+                    store.control.unpin(root)
             return
     for root in roots:
         with suppress(StorageError):

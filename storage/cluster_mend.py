@@ -9,10 +9,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from storage.cluster_config import MAX_COPIES
-from storage.cluster_rpc import PINNED, ClusterRpc, Copy
+from storage.cluster_rpc import PINNED, SILENT, ClusterRpc, Copy
 
 _UNDER_WAY = ("pinning", "pin_queued")
-FAILED = ("pin_error", "unexpectedly_unpinned", "cluster_error")
+FAILED = ("pin_error", "unexpectedly_unpinned", SILENT)
 
 
 @dataclass(frozen=True, slots=True)

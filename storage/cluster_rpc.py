@@ -20,6 +20,8 @@ import httpx
 from storage.errors import StorageError, TooSlow, Unreachable
 
 PINNED = "pinned"
+SILENT = "cluster_error"
+"""A peer, or its node, that gave no answer: it may have a copy."""
 MAX_LIST = 1 << 28  # bytes
 _PIECE = 1 << 16
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +16,20 @@ import pytest
 
 from storage import Cid, Codec, EmbeddedStore, put_record
 from storage.cluster import ClusterStore
+from storage.cluster_heal import healed
 from storage.cluster_member import read_member
 from storage.cluster_swarm import ClusterSwarm
-from storage.errors import CorruptBlock, StorageError, TooFewCopies, Unreachable
+from storage.errors import (
+    CorruptBlock,
+    StorageError,
+    TooFewCopies,
+    Unanswered,
+    Unreachable,
+    caused_by,
+)
+from storage.kubo import KuboStore
 from storage.unixfs import CHUNK_SIZE
-from tests.storage.kit import LONG, eventually, kubo_file
+from tests.storage.kit import LONG, SLOW_S, eventually, kubo_file
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [
@@ -132,6 +141,94 @@ def test_what_nobody_else_holds_is_not_removed_for_being_rotten(cluster: Cluster
             list(hill.cat(cid))
         assert str(cid) in hill.control.pins()
         assert kubo_file(cluster.nodes["hill"], leaf).read_bytes()[3:] == content[3:CHUNK_SIZE]
+
+
+def test_a_rotten_block_is_not_said_to_be_nowhere_else_while_holders_are_silent(
+    cluster: ClusterSwarm, spread: tuple[Cid, Cid, bytes]
+) -> None:
+    cid, leaf, content = spread
+    spoil(cluster, "hill", leaf)
+    others = ("harbor", "center")
+    with cluster.store("hill", find_s=2) as hill:
+        own = str(hill.cluster.identity()["id"])
+        with ended(cluster, peers=others):
+            assert eventually(lambda: _states(hill, cid, but=own) == {"cluster_error"})
+            with pytest.raises(CorruptBlock, match=f"{leaf} .*{hill.url}") as caught:
+                list(hill.cat(cid))
+            told = caused_by(caught.value, Unanswered)
+            assert all(name in str(told) for name in others)
+            assert hill.has(leaf)  # what can be saved of it by hand may be all that there is
+        with ended(cluster, peers=["hill"]), pytest.raises(CorruptBlock) as caught:
+            hill.get_block(leaf)
+        assert caused_by(caught.value, Unanswered)
+    with cluster.store("hill", find_s=120) as hill:
+        assert eventually(lambda: "pinned" in _states(hill, cid, but=own))
+        assert b"".join(hill.cat(cid)) == content
+
+
+def test_a_rotten_block_that_a_silent_node_may_have_is_read_once_that_is_back(
+    cluster: ClusterSwarm, spread: tuple[Cid, Cid, bytes]
+) -> None:
+    cid, leaf, content = spread
+    spoil(cluster, "hill", leaf)
+    kubo_file(cluster.nodes["center"], leaf).unlink()  # who reports a copy, and has lost this block
+    with cluster.store("hill", find_s=2) as hill, ended(cluster, nodes=["harbor"]):
+        with pytest.raises(CorruptBlock, match=f"{leaf} .*{hill.url}") as caught:
+            list(hill.cat(cid))
+        assert caused_by(caught.value, Unanswered)
+    with cluster.store("hill", find_s=120) as hill:
+        assert b"".join(hill.cat(cid)) == content
+    with cluster.store("center") as center:
+        center.put_block(Codec.RAW, content[:CHUNK_SIZE])
+
+
+def test_what_is_erased_while_a_block_of_it_is_healed_is_not_pinned_again(
+    cluster: ClusterSwarm, spread: tuple[Cid, Cid, bytes]
+) -> None:
+    cid, leaf, content = spread
+    spoil(cluster, "hill", leaf)
+    reads = 0
+    with cluster.store("hill", find_s=120) as hill:
+
+        def fetch(wanted: Cid) -> bytes:
+            nonlocal reads
+            reads += 1
+            if reads == 2:  # all pins are lifted, and the rotten block is gone
+                hill.cluster.unpin(str(cid))
+                assert eventually(lambda: not hill.cluster.copies(str(cid)))
+            return KuboStore.get_block(hill, wanted)
+
+        before = set(hill.control.pins())
+        assert healed(hill, hill.cluster, leaf, fetch) == content[:CHUNK_SIZE]
+        assert reads == 2
+        assert before - set(hill.control.pins()) == {
+            str(cid)
+        }  # and not the record that links to it
+
+
+@contextmanager
+def ended(
+    swarm: ClusterSwarm, *, peers: Sequence[str] = (), nodes: Sequence[str] = ()
+) -> Iterator[None]:
+    """These daemons are dead meanwhile."""
+    for name in peers:
+        swarm.peers[name].kill()
+    for name in nodes:
+        swarm.nodes[name].kill()
+    try:
+        yield
+    finally:
+        if nodes:
+            swarm.restart(*nodes, timeout_s=SLOW_S)
+        for name in peers:
+            swarm.restart_peer(name, SLOW_S)
+        names = {peer.peer_id: name for name, peer in swarm.peers.items()}
+        for peer in swarm.peers.values():
+            peer.await_members(names, SLOW_S)
+
+
+def _states(store: ClusterStore, cid: Cid, *, but: str) -> set[str]:
+    return {copy.state for copy in store.cluster.copies(str(cid)) if copy.peer_id != but}
 
 
 @contextmanager
