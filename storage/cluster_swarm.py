@@ -29,8 +29,6 @@ _USER = "member"
 class ClusterSwarm(PrivateSwarm):
     """The members' nodes and peers; a context manager. At least two members make a cluster."""
 
-    ports_each = 4  # swarm, RPC, cluster, REST
-
     def __init__(
         self,
         folder: Path,
@@ -40,10 +38,14 @@ class ClusterSwarm(PrivateSwarm):
         host: str = "127.0.0.1",
         abroad: Sequence[tuple[Peer, ClusterMember]] = (),
         one_port: bool = False,
+        ports_may_change: bool = False,
     ) -> None:
         """As PrivateSwarm; of members abroad also the peer is known. With `one_port`, which all
         members have then, peers reach those abroad through the nodes alone."""
-        super().__init__(folder, names, say=say, host=host, abroad=[node for node, _peer in abroad])
+        nodes = [node for node, _peer in abroad]
+        super().__init__(
+            folder, names, say=say, host=host, abroad=nodes, ports_may_change=ports_may_change
+        )
         self.peers = {name: ClusterPeer(folder / name) for name in names}
         self._members_abroad = list(abroad)
         self._peer_host = LOOPBACK if one_port else host
@@ -97,6 +99,11 @@ class ClusterSwarm(PrivateSwarm):
         for peer in self.peers.values():
             peer.stop()
         super().stop()
+        self._ways = {name: [] for name in self.nodes}  # given back: others may have them now
+
+    def _hosts(self) -> Sequence[str]:
+        """See PrivateSwarm: swarm, RPC, cluster, REST."""
+        return (*super()._hosts(), self._peer_host, LOOPBACK)
 
     def _start_more(self, ports: Mapping[str, Sequence[int]]) -> None:
         secret = self._secret()

@@ -21,9 +21,10 @@ from storage.kubo import KuboStore
 from storage.kubo_config import Peer, swarm_key
 from storage.kubo_control import KuboControl
 from storage.kubo_node import START_S, KuboNode
-from storage.ports import Ports
+from storage.ports import Ports, read_ports
 
 CONNECT_S = 180.0
+PORT_S = 10.0  # for a recorded port: whoever had it may be ending
 _HOST = "127.0.0.1"
 _TICK_S = 0.1
 
@@ -31,7 +32,6 @@ _TICK_S = 0.1
 class PrivateSwarm:
     """The members' nodes; a context manager. They die with the process that started them."""
 
-    ports_each = 2
     streams = False
     """Whether other programs of the members talk through their nodes."""
 
@@ -43,9 +43,13 @@ class PrivateSwarm:
         say: Callable[[str], None] | None = None,
         host: str = _HOST,
         abroad: Sequence[Peer] = (),
+        ports_may_change: bool = False,
     ) -> None:
         """`names` are folders' names, `host` the IP address at which members reach these nodes,
-        `abroad` members that others run. Nothing is made or started yet."""
+        `abroad` members that others run. Nothing is made or started yet.
+
+        `ports_may_change` is for a swarm of whose ports nobody else was told: one that another
+        program has taken meanwhile is exchanged. Else the start fails."""
         self.folder = folder
         self.host = host
         self._abroad = list(abroad)
@@ -53,13 +57,14 @@ class PrivateSwarm:
         self._say = say or (lambda _line: None)
         self._lock = FileLock(folder / ".lock")
         self._kept_ports = Ports()
+        self._ports_may_change = ports_may_change
         self._members: dict[str, Peer] = {}
         self._hearing: Hearing | None = None
 
     def start(self, timeout_s: float = CONNECT_S) -> Self:
         """Make what is missing, start every node, wait until each is connected to each.
 
-        Raises EngineMissing, NodeFailed.
+        Raises EngineMissing, NodeFailed, BadConfiguration.
         """
         self._take()
         with ExitStack() as undo:
@@ -158,15 +163,36 @@ class PrivateSwarm:
         return path.read_text("ascii")
 
     def _chosen_ports(self) -> dict[str, list[int]]:
-        """Ports of each node that are free now; those that it had last if they can be."""
-        path = self.folder / "ports.json"
-        last = json.loads(path.read_text("utf-8")) if path.exists() else {}
+        """Ports of each node, which are free now: the recorded ones, before others are drawn."""
+        path, hosts = self.folder / "ports.json", self._hosts()
+        last = read_ports(path)
         ports = {}
         for name in self.nodes:
-            wanted = [*last.get(name, ()), *[0] * self.ports_each][: self.ports_each]
-            ports[name] = [self._kept_ports.take(self.host, port) for port in wanted]
+            wanted = [*last.get(name, ()), *[0] * len(hosts)]
+            places = zip(hosts, wanted, strict=False)
+            ports[name] = [port and self._claimed(name, host, port) for host, port in places]
+        for chosen in ports.values():
+            places = zip(hosts, chosen, strict=True)
+            chosen[:] = [port or self._kept_ports.take(host) for host, port in places]
         path.write_text(json.dumps({**last, **ports}), "utf-8")
         return ports
+
+    def _hosts(self) -> Sequence[str]:
+        """The address of each port of a node: swarm, RPC."""
+        return (self.host, _HOST)
+
+    def _claimed(self, name: str, host: str, port: int) -> int:
+        """The recorded port; 0 where it is to be exchanged. Raises NodeFailed."""
+        try:
+            self._kept_ports.claim(host, port, 0.0 if self._ports_may_change else PORT_S)
+        except NodeFailed as exc:
+            if self._ports_may_change:
+                return 0
+            raise NodeFailed(
+                f"{name} is to listen where {self.folder / 'ports.json'} says, and {exc}; end what "
+                "has it, or write another port there (0: any) and hand the new card to all members"
+            ) from exc
+        return port
 
     def _await_peers(self, members: dict[str, Peer], timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s

@@ -20,7 +20,7 @@ def demo_swarm(folder: Path, hospitals: Iterable[str], *, copies: bool = False) 
     """The nodes of a demo in `folder`; they are not started yet. With `copies` each has a peer of
     IPFS Cluster beside it, and what one pins lies at several."""
     kind = ClusterSwarm if copies else PrivateSwarm
-    return kind(folder / FOLDER, [*hospitals, "center", "auditor"])
+    return kind(folder / FOLDER, [*hospitals, "center", "auditor"], ports_may_change=True)
 
 
 def node_of(config: HomeConfig) -> str:

@@ -276,7 +276,7 @@ def test_what_was_made_and_told_outlives_kills_and_restarts(tmp_path: Path) -> N
         other.bind(("127.0.0.1", taken))
         other.listen()
         with (
-            PrivateSwarm(tmp_path, names) as again,
+            PrivateSwarm(tmp_path, names, ports_may_change=True) as again,
             again.store("harbor") as harbor,
             again.store("center", find_s=PATIENT_S) as center,
         ):
