@@ -51,10 +51,22 @@ def program(name: str) -> Path:
             _run(UV, "venv", "--quiet", "--relocatable", "--python", sys.executable, beside)
             at = ("--python", beside / "bin" / "python")
             _run(UV, "pip", "install", "--quiet", "--require-hashes", *at, "-r", lock_of(name))
-            beside.rename(folder)
+            _put_in_place(beside, name)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
     return folder / "bin" / name
+
+
+def _put_in_place(beside: Path, name: str) -> None:
+    folder = folder_of(name)
+    try:
+        beside.rename(folder)
+    except OSError as exc:
+        if not is_built(name):  # else another process built the same meanwhile
+            raise SystemExit(
+                f"{name}: {folder} cannot be made ({exc.strerror}), and has no such program: "
+                "remove it, then try again"
+            ) from exc
 
 
 def _run(*command: str | Path) -> None:

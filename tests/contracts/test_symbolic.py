@@ -41,6 +41,18 @@ def test_what_a_consents_word_holds_is_proven_for_every_value() -> None:
     assert [one.name for one in outcomes if not one.holds] == []
 
 
+def test_a_proof_of_which_nothing_came_does_not_hold() -> None:
+    """Another contract's proofs hold: without this line nobody would miss these."""
+    came = [halmos.Outcome("AProof.check_One", True, "holds", 1.0)]
+    text = "contract AProof {\n function check_One() {}\n function check_Two(uint256 a) {}\n}"
+    one, two = halmos.with_lacking("AProof", text, came)
+    assert one == came[0]
+    assert (two.name, two.holds) == ("AProof.check_Two", False)
+    assert "was not run" in two.words
+    (none,) = halmos.with_lacking("BProof", "contract BProof {}", [])
+    assert (none.name, none.holds) == ("BProof", False)
+
+
 @pytest.mark.engine("halmos", "solc")
 def test_a_library_that_packs_wrongly_is_refuted() -> None:
     sources = halmos.sources_of(["ConsentSlotsProof"])
