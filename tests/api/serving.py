@@ -142,6 +142,7 @@ def over_http(app: FastAPI, settings: Settings, log: Logged) -> Iterator[str]:
     log.server = server = uvicorn.Server(config_of(app, settings))
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
+        listening.listen()  # now: who asks before the server is up waits for it
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:
