@@ -52,14 +52,18 @@ def test_an_index_is_woken_by_the_nodes_own_socket_and_ends_when_told(tmp_path: 
         )
         assert child.stdout is not None
         with child.stdout as said:
-            assert b"events more" in said.readline()
-            end = time.monotonic() + 600
-            while not select.select([said], [], [], 1)[0]:  # until the socket is open
-                assert time.monotonic() < end, "nothing wakes it"
-                chain.party(Role.HOSPITAL)
-            assert b"events more" in said.readline()
-            child.send_signal(signal.SIGINT)
-            assert child.wait(600) == 0
+            try:
+                assert b"events more" in said.readline()
+                end = time.monotonic() + 600
+                while not select.select([said], [], [], 1)[0]:  # until the socket is open
+                    assert time.monotonic() < end, "nothing wakes it"
+                    chain.party(Role.HOSPITAL)
+                assert b"events more" in said.readline()
+                child.send_signal(signal.SIGINT)
+                assert child.wait(600) == 0
+            finally:
+                child.kill()  # what outlives its test would fail others
+                child.wait()
 
 
 def test_a_socket_that_cannot_be_is_named(
