@@ -205,15 +205,23 @@ def test_a_node_that_is_silent_is_named_and_can_be_asked_again(
         read(nodes["hill"], sealed)
 
 
-def test_a_node_that_lost_the_manifest_is_cleaned_by_what_the_tombstone_lists(
+def erased_but_at_one(
     nodes: dict[str, EmbeddedStore],
-) -> None:
+) -> tuple[Sealed, EmbeddedStore, Tombstone]:
+    """An artefact that all `nodes` erased, but for one, which leaves them and lost the manifest."""
     sealed = sealed_in(nodes["harbor"])
     copied(nodes)
     late = nodes.pop("hill")
     stone = erased(nodes, sealed.manifest_digest)
     late.unpin(sealed.envelope_cid)
     late.forget([sealed.manifest_cid, sealed.envelope_cid])
+    return sealed, late, stone
+
+
+def test_a_node_that_lost_the_manifest_is_cleaned_by_what_the_tombstone_lists(
+    nodes: dict[str, EmbeddedStore],
+) -> None:
+    sealed, late, stone = erased_but_at_one(nodes)
     assert any(late.has(cid) for cid in stone.blocks)
     assert erased(nodes | {"hill": late}, sealed.manifest_digest).complete
     assert not any(late.has(cid) for cid in stone.blocks)
@@ -222,12 +230,7 @@ def test_a_node_that_lost_the_manifest_is_cleaned_by_what_the_tombstone_lists(
 def test_a_silent_node_is_cleaned_by_the_tombstone_of_a_key_that_was_exchanged_since(
     nodes: dict[str, EmbeddedStore],
 ) -> None:
-    sealed = sealed_in(nodes["harbor"])
-    copied(nodes)
-    late = nodes.pop("hill")
-    first = erased(nodes, sealed.manifest_digest)
-    late.unpin(sealed.envelope_cid)
-    late.forget([sealed.manifest_cid, sealed.envelope_cid])
+    sealed, late, first = erased_but_at_one(nodes)
     everywhere = nodes | {"hill": late}
     renewed = Sender(SENDER.address, SigningKey(b"\x03" * 32))
     with pytest.raises(MissingBlock):
